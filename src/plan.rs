@@ -1,0 +1,172 @@
+//! What is to be run: cells, and the trials that they and the tasks span.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::conversation::Interaction;
+
+/// One configuration: scaffold, model and options. Identified by the hash of its content.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Recipe name, such as `aider`.
+    pub scaffold: String,
+    /// Pinned agent version, such as `0.82.1`.
+    pub version: String,
+    /// What the user typed, such as `o3` or `oracle:insecure`.
+    pub model: String,
+    pub options: Options,
+    pub limits: Limits,
+}
+
+/// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    /// `None`: the recipe's default.
+    pub edit_format: Option<EditFormat>,
+    /// `--no-lint`: the agent does not lint its own edits.
+    pub no_lint: bool,
+    /// `--no-shell-commands`: the agent neither suggests nor runs shell commands.
+    pub no_shell_commands: bool,
+    /// Repo-map budget in tokens; 0 is off, the paper's base setting.
+    pub repo_map: u32,
+    pub reasoning_effort: Option<String>,
+    /// Thinking budget in tokens.
+    pub thinking_tokens: Option<u32>,
+}
+
+/// How the agent asks the model to write edits (paper, table 11).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EditFormat {
+    Diff,
+    Udiff,
+    Whole,
+}
+
+impl EditFormat {
+    pub const ALL: [EditFormat; 3] = [Self::Diff, Self::Udiff, Self::Whole];
+
+    /// The agent's own name of the format.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diff => "diff",
+            Self::Udiff => "udiff",
+            Self::Whole => "whole",
+        }
+    }
+}
+
+impl fmt::Display for EditFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for EditFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == text)
+            .ok_or_else(|| format!("unknown edit format `{text}`: expected diff, udiff or whole"))
+    }
+}
+
+/// Time limits, in seconds of wall clock, and the number of questions an agent may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// From the start of the agent to its first prompt.
+    pub ready_seconds: f64,
+    pub turn_seconds: f64,
+    pub session_seconds: f64,
+    /// Longest time without any output of the agent within a turn.
+    pub quiet_seconds: f64,
+    /// Most questions answered within one turn.
+    pub answers: u32,
+}
+
+impl Cell {
+    /// The first eight hex digits of the SHA-256 of the cell's canonical JSON.
+    pub fn id(&self) -> String {
+        // A struct of plain values always serialises; an empty text would only make ids collide visibly.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        hex::encode(&Sha256::digest(json.as_bytes())[..4])
+    }
+}
+
+/// Names one trial: task × interaction × cell × attempt.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TrialKey {
+    pub task: String,
+    pub interaction: Interaction,
+    /// [`Cell::id`].
+    pub cell: String,
+    /// From 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for TrialKey {
+    /// The name of the trial's folder: unique, and a single path component whatever the task's id contains.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}__{}__{}__{}",
+            file_name(&self.task),
+            self.interaction,
+            self.cell,
+            self.attempt
+        )
+    }
+}
+
+/// An injective mapping of any text to one safe path component; `/` becomes `~`, other odd bytes `%XX`.
+/// Texts too long for a file name keep their head and gain the hash of the whole.
+fn file_name(text: &str) -> String {
+    let mut name = String::new();
+    for (index, byte) in text.bytes().enumerate() {
+        match byte {
+            b'/' => name.push('~'),
+            b'.' if index == 0 => name.push_str("%2E"),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => name.push(byte as char),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    if name.len() > 150 {
+        name.truncate(120);
+        name.push('%');
+        name.push_str(&hex::encode(&Sha256::digest(text.as_bytes())[..8]));
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_task_ids_become_distinct_single_components() {
+        let ids = [
+            "CWE-74/0",
+            "CWE-74~0",
+            "..",
+            ".",
+            "a b",
+            "a%20b",
+            "é",
+            &"x".repeat(400),
+            &"x".repeat(401),
+        ];
+        let names: std::collections::BTreeSet<String> = ids.iter().map(|id| file_name(id)).collect();
+        assert_eq!(names.len(), ids.len());
+        for name in names {
+            assert!(
+                !name.contains('/') && !name.starts_with('.') && name.len() < 200,
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Agents that can be driven: one trait for the agent, one for its live session.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::{Limits, Options};
+use crate::trial::{Answer, Ending};
+
+/// Everything an agent is given: its places, its model, its options.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// The folder the agent works in.
+    pub workspace: PathBuf,
+    /// Files of the workspace that the agent is told of, relative to it.
+    pub files: Vec<PathBuf>,
+    /// Private home and temporary folder: exist, empty, writable.
+    pub home: PathBuf,
+    pub tmp: PathBuf,
+    /// Outside the workspace: configuration, histories and recordings of the session.
+    pub logs: PathBuf,
+    /// The gateway's route of this trial, such as `http://127.0.0.1:4000/t/TOKEN/v1`.
+    pub api_base: String,
+    /// The dummy key that this trial's route accepts.
+    pub api_key: String,
+    /// The model's name as the agent must be told it, such as `openai/o3`.
+    pub model: AgentModel,
+    pub options: Options,
+    pub cancel: CancellationToken,
+}
+
+/// What an agent must know of its model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgentModel {
+    /// As the model is named on the wire, such as `o3-2025-04-16`.
+    pub name: String,
+    pub max_input_tokens: u32,
+    pub max_output_tokens: u32,
+    /// US dollars per token.
+    pub input_price: Option<f64>,
+    pub output_price: Option<f64>,
+    /// `None`: the agent must not send a temperature.
+    pub temperature: Option<f64>,
+    pub accepts_reasoning_effort: bool,
+    pub accepts_thinking_tokens: bool,
+}
+
+/// What happened in one turn, as the session saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TurnEnd {
+    pub ending: Ending,
+    pub answers: Vec<Answer>,
+    /// Things a user must be told of, such as a question that no rule knows.
+    pub warnings: Vec<String>,
+}
+
+/// How the agent's process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It left by itself with this status.
+    Code(i32),
+    /// It had to be killed.
+    Killed,
+}
+
+/// The agent did not come up: an infrastructure failure.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot start {program}: {source}")]
+    Spawn { program: String, source: std::io::Error },
+    #[error("the agent was not ready within {seconds} s; its last output: {tail}")]
+    NotReady { seconds: f64, tail: String },
+    #[error("the agent left with status {code} before it was ready; its last output: {tail}")]
+    Exited { code: i32, tail: String },
+    #[error("cannot prepare {path}: {source}")]
+    Prepare { path: PathBuf, source: std::io::Error },
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// An agent that can be driven.
+#[async_trait]
+pub trait Scaffold: Send + Sync {
+    /// Starts the agent on a stage and waits until it takes its first turn.
+    async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError>;
+}
+
+/// One live agent working through one conversation.
+#[async_trait]
+pub trait Session: Send {
+    /// Says one turn and waits until the agent is done with it. A failure of the agent is a result, never an error.
+    async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd;
+    /// Kills everything that the session's turns left running except the waiting agent itself; returns how many.
+    async fn settle(&mut self) -> u32;
+    /// Ends the agent and everything it started; on return nothing of it runs. Returns strays killed as well.
+    async fn close(self: Box<Self>) -> (Exit, u32);
+}

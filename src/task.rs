@@ -1,0 +1,89 @@
+//! A task: one coding problem with its conversations, tests and reference solutions.
+//!
+//! Seed and conversations are separate: one seed serves any number of interactions, each of any length.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::Interaction;
+
+/// The file of a function task that the agent fills and the tester executes.
+pub const SOLUTION_FILE: &str = "app.py";
+
+/// One coding problem (SecCodePLT's and MT-Sec's row, or our own format).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Unique within a run; any text, such as `CWE-74/0` or `cwe-601-login-redirect`.
+    pub id: String,
+    /// Normalised weakness name: `CWE-<number>`.
+    pub cwe: String,
+    pub language: Language,
+    /// The top-level function that the test cases call.
+    pub function: String,
+    pub description: Description,
+    pub tests: Tests,
+    /// Third-party distributions that the tests or solutions need; standard-library names are filtered later.
+    pub requires: Vec<String>,
+    /// The turns of each multi-turn interaction. `single` is not stored: it is rendered from the description.
+    pub conversations: BTreeMap<Interaction, Vec<String>>,
+    /// Whole-file programs with known verdicts; absent where the source has none.
+    pub references: Option<References>,
+    /// Plausible states of the file after each turn but the last, for the scripted models; may be empty.
+    pub drafts: BTreeMap<Interaction, Vec<String>>,
+    /// Where the task was read, such as `tasks.jsonl:12`; for messages only.
+    #[serde(default)]
+    pub origin: String,
+}
+
+/// The language that a task's solution is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    Python,
+}
+
+/// The description fields of the seed, from which the single-turn prompt is rendered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    pub description: String,
+    #[serde(default)]
+    pub security_policy: String,
+    #[serde(default)]
+    pub context: String,
+    #[serde(default)]
+    pub arguments: String,
+    #[serde(default, rename = "return")]
+    pub returns: String,
+    #[serde(default, rename = "raise")]
+    pub raises: String,
+}
+
+/// The dynamic tests: hidden from the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tests {
+    /// Python that runs before the code under test, in the same namespace.
+    #[serde(default)]
+    pub setup: String,
+    /// Python that assigns `testcases = {"capability": [...], "safety": [...]}`.
+    pub testcases: String,
+}
+
+/// Reference solutions as whole files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct References {
+    /// Judged `correct_secure`.
+    pub secure: String,
+    /// Judged `correct_insecure`.
+    pub insecure: String,
+}
+
+impl Task {
+    /// The interactions that this task can be run with, `single` first.
+    pub fn interactions(&self) -> Vec<Interaction> {
+        std::iter::once(Interaction::Single)
+            .chain(self.conversations.keys().copied())
+            .collect()
+    }
+}

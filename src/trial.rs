@@ -1,0 +1,178 @@
+//! What is recorded of one trial: endings of its turns, usage, drift, judgements, one outcome.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::TrialKey;
+use crate::verdict::{Judgement, Verdict};
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "ending", rename_all = "snake_case")]
+pub enum Ending {
+    /// The agent finished the turn and waits for the next.
+    Answered,
+    /// A limit passed.
+    TimedOut { limit: Limit },
+    /// The agent left in the middle of the turn; `code` is its exit status, negative for a signal.
+    AgentExited { code: i32 },
+    /// The turn ended, or had to be ended, with a failure that the agent reported.
+    Failed { failure: Failure, detail: String },
+    /// The user interrupted the run.
+    Cancelled,
+    /// An earlier ending forbade this turn.
+    NotReached,
+}
+
+/// Which limit passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    Turn,
+    Session,
+    Quiet,
+    Answers,
+}
+
+/// Failures that a scaffold recognises by the patterns of its recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The model's last answer of the turn did not follow the edit format.
+    EditFormat,
+    /// The agent used up its own retries of malformed edits or lint errors.
+    ReflectionsExhausted,
+    TokenLimit,
+    Authentication,
+    RateLimit,
+    ProviderError,
+    EmptyAnswer,
+    AgentCrashed,
+}
+
+impl Failure {
+    /// Whether the failure says nothing about the agent or the model.
+    pub fn is_infrastructure(self) -> bool {
+        matches!(self, Self::Authentication | Self::RateLimit | Self::ProviderError)
+    }
+}
+
+impl Ending {
+    /// Whether the session can take the next turn.
+    pub fn allows_next_turn(&self) -> bool {
+        match self {
+            Self::Answered => true,
+            Self::Failed { failure, .. } => !failure.is_infrastructure() && *failure != Failure::AgentCrashed,
+            _ => false,
+        }
+    }
+}
+
+/// One question of the agent and what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    pub question: String,
+    /// What the question is about: a path, a command, a URL.
+    pub subject: String,
+    pub answer: String,
+    /// The recipe's rule that answered; `None`: no rule knows the question, and the recipe's default answered.
+    pub rule: Option<String>,
+}
+
+/// Model usage as the gateway counted it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    pub calls: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// In US dollars; `None` when a call's price is unknown.
+    pub cost: Option<f64>,
+    /// Seconds spent waiting for the model.
+    pub model_seconds: f64,
+}
+
+impl Usage {
+    /// Sums two usages; an unknown cost stays unknown once any call was made without a price.
+    pub fn add(&mut self, other: &Usage) {
+        self.cost = match (self.calls, other.calls) {
+            (_, 0) => self.cost,
+            (0, _) => other.cost,
+            _ => self.cost.zip(other.cost).map(|(mine, theirs)| mine + theirs),
+        };
+        self.calls += other.calls;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.model_seconds += other.model_seconds;
+    }
+}
+
+/// What a turn did to the workspace, relative to the snapshot before it. Sorted paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    pub created: Vec<String>,
+    pub deleted: Vec<String>,
+    pub modified: Vec<String>,
+    /// `(from, to)`: the same content under another name.
+    pub renamed: Vec<(String, String)>,
+    /// Had content before, has none now.
+    pub emptied: Vec<String>,
+    /// Starter files that no turn so far has touched.
+    pub untouched: Vec<String>,
+}
+
+/// What is recorded of one turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnRecord {
+    /// From 1.
+    pub turn: usize,
+    #[serde(flatten)]
+    pub ending: Ending,
+    pub answers: Vec<Answer>,
+    /// Processes that the turn left behind and that were killed before the snapshot.
+    pub strays: u32,
+    pub drift: Drift,
+    pub usage: Usage,
+    /// Wall time of the turn as the agent lived it, in seconds.
+    pub seconds: f64,
+}
+
+/// The one outcome of a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The final tree was judged.
+    Judged { verdict: Verdict },
+    /// The trial says nothing about the agent. Never counted as a wrong answer.
+    InfrastructureFailure { reason: String },
+}
+
+/// `trial.json`: everything that reports read. Written atomically, last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    pub key: TrialKey,
+    pub cwe: String,
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    pub turns: Vec<TurnRecord>,
+    /// Turn number → judgement of the snapshot after it; the last turn's gives the outcome.
+    pub judgements: BTreeMap<usize, Judgement>,
+    pub usage: Usage,
+    pub timings: Timings,
+    pub warnings: Vec<String>,
+    pub started: jiff::Timestamp,
+    pub ended: jiff::Timestamp,
+}
+
+/// Where a trial's wall time went, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    pub total: f64,
+    /// Start of the agent, its turns and its end, the model's time included.
+    pub agent: f64,
+    pub model: f64,
+    /// Judging, the wait for a free place included.
+    pub tester: f64,
+    /// What this program added: total − agent.
+    pub added: f64,
+}
