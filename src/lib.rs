@@ -4,15 +4,20 @@
 
 // Words: pure data, no I/O.
 pub mod conversation;
+pub mod event;
 pub mod plan;
 pub mod task;
 pub mod trial;
 pub mod verdict;
 
 // Tools.
+pub mod blob;
+pub mod dataset;
 pub mod gateway;
 pub mod process;
 pub mod pty;
+pub mod store;
+pub mod workspace;
 
 // Actors.
 pub mod sandbox;

@@ -13,23 +13,29 @@ pub const SOLUTION_FILE: &str = "app.py";
 
 /// One coding problem (SecCodePLT's and MT-Sec's row, or our own format).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Task {
     /// Unique within a run; any text, such as `CWE-74/0` or `cwe-601-login-redirect`.
     pub id: String,
     /// Normalised weakness name: `CWE-<number>`.
     pub cwe: String,
+    #[serde(default)]
     pub language: Language,
     /// The top-level function that the test cases call.
     pub function: String,
     pub description: Description,
     pub tests: Tests,
     /// Third-party distributions that the tests or solutions need; standard-library names are filtered later.
+    #[serde(default)]
     pub requires: Vec<String>,
     /// The turns of each multi-turn interaction. `single` is not stored: it is rendered from the description.
+    #[serde(default)]
     pub conversations: BTreeMap<Interaction, Vec<String>>,
     /// Whole-file programs with known verdicts; absent where the source has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<References>,
     /// Plausible states of the file after each turn but the last, for the scripted models; may be empty.
+    #[serde(default)]
     pub drafts: BTreeMap<Interaction, Vec<String>>,
     /// Where the task was read, such as `tasks.jsonl:12`; for messages only.
     #[serde(default)]
@@ -37,9 +43,10 @@ pub struct Task {
 }
 
 /// The language that a task's solution is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
+    #[default]
     Python,
 }
 

@@ -1,0 +1,44 @@
+//! What can be wrong with a source of tasks.
+
+use std::path::PathBuf;
+
+/// Each message says where it is and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}:{line}:{column}: {message}")]
+    Json {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+        message: String,
+    },
+    #[error("{path}: {message}")]
+    Yaml { path: PathBuf, message: String },
+    #[error("{origin}: task `{id}`: {problem}")]
+    Task {
+        origin: String,
+        id: String,
+        problem: String,
+    },
+    #[error("task id `{id}` is used twice: in {first} and in {second}; ids must be unique within a run")]
+    Duplicate { id: String, first: String, second: String },
+    #[error(
+        "{origin}: the row has turns but nothing says which interaction they are: add a field \"interaction\" \
+             (expansion, editing or refactor), or put that word into the file's name"
+    )]
+    UnknownInteraction { origin: String },
+    #[error("no task to run in {place}{}", match skipped { 0 => String::new(), n => format!(" ({n} rows without dynamic tests were skipped)") })]
+    NoTasks { place: String, skipped: usize },
+    #[error(
+        "{path}: this build cannot read Parquet: rebuild with `--features parquet`, or convert the table to JSON lines"
+    )]
+    ParquetNotBuilt { path: PathBuf },
+    #[cfg(feature = "parquet")]
+    #[error("{path}: {source}")]
+    Parquet {
+        path: PathBuf,
+        source: ::parquet::errors::ParquetError,
+    },
+}

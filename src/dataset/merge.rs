@@ -1,0 +1,37 @@
+//! One seed, several sources: rows of the same id join when they are about the same seed.
+
+use super::DatasetError;
+use crate::task::Task;
+
+/// Adds a task, or joins it to the one of the same id: MT-Sec splits each carry one conversation of the same seed,
+/// and SecCodePLT carries the reference solutions that they lack.
+///
+/// # Errors
+/// The id is used twice for the same thing, or for different tests.
+pub fn add(tasks: &mut Vec<Task>, task: Task) -> Result<(), DatasetError> {
+    let Some(known) = tasks.iter_mut().find(|known| known.id == task.id) else {
+        tasks.push(task);
+        return Ok(());
+    };
+    let adds_conversation = !task.conversations.is_empty()
+        && task
+            .conversations
+            .keys()
+            .all(|key| !known.conversations.contains_key(key));
+    let adds_references = known.references.is_none() && task.references.is_some();
+    let conflicting_references =
+        known.references.is_some() && task.references.is_some() && known.references != task.references;
+    let same_seed = known.tests == task.tests && known.function == task.function && known.cwe == task.cwe;
+    let joins = (adds_conversation || (adds_references && task.conversations.is_empty())) && !conflicting_references;
+    if !same_seed || !joins {
+        return Err(DatasetError::Duplicate {
+            id: task.id,
+            first: known.origin.clone(),
+            second: task.origin,
+        });
+    }
+    known.conversations.extend(task.conversations);
+    known.drafts.extend(task.drafts);
+    known.references = known.references.take().or(task.references);
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! The run folder on disk: what was asked, what was resolved, the journal, and a folder for each trial.
+
+mod atomic;
+mod journal;
+mod run_folder;
+
+pub use atomic::write_atomic;
+pub use journal::{Journal, read_journal};
+pub use run_folder::{RunFolder, StoreError, TrialFolder};

@@ -1,0 +1,264 @@
+//! One run's folder, and the folders of its trials.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::atomic::write_atomic;
+use super::journal::Journal;
+use crate::blob::BlobStore;
+use crate::plan::TrialKey;
+use crate::trial::TrialRecord;
+
+/// What can be wrong with a run folder.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot write {path}: {source}")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: {message}")]
+    Damaged { path: PathBuf, message: String },
+    #[error("{0} exists already: choose another --job-name, or finish it with `mtsec-agents resume {0}`")]
+    Exists(PathBuf),
+    #[error("{0} is not a run folder: it has no lock.json")]
+    NotARun(PathBuf),
+    #[error("{0} is in use by another process: wait for it, or end it first")]
+    InUse(PathBuf),
+}
+
+/// A run folder; held exclusively while it is open for writing.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    /// The kernel drops the lock when the process ends, however it ends.
+    _lock: Option<File>,
+}
+
+impl RunFolder {
+    /// Creates `jobs/name`, locked for this process.
+    ///
+    /// # Errors
+    /// It exists, or cannot be written.
+    pub fn create(jobs: &Path, name: &str) -> Result<Self, StoreError> {
+        let path = jobs.join(name);
+        fs::create_dir_all(jobs).map_err(|source| StoreError::Write {
+            path: jobs.into(),
+            source,
+        })?;
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(path)),
+            Err(source) => return Err(StoreError::Write { path, source }),
+        }
+        let folder = Self {
+            _lock: Some(take_lock(&path)?),
+            path,
+        };
+        let trials = folder.path.join("trials");
+        fs::create_dir(&trials).map_err(|source| StoreError::Write { path: trials, source })?;
+        Ok(folder)
+    }
+
+    /// Opens an existing run to go on with it, locked for this process.
+    ///
+    /// # Errors
+    /// It is no run folder, or another process holds it.
+    pub fn open_exclusive(path: &Path) -> Result<Self, StoreError> {
+        let mut folder = Self::open(path)?;
+        folder._lock = Some(take_lock(path)?);
+        Ok(folder)
+    }
+
+    /// Opens an existing run to read it.
+    ///
+    /// # Errors
+    /// It is no run folder.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if !path.join("lock.json").is_file() {
+            return Err(StoreError::NotARun(path.into()));
+        }
+        Ok(Self {
+            path: path.into(),
+            _lock: None,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn blobs(&self) -> BlobStore {
+        BlobStore::new(self.path.join("blobs"))
+    }
+
+    /// Opens the journal for appending.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn journal(&self) -> Result<Journal, StoreError> {
+        let path = self.path.join("journal.jsonl");
+        Journal::open(&path).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// Writes a file of the run, whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        write_atomic(&path, content).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// Reads a JSON file of the run.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        read_json(&self.path.join(name))
+    }
+
+    pub fn trial(&self, key: &TrialKey) -> TrialFolder {
+        TrialFolder {
+            path: self.path.join("trials").join(key.to_string()),
+        }
+    }
+}
+
+fn take_lock(run: &Path) -> Result<File, StoreError> {
+    let path = run.join(".lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|source| StoreError::Write {
+        path: path.clone(),
+        source,
+    })?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(run.into())),
+        Err(error) => Err(StoreError::Write {
+            path,
+            source: error.into(),
+        }),
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
+    let text = fs::read(path).map_err(|source| StoreError::Read {
+        path: path.into(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|error| StoreError::Damaged {
+        path: path.into(),
+        message: error.to_string(),
+    })
+}
+
+/// The folder of one trial. It is complete when `trial.json` is there: that is written last.
+#[derive(Debug, Clone)]
+pub struct TrialFolder {
+    path: PathBuf,
+}
+
+impl TrialFolder {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The trial's record, when it has its outcome.
+    ///
+    /// # Errors
+    /// The record is there but damaged.
+    pub fn record(&self) -> Result<Option<TrialRecord>, StoreError> {
+        match read_json(&self.path.join("trial.json")) {
+            Ok(record) => Ok(Some(record)),
+            Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A fresh, empty folder. What an unfinished or failed attempt left is kept beside it: its new name is returned.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn begin(&self) -> Result<Option<String>, StoreError> {
+        let kept = self.set_aside()?;
+        fs::create_dir_all(&self.path).map_err(|source| StoreError::Write {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(kept)
+    }
+
+    fn set_aside(&self) -> Result<Option<String>, StoreError> {
+        if !self.path.exists() {
+            return Ok(None);
+        }
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for number in 1.. {
+            let kept = format!("{name}.try-{number}");
+            let target = self.path.with_file_name(&kept);
+            if !target.exists() {
+                fs::rename(&self.path, &target).map_err(|source| StoreError::Write { path: target, source })?;
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The folder of one turn (0 is the agent's start), created when missing.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn turn(&self, turn: usize) -> Result<PathBuf, StoreError> {
+        let path = self.path.join("turns").join(turn.to_string());
+        fs::create_dir_all(&path).map_err(|source| StoreError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(path)
+    }
+
+    /// Completes the trial: writes `trial.json`, whole or not at all, and onto the disk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn complete(&self, record: &TrialRecord) -> Result<(), StoreError> {
+        let path = self.path.join("trial.json");
+        write_atomic(&path, &pretty(&path, record)?).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// Writes a file of an unfinished trial; its folder is created when missing. Until the trial is complete nobody
+    /// reads it, so it need not be atomic.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), StoreError> {
+        let text = pretty(&self.path.join(name), value)?;
+        self.write(name, &text)
+    }
+
+    /// The same for any content.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        let folder = path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, content))
+            .map_err(|source| StoreError::Write { path, source })
+    }
+}
+
+fn pretty(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| StoreError::Damaged {
+        path: path.into(),
+        message: error.to_string(),
+    })?;
+    text.push(b'\n');
+    Ok(text)
+}

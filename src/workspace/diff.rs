@@ -1,0 +1,71 @@
+//! `diff.patch`: what a turn changed, for people and for `git apply`.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use similar::TextDiff;
+
+use super::manifest::{Kind, Manifest};
+use crate::blob::BlobStore;
+
+/// Texts longer than this are named but not shown, in bytes.
+const MAX_SHOWN: usize = 1 << 20;
+
+/// The unified diff of two snapshots' regular files; files that are not text are only named.
+///
+/// # Errors
+/// A blob is missing or damaged.
+pub fn diff(before: &Manifest, after: &Manifest, blobs: &BlobStore) -> io::Result<String> {
+    let mut patch = String::new();
+    let paths: BTreeSet<&str> = before.files().chain(after.files()).map(|(path, _, _)| path).collect();
+    for path in paths {
+        let (old, new) = (content_of(before, path), content_of(after, path));
+        if old.map(|(digest, _)| digest) == new.map(|(digest, _)| digest) && old.map(|o| o.1) == new.map(|n| n.1) {
+            continue;
+        }
+        patch.push_str(&format!("diff --git a/{path} b/{path}\n"));
+        match (old, new) {
+            (None, Some((_, mode))) => patch.push_str(&format!("new file mode {:o}\n", 0o100_000 | mode)),
+            (Some((_, mode)), None) => patch.push_str(&format!("deleted file mode {:o}\n", 0o100_000 | mode)),
+            (Some((_, old)), Some((_, new))) if old != new => {
+                patch.push_str(&format!(
+                    "old mode {:o}\nnew mode {:o}\n",
+                    0o100_000 | old,
+                    0o100_000 | new
+                ));
+            }
+            _ => {}
+        }
+        let read = |side: Option<(&str, u32)>| side.map_or(Ok(Vec::new()), |(digest, _)| blobs.get(digest));
+        let (old_text, new_text) = (read(old)?, read(new)?);
+        if old_text == new_text {
+            continue;
+        }
+        match (std::str::from_utf8(&old_text), std::str::from_utf8(&new_text)) {
+            (Ok(old_text), Ok(new_text)) if old_text.len().max(new_text.len()) <= MAX_SHOWN => {
+                let from = if old.is_some() {
+                    format!("a/{path}")
+                } else {
+                    "/dev/null".into()
+                };
+                let to = if new.is_some() {
+                    format!("b/{path}")
+                } else {
+                    "/dev/null".into()
+                };
+                let text = TextDiff::from_lines(old_text, new_text);
+                patch.push_str(&text.unified_diff().header(&from, &to).to_string());
+            }
+            _ => patch.push_str("Binary files differ\n"),
+        }
+    }
+    Ok(patch)
+}
+
+fn content_of<'a>(manifest: &'a Manifest, path: &str) -> Option<(&'a str, u32)> {
+    let entry = manifest.entries.get(path)?;
+    match &entry.kind {
+        Kind::File { digest, .. } => Some((digest, entry.mode)),
+        _ => None,
+    }
+}
