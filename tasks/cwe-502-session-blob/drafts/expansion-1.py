@@ -1,0 +1,10 @@
+import base64
+import binascii
+
+
+def decode_cookie(blob: str) -> bytes:
+    """Return the bytes of a base64 cookie value."""
+    try:
+        return base64.b64decode(blob, validate=True)
+    except binascii.Error as error:
+        raise ValueError("not valid base64") from error

@@ -1,0 +1,7 @@
+from typing import Callable
+
+
+def find_notes(term: str, folder: str, run: Callable[[str], list[str]]) -> list[str]:
+    """Return the lines printed by a fixed-string grep for term in folder."""
+    command = f"grep -rlF -- '{term}' '{folder}'"
+    return run(command)

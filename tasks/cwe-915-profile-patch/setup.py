@@ -1,0 +1,1 @@
+# No context: everything the function needs is passed to it.

@@ -1,0 +1,28 @@
+import ast
+
+
+def evaluate_formula(formula: str, variables: dict[str, float]) -> float:
+    """Return the value of a price formula."""
+    def walk(node):
+        if isinstance(node, ast.BinOp):
+            left, right = walk(node.left), walk(node.right)
+            if isinstance(node.op, ast.Add):
+                return left + right
+            if isinstance(node.op, ast.Sub):
+                return left - right
+            if isinstance(node.op, ast.Mult):
+                return left * right
+            if isinstance(node.op, ast.Div) and right != 0:
+                return left / right
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return -walk(node.operand)
+        elif isinstance(node, ast.Name) and node.id in variables:
+            return float(variables[node.id])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+            return float(node.value)
+        raise ValueError("not a formula")
+
+    try:
+        return walk(ast.parse(formula, mode="eval").body)
+    except SyntaxError as error:
+        raise ValueError("not a formula") from error
