@@ -23,3 +23,6 @@ pub mod workspace;
 pub mod sandbox;
 pub mod scaffold;
 pub mod tester;
+
+// Conduct.
+pub mod report;

@@ -1,1 +1,23 @@
-fn main() {}
+//! The binary: hidden roles first, then the command line.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mtsec_agents::cli::Cli;
+use mtsec_agents::process::{SHEPHERD, shepherd_main};
+use mtsec_agents::sandbox::{INIT_ARGUMENT, init_main};
+
+fn main() -> ExitCode {
+    // Agents and the tester start this program again in these roles, below themselves.
+    let mut arguments = std::env::args_os().skip(1);
+    match arguments.next() {
+        Some(role) if role == SHEPHERD => std::process::exit(shepherd_main(&arguments.collect::<Vec<_>>())),
+        Some(role) if role == INIT_ARGUMENT => init_main(arguments),
+        _ => {}
+    }
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    Cli::parse().carry_out().into()
+}

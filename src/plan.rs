@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::conversation::Interaction;
+use crate::task::Task;
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,20 @@ pub struct Options {
     pub reasoning_effort: Option<String>,
     /// Thinking budget in tokens.
     pub thinking_tokens: Option<u32>,
+}
+
+impl fmt::Display for Options {
+    /// Only what was asked for, such as `whole no-lint`; nothing for the recipe's defaults.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Vec::new();
+        words.extend(self.edit_format.map(|format| format.to_string()));
+        words.extend(self.no_lint.then(|| "no-lint".to_owned()));
+        words.extend(self.no_shell_commands.then(|| "no-shell-commands".to_owned()));
+        words.extend((self.repo_map > 0).then(|| format!("repo-map={}", self.repo_map)));
+        words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
+        words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
+        f.write_str(&words.join(" "))
+    }
 }
 
 /// How the agent asks the model to write edits (paper, table 11).
@@ -96,6 +111,80 @@ impl Cell {
         let json = serde_json::to_string(self).unwrap_or_default();
         hex::encode(&Sha256::digest(json.as_bytes())[..4])
     }
+}
+
+/// `lock.json`: what a run was resolved to. A run is resumed from it, never from the command line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Of this program.
+    pub version: String,
+    pub created: jiff::Timestamp,
+    pub cells: Vec<Cell>,
+    pub trials: Vec<TrialKey>,
+    pub test_turns: TestTurns,
+    /// SHA-256 of `tasks.jsonl`, the run's own copy of its tasks.
+    pub tasks_digest: String,
+    /// Rows that were left out because they have no dynamic tests.
+    pub skipped_rows: usize,
+    /// Whether any number of this run comes from a scripted model.
+    pub scripted: bool,
+    /// Other settings that decide what a trial does, by name.
+    pub settings: Settings,
+}
+
+/// Settings of the run that are the same for all its cells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The endpoint to use instead of the provider's own.
+    pub api_base: Option<String>,
+    /// How often an infrastructure failure is tried again.
+    pub retries: u32,
+    /// The tester's interpreter, such as `CPython 3.11.2`.
+    pub tester: String,
+}
+
+/// Which snapshots are judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TestTurns {
+    /// The one that decides the outcome.
+    #[default]
+    Last,
+    /// Every one: shows where in the conversation a solution was lost.
+    All,
+}
+
+impl FromStr for TestTurns {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "last" => Ok(Self::Last),
+            "all" => Ok(Self::All),
+            _ => Err(format!("unknown turns `{text}`: expected last or all")),
+        }
+    }
+}
+
+/// The trials that tasks and cells span, task by task so that a limited run covers every cell.
+pub fn trials(tasks: &[Task], interactions: &[Interaction], cells: &[Cell], attempts: u32) -> Vec<TrialKey> {
+    let mut trials = Vec::new();
+    for task in tasks {
+        for interaction in interactions
+            .iter()
+            .filter(|wanted| task.interactions().contains(wanted))
+        {
+            for cell in cells {
+                trials.extend((1..=attempts).map(|attempt| TrialKey {
+                    task: task.id.clone(),
+                    interaction: *interaction,
+                    cell: cell.id(),
+                    attempt,
+                }));
+            }
+        }
+    }
+    trials
 }
 
 /// Names one trial: task × interaction × cell × attempt.

@@ -137,6 +137,21 @@ pub struct TurnRecord {
     pub seconds: f64,
 }
 
+impl TurnRecord {
+    /// A turn that an earlier ending forbade.
+    pub fn not_reached(turn: usize) -> Self {
+        Self {
+            turn,
+            ending: Ending::NotReached,
+            answers: Vec::new(),
+            strays: 0,
+            drift: Drift::default(),
+            usage: Usage::default(),
+            seconds: 0.0,
+        }
+    }
+}
+
 /// The one outcome of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

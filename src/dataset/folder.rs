@@ -63,9 +63,9 @@ struct TaskFile {
 }
 
 /// The task of `folder`, or of every sub-folder that holds a `task.yaml`, sorted by name.
-pub fn tasks(folder: &Path) -> Result<Vec<Box<Task>>, DatasetError> {
+pub fn tasks(folder: &Path) -> Result<Vec<Task>, DatasetError> {
     if folder.join("task.yaml").exists() {
-        return Ok(vec![Box::new(task(&Disk(folder))?)]);
+        return Ok(vec![task(&Disk(folder))?]);
     }
     let read_error = |source| DatasetError::Read {
         path: folder.into(),
@@ -79,7 +79,7 @@ pub fn tasks(folder: &Path) -> Result<Vec<Box<Task>>, DatasetError> {
         }
     }
     folders.sort();
-    folders.iter().map(|path| task(&Disk(path)).map(Box::new)).collect()
+    folders.iter().map(|path| task(&Disk(path))).collect()
 }
 
 /// Reads one task folder.

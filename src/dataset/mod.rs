@@ -71,7 +71,10 @@ fn load_one(path: &Path, interaction: Option<Interaction>, dataset: &mut Dataset
         source,
     })?;
     let found = if metadata.is_dir() {
-        folder::tasks(path)?.into_iter().map(rows::Row::Task).collect()
+        folder::tasks(path)?
+            .into_iter()
+            .map(|task| rows::Row::Task(Box::new(task)))
+            .collect()
     } else if path.extension().is_some_and(|extension| extension == "parquet") {
         parquet_rows(path, interaction)?
     } else {

@@ -1,0 +1,100 @@
+//! The command line: one file per subcommand.
+
+mod agents;
+mod completions;
+mod live;
+mod models;
+mod report;
+mod resume;
+mod run;
+mod select;
+mod tasks;
+
+use clap::{Parser, Subcommand};
+
+use crate::console::Console;
+use crate::exit_code::Exit;
+
+/// Runs real coding agents over multi-turn secure-coding tasks and reports Correct & Secure.
+#[derive(Debug, Parser)]
+#[command(name = "mtsec-agents", version, max_term_width = 110, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Print warnings and results only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print more of what happens; RUST_LOG=mtsec_agents=debug prints all of it
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mtsec-agents run aider --model oracle                    every built-in task, with the scripted model: no key needed
+  mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
+  mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
+  mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents tasks validate                              prove every task's reference solutions
+
+Exit codes: 0 all trials have a verdict, 1 internal error, 2 bad input, 3 a prerequisite is missing,
+4 infrastructure failures are left over, 5 a validation failed, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Resume(resume::Resume),
+    Report(report::Report),
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
+    #[command(subcommand)]
+    Agents(agents::Agents),
+    Models(models::Models),
+    Completions(completions::Completions),
+}
+
+impl Cli {
+    /// Carries the command out; every error has become a message by the time this returns.
+    pub fn carry_out(self) -> Exit {
+        let console = Console::new(self.quiet, self.verbose);
+        let outcome = match self.command {
+            Command::Run(command) => command.carry_out(console),
+            Command::Resume(command) => command.carry_out(console),
+            Command::Report(command) => command.carry_out(&console),
+            Command::Tasks(command) => command.carry_out(&console),
+            Command::Agents(command) => command.carry_out(&console),
+            Command::Models(command) => command.carry_out(&console),
+            Command::Completions(command) => command.carry_out(&console),
+        };
+        outcome.unwrap_or_else(|error| {
+            let _ = std::io::Write::write_fmt(&mut anstream::stderr(), format_args!("error: {:#}\n", error.error));
+            error.exit
+        })
+    }
+}
+
+/// An error on its way to the user, with the exit code that it means.
+#[derive(Debug)]
+pub struct Failed {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failed {
+    fn bad_input(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::BadInput, error: error.into() }
+    }
+
+    fn missing(error: impl Into<anyhow::Error>) -> Self {
+        Self { exit: Exit::MissingPrerequisite, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self { exit: Exit::Internal, error: error.into() }
+    }
+}
+
+/// Every command's result.
+type Result = std::result::Result<Exit, Failed>;

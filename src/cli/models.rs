@@ -1,0 +1,54 @@
+//! `models`: what can be named with `--model`.
+
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use super::{Failed, Result};
+use crate::console::Console;
+use crate::exit_code::Exit;
+use crate::gateway::catalogue::ModelCatalogue;
+
+/// List the models that have a name here; any provider/model works too, and any name with --api-base
+#[derive(Debug, Args)]
+pub struct Models {
+    /// Print the models as JSON lines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Models {
+    pub fn carry_out(self, console: &Console) -> Result {
+        let catalogue = ModelCatalogue::built_in().map_err(Failed::bad_input)?;
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_FULL_CONDENSED);
+        table.set_header(["model", "provider", "checkpoint", "reasoning", "$ per million tokens in/out", "in the paper"]);
+        for model in catalogue.models() {
+            if self.json {
+                let line = serde_json::json!({
+                    "name": model.name, "provider": model.provider, "checkpoint": model.checkpoint,
+                    "reasoning": model.reasoning, "effort": model.effort, "thinking_tokens": model.thinking_tokens,
+                    "temperature": model.temperature, "price": model.price, "paper": model.paper,
+                });
+                console.result(&format!("{line}\n"));
+                continue;
+            }
+            let price = match (model.price.input, model.price.output) {
+                (Some(input), Some(output)) => format!("{input} / {output}"),
+                _ => "unknown".to_owned(),
+            };
+            let reasoning = match (&model.effort, model.thinking_tokens) {
+                (Some(effort), _) => format!("effort {effort}"),
+                (None, Some(tokens)) => format!("{tokens} tokens"),
+                (None, None) if model.reasoning => "yes".to_owned(),
+                (None, None) => "no".to_owned(),
+            };
+            let paper = model.paper.as_deref().unwrap_or("");
+            table.add_row([&model.name, &model.provider, &model.checkpoint, &reasoning, &price, paper]);
+        }
+        if !self.json {
+            console.result(&format!("{table}\n"));
+            console.result("Scripted, for checks and demos without a key: oracle, oracle:insecure, nop, script:FILE\n");
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,159 @@
+//! `run`: the main job.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::live::{Job, Start};
+use super::select::Selection;
+use super::{Failed, Result};
+use crate::console::Console;
+use crate::conversation::Interaction;
+use crate::plan::{EditFormat, TestTurns};
+use crate::runner::Request;
+
+/// Drive an agent over tasks, judge what it leaves, and print the table
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Run {
+    /// The agent to drive: `mtsec-agents agents list` names them
+    scaffold: String,
+    /// A model name (`mtsec-agents models` lists them), provider/model, or a scripted model: oracle, oracle:insecure,
+    /// nop, script:FILE; more than one makes a cell of each
+    #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL")]
+    models: Vec<String>,
+    /// Another endpoint that speaks OpenAI chat completions (vLLM, Ollama, …); its key is read from MTSEC_API_KEY, or
+    /// OPENAI_API_KEY
+    #[arg(long, value_name = "URL")]
+    api_base: Option<String>,
+
+    #[command(flatten)]
+    selection: Selection,
+    /// single, expansion, editing or refactor; may be given more than once [default: all that a task has]
+    #[arg(long = "interaction", value_delimiter = ',', value_name = "NAME", help_heading = "Tasks")]
+    interactions: Vec<Interaction>,
+
+    /// Attempts at each task, interaction and cell
+    #[arg(short = 'k', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
+    /// Trials at once [default: the number of cores, at most 8]
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
+    concurrent: Option<usize>,
+    /// How often an infrastructure failure is tried again
+    #[arg(short, long, default_value_t = 1, value_name = "N")]
+    retries: u32,
+
+    /// How the model writes edits: diff, udiff or whole; more than one makes a cell of each
+    #[arg(long = "edit-format", value_delimiter = ',', value_name = "FORMAT", help_heading = "Agent")]
+    edit_formats: Vec<EditFormat>,
+    /// The agent does not lint its edits
+    #[arg(long, help_heading = "Agent")]
+    no_lint: bool,
+    /// The agent neither suggests nor runs shell commands
+    #[arg(long, help_heading = "Agent")]
+    no_shell_commands: bool,
+    /// Show the agent a map of the repository of this many tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 0, help_heading = "Agent")]
+    repo_map: u32,
+    /// Reasoning effort, where the model has levels: low, medium or high
+    #[arg(long, value_name = "LEVEL", help_heading = "Agent")]
+    reasoning_effort: Option<String>,
+    /// Thinking budget, where the model takes a number
+    #[arg(long, value_name = "TOKENS", help_heading = "Agent")]
+    thinking_tokens: Option<u32>,
+    /// Longest turn [default: the recipe's]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    turn_limit: Option<f64>,
+    /// Longest session [default: the recipe's]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    session_limit: Option<f64>,
+    /// Longest silence of the agent within a turn [default: the recipe's]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    quiet_limit: Option<f64>,
+    /// Which snapshots are judged: last or all
+    #[arg(long, default_value = "last", value_name = "WHICH", help_heading = "Limits")]
+    test_turns: TestTurns,
+
+    /// Print the cells and trials, and start nothing
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Name of the run's folder [default: the time]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    job_name: Option<String>,
+    /// Folder of all runs
+    #[arg(short = 'o', long, default_value = "jobs", value_name = "DIR", help_heading = "Output")]
+    jobs_dir: PathBuf,
+    /// Print the result as JSON
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mtsec-agents run aider --model oracle
+  mtsec-agents run aider --model o3 --interaction expansion,editing -n 4
+  mtsec-agents run aider --model o3 --edit-format diff,udiff,whole      a sweep: one cell each
+  mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
+  mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
+
+impl Run {
+    pub fn carry_out(self, console: Console) -> Result {
+        let name = match &self.job_name {
+            Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) => {
+                return Err(Failed::bad_input(anyhow::anyhow!(
+                    "--job-name `{name}` is no folder name: it must not be empty, start with a dot or hold a slash"
+                )));
+            }
+            Some(name) => name.clone(),
+            None => jiff::Zoned::now().strftime("%Y-%m-%d__%H-%M-%S").to_string(),
+        };
+        let dataset = self.selection.load(single_kind(&self.interactions))?;
+        let start = Start::New { dataset: Box::new(dataset), jobs: self.jobs_dir.clone(), name, dry_run: self.dry_run };
+        let (json, concurrent) = (self.json, self.concurrent);
+        Job { request: self.request(), start, concurrent, json, console }.carry_out()
+    }
+
+    fn request(self) -> Request {
+        let (tasks, include, exclude, limit) = self.selection.parts();
+        Request {
+            scaffold: self.scaffold,
+            models: self.models,
+            api_base: self.api_base,
+            tasks,
+            include,
+            exclude,
+            limit,
+            interactions: self.interactions,
+            attempts: self.attempts,
+            concurrent: self.concurrent,
+            retries: self.retries,
+            edit_formats: self.edit_formats,
+            no_lint: self.no_lint,
+            no_shell_commands: self.no_shell_commands,
+            repo_map: self.repo_map,
+            reasoning_effort: self.reasoning_effort,
+            thinking_tokens: self.thinking_tokens,
+            turn_limit: self.turn_limit,
+            session_limit: self.session_limit,
+            quiet_limit: self.quiet_limit,
+            test_turns: self.test_turns,
+        }
+    }
+}
+
+/// MT-Sec rows do not say what their turns are; a run of a single multi-turn interaction does.
+fn single_kind(interactions: &[Interaction]) -> Option<Interaction> {
+    match interactions {
+        [interaction] if *interaction != Interaction::Single => Some(*interaction),
+        _ => None,
+    }
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    text.parse().ok().filter(|number| *number >= 1).ok_or_else(|| "expected a number from 1 on".to_owned())
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}

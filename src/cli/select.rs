@@ -1,0 +1,72 @@
+//! Which tasks a command is about.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use globset::{Glob, GlobSet, GlobSetBuilder};
+
+use super::Failed;
+use crate::conversation::Interaction;
+use crate::dataset::{self, Dataset};
+use crate::task::Task;
+
+/// The options that choose tasks.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tasks")]
+pub struct Selection {
+    /// Tasks to use instead of the built-in ones: a folder, or a file of rows (our own, SecCodePLT's, MT-Sec's); may be
+    /// given more than once
+    #[arg(long = "tasks", value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Only tasks whose id or CWE matches a glob, such as `CWE-79` or `cwe-60*`
+    #[arg(short, long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// No task whose id or CWE matches a glob
+    #[arg(short = 'x', long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// At most this many tasks
+    #[arg(short, long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+impl Selection {
+    /// Paths, included, excluded, limit: for the record of what was asked.
+    pub fn parts(self) -> (Vec<PathBuf>, Vec<String>, Vec<String>, Option<usize>) {
+        (self.paths, self.include, self.exclude, self.limit)
+    }
+
+    /// Loads and chooses. `turns` says what the turns of MT-Sec rows are where nothing else does.
+    pub fn load(&self, turns: Option<Interaction>) -> Result<Dataset, Failed> {
+        let mut dataset = match self.paths.as_slice() {
+            [] => dataset::builtin(),
+            paths => dataset::load(paths, turns),
+        }
+        .map_err(Failed::bad_input)?;
+        let (include, exclude) = (globs(&self.include)?, globs(&self.exclude)?);
+        let matches = |set: &GlobSet, task: &Task| set.is_match(&task.id) || set.is_match(&task.cwe);
+        for pattern in &self.include {
+            let glob = globs(std::slice::from_ref(pattern))?;
+            if !dataset.tasks.iter().any(|task| matches(&glob, task)) {
+                return Err(Failed::bad_input(anyhow::anyhow!(
+                    "--include `{pattern}` matches no task id and no CWE: `mtsec-agents tasks list` prints them"
+                )));
+            }
+        }
+        dataset.tasks.retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
+        if let Some(limit) = self.limit {
+            dataset.tasks.truncate(limit);
+        }
+        if dataset.tasks.is_empty() {
+            return Err(Failed::bad_input(anyhow::anyhow!("the selection leaves no task to run")));
+        }
+        Ok(dataset)
+    }
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet, Failed> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).map_err(Failed::bad_input)?);
+    }
+    set.build().map_err(Failed::bad_input)
+}

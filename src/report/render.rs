@@ -1,0 +1,197 @@
+//! The summary as a table for the terminal, Markdown, CSV or JSON.
+
+use std::str::FromStr;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+
+use super::summary::{Row, Summary};
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Table,
+    Markdown,
+    Csv,
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "table" => Ok(Self::Table),
+            "md" => Ok(Self::Markdown),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("unknown format `{text}`: expected table, md, csv or json")),
+        }
+    }
+}
+
+/// Printed wherever a number of a scripted model is.
+const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
+
+/// The report as text, ending in a newline.
+///
+/// # Errors
+/// Never for summaries that this program made; the encoders' own errors are passed on.
+pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
+    Ok(match format {
+        Format::Table => people(summary, presets::UTF8_FULL_CONDENSED),
+        Format::Markdown => people(summary, presets::ASCII_MARKDOWN),
+        Format::Csv => csv(summary)?,
+        Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
+    })
+}
+
+const HEADINGS: [&str; 13] = [
+    "scaffold",
+    "model",
+    "options",
+    "interaction",
+    "n",
+    "C&S",
+    "C&I",
+    "incorrect",
+    "infra",
+    "missing",
+    "tokens in/out",
+    "cost",
+    "time",
+];
+
+fn people(summary: &Summary, style: comfy_table::TableStyle) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(style)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(HEADINGS);
+    for row in &summary.rows {
+        let tokens = format!(
+            "{}/{}",
+            thousands(row.usage.input_tokens),
+            thousands(row.usage.output_tokens)
+        );
+        table.add_row([
+            format!("{} {}", row.scaffold, row.version),
+            row.model.clone(),
+            row.options.clone(),
+            row.interaction.to_string(),
+            row.n.to_string(),
+            with_percent(row, row.correct_secure),
+            with_percent(row, row.correct_insecure),
+            with_percent(row, row.incorrect),
+            row.infrastructure_failures.to_string(),
+            row.missing.to_string(),
+            tokens,
+            row.usage
+                .cost
+                .map_or_else(|| "unknown".to_owned(), |cost| format!("${cost:.4}")),
+            duration(row.seconds),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(4) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let mut text = format!("{table}\n");
+    text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict.\n");
+    if summary.skipped_rows > 0 {
+        text.push_str(&format!(
+            "{} rows without dynamic tests were skipped and are in no denominator.\n",
+            summary.skipped_rows
+        ));
+    }
+    if summary.infrastructure_failures() > 0 {
+        text.push_str(&format!(
+            "{} trials ended in an infrastructure failure and are in no denominator: `mtsec-agents resume --retry-infrastructure` runs them again.\n",
+            summary.infrastructure_failures()
+        ));
+    }
+    if summary.missing() > 0 {
+        text.push_str(&format!(
+            "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
+            summary.missing()
+        ));
+    }
+    if summary.scripted {
+        text.push_str(SCRIPTED);
+        text.push('\n');
+    }
+    text
+}
+
+fn csv(summary: &Summary) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "run",
+        "scaffold",
+        "version",
+        "model",
+        "options",
+        "cell",
+        "interaction",
+        "planned",
+        "n",
+        "correct_secure",
+        "correct_insecure",
+        "incorrect",
+        "infrastructure_failures",
+        "missing",
+        "calls",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "seconds",
+        "scripted",
+    ])?;
+    for row in &summary.rows {
+        writer.write_record([
+            summary.run.clone(),
+            row.scaffold.clone(),
+            row.version.clone(),
+            row.model.clone(),
+            row.options.clone(),
+            row.cell.clone(),
+            row.interaction.to_string(),
+            row.planned.to_string(),
+            row.n.to_string(),
+            row.correct_secure.to_string(),
+            row.correct_insecure.to_string(),
+            row.incorrect.to_string(),
+            row.infrastructure_failures.to_string(),
+            row.missing.to_string(),
+            row.usage.calls.to_string(),
+            row.usage.input_tokens.to_string(),
+            row.usage.output_tokens.to_string(),
+            row.usage.cost.map(|cost| cost.to_string()).unwrap_or_default(),
+            format!("{:.3}", row.seconds),
+            summary.scripted.to_string(),
+        ])?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn with_percent(row: &Row, count: usize) -> String {
+    match row.percent(count) {
+        Some(percent) => format!("{count} ({percent:.1} %)"),
+        None => "–".to_owned(),
+    }
+}
+
+fn thousands(count: u64) -> String {
+    match count {
+        0..=9_999 => count.to_string(),
+        10_000..=9_999_999 => format!("{:.1}k", count as f64 / 1e3),
+        _ => format!("{:.1}M", count as f64 / 1e6),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0..=59 => format!("{seconds:.1}s"),
+        60..=3_599 => format!("{}m{:02}s", whole / 60, whole % 60),
+        _ => format!("{}h{:02}m", whole / 3_600, whole % 3_600 / 60),
+    }
+}

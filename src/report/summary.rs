@@ -1,0 +1,165 @@
+//! Counting: one row for each cell and interaction.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::conversation::Interaction;
+use crate::plan::{Cell, Lock};
+use crate::store::{RunFolder, StoreError};
+use crate::trial::{Outcome, TrialRecord, Usage};
+use crate::verdict::Verdict;
+
+/// What a run has shown so far.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Summary {
+    pub run: String,
+    /// Loud: numbers of a scripted model say nothing about agents.
+    pub scripted: bool,
+    pub skipped_rows: usize,
+    pub rows: Vec<Row>,
+    /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
+    pub warnings: Vec<String>,
+}
+
+/// One cell under one interaction.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    pub scaffold: String,
+    pub version: String,
+    pub model: String,
+    /// The options that differ from the recipe's defaults, such as `whole −lint`.
+    pub options: String,
+    pub cell: String,
+    pub interaction: Interaction,
+    /// Trials that the plan has here.
+    pub planned: usize,
+    /// Trials with a verdict: the denominator of every rate.
+    pub n: usize,
+    pub correct_secure: usize,
+    pub correct_insecure: usize,
+    pub incorrect: usize,
+    pub infrastructure_failures: usize,
+    /// Trials without any outcome yet.
+    pub missing: usize,
+    pub usage: Usage,
+    /// Wall time of all trials, in seconds.
+    pub seconds: f64,
+}
+
+impl Row {
+    /// The share of `count` in the trials with a verdict, in percent; `None` when there is none.
+    pub fn percent(&self, count: usize) -> Option<f64> {
+        (self.n > 0).then(|| 100.0 * count as f64 / self.n as f64)
+    }
+
+    fn count(&mut self, record: &TrialRecord) {
+        match &record.outcome {
+            Outcome::Judged { verdict } => {
+                self.n += 1;
+                match verdict {
+                    Verdict::CorrectSecure => self.correct_secure += 1,
+                    Verdict::CorrectInsecure => self.correct_insecure += 1,
+                    Verdict::Incorrect => self.incorrect += 1,
+                }
+            }
+            Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
+        }
+        self.usage.add(&record.usage);
+        self.seconds += record.timings.total;
+    }
+}
+
+impl Summary {
+    /// Trials that ended in an infrastructure failure.
+    pub fn infrastructure_failures(&self) -> usize {
+        self.rows.iter().map(|row| row.infrastructure_failures).sum()
+    }
+
+    /// Trials without an outcome.
+    pub fn missing(&self) -> usize {
+        self.rows.iter().map(|row| row.missing).sum()
+    }
+}
+
+/// Reads every trial of the run and counts.
+///
+/// # Errors
+/// The run folder is damaged.
+pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
+    let lock: Lock = run.read_json("lock.json")?;
+    let cells: HashMap<String, &Cell> = lock.cells.iter().map(|cell| (cell.id(), cell)).collect();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut warnings = Vec::new();
+    for key in &lock.trials {
+        let Some(cell) = cells.get(&key.cell) else {
+            let message = format!("trial {key} belongs to no cell of the run");
+            return Err(StoreError::Damaged {
+                path: run.path().join("lock.json"),
+                message,
+            });
+        };
+        let position = rows
+            .iter()
+            .position(|row| row.cell == key.cell && row.interaction == key.interaction);
+        let position = position.unwrap_or_else(|| {
+            rows.push(empty_row(cell, key.interaction));
+            rows.len() - 1
+        });
+        let row = &mut rows[position];
+        row.planned += 1;
+        match run.trial(key).record()? {
+            None => row.missing += 1,
+            Some(record) if record.key == *key => {
+                row.count(&record);
+                warnings.extend(record.warnings.iter().map(|text| format!("{key}: {text}")));
+            }
+            Some(record) => {
+                let path = run.trial(key).path().join("trial.json");
+                return Err(StoreError::Damaged {
+                    path,
+                    message: format!("it is the record of {}", record.key),
+                });
+            }
+        }
+    }
+    let order = |row: &Row| {
+        (
+            lock.cells.iter().position(|cell| cell.id() == row.cell),
+            row.interaction,
+        )
+    };
+    rows.sort_by_key(order);
+    let name = run
+        .path()
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    Ok(Summary {
+        run: name,
+        scripted: lock.scripted,
+        skipped_rows: lock.skipped_rows,
+        rows,
+        warnings,
+    })
+}
+
+fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
+    Row {
+        scaffold: cell.scaffold.clone(),
+        version: cell.version.clone(),
+        model: cell.model.clone(),
+        options: cell.options.to_string(),
+        cell: cell.id(),
+        interaction,
+        planned: 0,
+        n: 0,
+        correct_secure: 0,
+        correct_insecure: 0,
+        incorrect: 0,
+        infrastructure_failures: 0,
+        missing: 0,
+        usage: Usage::default(),
+        seconds: 0.0,
+    }
+}

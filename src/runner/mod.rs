@@ -1,0 +1,12 @@
+//! Conducting a run: from the plan to trials, each with exactly one recorded outcome.
+
+mod conduct;
+mod request;
+pub mod resolve;
+mod scratch;
+mod trial;
+
+pub use conduct::{Conductor, RunError, Tally};
+pub use request::Request;
+pub use scratch::{Scratch, remove_leftovers};
+pub use trial::CellRuntime;

@@ -1,0 +1,39 @@
+//! `run.yaml`: what the user asked for, as given.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::conversation::Interaction;
+use crate::plan::{EditFormat, TestTurns};
+
+/// Everything that decides what a run does, before anything is resolved.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Request {
+    pub scaffold: String,
+    pub models: Vec<String>,
+    pub api_base: Option<String>,
+    /// Empty: the built-in tasks.
+    pub tasks: Vec<PathBuf>,
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    pub limit: Option<usize>,
+    /// Empty: every interaction that a task has.
+    pub interactions: Vec<Interaction>,
+    pub attempts: u32,
+    /// `None`: the number of cores, at most 8.
+    pub concurrent: Option<usize>,
+    pub retries: u32,
+    /// Empty: the recipe's default. More than one: a cell for each.
+    pub edit_formats: Vec<EditFormat>,
+    pub no_lint: bool,
+    pub no_shell_commands: bool,
+    pub repo_map: u32,
+    pub reasoning_effort: Option<String>,
+    pub thinking_tokens: Option<u32>,
+    pub turn_limit: Option<f64>,
+    pub session_limit: Option<f64>,
+    pub quiet_limit: Option<f64>,
+    pub test_turns: TestTurns,
+}

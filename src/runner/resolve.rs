@@ -1,0 +1,170 @@
+//! From what was asked to cells that can run: recipe and model catalogue applied, every option checked.
+
+use std::sync::Arc;
+
+use crate::conversation::Conversation;
+use crate::gateway::backend::Backends;
+use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
+use crate::gateway::drafts::derive_states;
+use crate::gateway::oracle::OracleScript;
+use crate::gateway::script::{Script, ScriptError};
+use crate::gateway::{Pricing, RouteSpec};
+use crate::plan::{Cell, EditFormat, Limits, Options};
+use crate::recipe::Recipe;
+use crate::scaffold::{AgentModel, Scaffold};
+use crate::task::{SOLUTION_FILE, Task};
+
+use super::request::Request;
+use super::trial::CellRuntime;
+
+/// The request cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    #[error("{0}")]
+    Option(String),
+    #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
+    NoReferences { model: String, task: String },
+}
+
+/// A cell and the model behind it.
+#[derive(Debug, Clone)]
+pub struct ResolvedCell {
+    pub cell: Cell,
+    pub model: ResolvedModel,
+}
+
+/// The cells of a request: every model in every edit format.
+///
+/// # Errors
+/// A model is unknown or cannot be called, or an option cannot be had.
+pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, ResolveError> {
+    let formats: Vec<Option<EditFormat>> = match request.edit_formats.as_slice() {
+        [] => vec![recipe.source.supports.default_edit_format],
+        formats => formats.iter().copied().map(Some).collect(),
+    };
+    let mut cells: Vec<ResolvedCell> = Vec::new();
+    for name in &request.models {
+        for edit_format in &formats {
+            let options = Options {
+                edit_format: *edit_format,
+                no_lint: request.no_lint,
+                no_shell_commands: request.no_shell_commands,
+                repo_map: request.repo_map,
+                reasoning_effort: request.reasoning_effort.clone(),
+                thinking_tokens: request.thinking_tokens,
+            };
+            if let Some(refusal) = recipe.refuses(&options) {
+                return Err(ResolveError::Option(refusal));
+            }
+            let cell = Cell {
+                scaffold: recipe.source.name.clone(),
+                version: recipe.source.version.clone(),
+                model: name.clone(),
+                options,
+                limits: limits(request, &recipe.source.limits),
+            };
+            if cells.iter().all(|known| known.cell != cell) {
+                cells.push(resolve_cell(cell, request.api_base.as_deref())?);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// A cell of a run's lock, with its model.
+///
+/// # Errors
+/// As [`cells`].
+pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
+    let model = ModelCatalogue::built_in()?.resolve(&cell.model, api_base)?;
+    model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
+    Ok(ResolvedCell { cell, model })
+}
+
+fn limits(request: &Request, recipe: &Limits) -> Limits {
+    Limits {
+        turn_seconds: request.turn_limit.unwrap_or(recipe.turn_seconds),
+        session_seconds: request.session_limit.unwrap_or(recipe.session_seconds),
+        quiet_seconds: request.quiet_limit.unwrap_or(recipe.quiet_seconds),
+        ..*recipe
+    }
+}
+
+/// Refuses what a scripted model could not do: an oracle without reference solutions, a script that cannot be read.
+///
+/// # Errors
+/// The first cell that could not answer.
+pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), ResolveError> {
+    for cell in cells {
+        match &cell.model.backend {
+            Backend::Oracle { .. } => {
+                if let Some(task) = tasks.iter().find(|task| task.references.is_none()) {
+                    let (model, task) = (cell.cell.model.clone(), task.id.clone());
+                    return Err(ResolveError::NoReferences { model, task });
+                }
+            }
+            Backend::Script(path) => drop(Script::load(path)?),
+            Backend::Nop | Backend::Upstream { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// A cell with its agent at hand.
+///
+/// # Errors
+/// The model's settings cannot be had.
+pub fn runtime(
+    resolved: ResolvedCell,
+    scaffold: Box<dyn Scaffold>,
+    backends: Arc<Backends>,
+) -> Result<CellRuntime, ResolveError> {
+    let ResolvedCell { cell, model } = resolved;
+    let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
+    let agent_model = agent_model(&cell, &model);
+    let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
+    let backend = move |task: &Task, conversation: &Conversation| {
+        let script = oracle_script(&model, task, conversation, edit_format);
+        let answers = backends.model(&model, settings.clone(), script).map_err(|error| error.to_string())?;
+        Ok(RouteSpec {
+            model: answers,
+            wire_model: model.wire_model.clone(),
+            guard: None,
+            pricing: model.pricing,
+        })
+    };
+    Ok(CellRuntime { cell, scaffold, model: agent_model, backend: Box::new(backend) })
+}
+
+fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
+    let Pricing { input, output, .. } = model.pricing;
+    AgentModel {
+        name: model.wire_model.clone(),
+        max_input_tokens: model.max_input_tokens,
+        max_output_tokens: model.max_output_tokens,
+        input_price: input.map(|price| price / 1e6),
+        output_price: output.map(|price| price / 1e6),
+        temperature: model.temperature,
+        accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
+        accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
+    }
+}
+
+/// What an oracle is to write, turn by turn; nothing for other models.
+fn oracle_script(
+    model: &ResolvedModel,
+    task: &Task,
+    conversation: &Conversation,
+    edit_format: EditFormat,
+) -> Option<OracleScript> {
+    let Backend::Oracle { insecure } = model.backend else { return None };
+    let references = task.references.as_ref()?;
+    let reference = if insecure { &references.insecure } else { &references.secure };
+    let drafts = task.drafts.get(&conversation.interaction).map(Vec::as_slice);
+    let states = derive_states(conversation.turns.len(), drafts, reference, &task.function);
+    Some(OracleScript { file: SOLUTION_FILE.to_owned(), states, edit_format })
+}

@@ -1,0 +1,346 @@
+//! One trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict, record.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::conduct::{RunError, Stand};
+use super::scratch::Places;
+use crate::blob::BlobStore;
+use crate::conversation::Conversation;
+use crate::dataset::prompt;
+use crate::event::Event;
+use crate::gateway::{Route, RouteSpec};
+use crate::plan::{Cell, TestTurns, TrialKey};
+use crate::scaffold::{AgentModel, OpenError, Scaffold, Session, Stage};
+use crate::store::{StoreError, TrialFolder};
+use crate::task::Task;
+use crate::tester::Tree;
+use crate::trial::{Ending, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::verdict::Judgement;
+use crate::workspace::{self, Manifest, Snapshotter};
+
+/// A cell, ready to run: its agent installed, its model resolved.
+pub struct CellRuntime {
+    pub cell: Cell,
+    pub scaffold: Box<dyn Scaffold>,
+    pub model: AgentModel,
+    /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
+    pub backend: Box<dyn Fn(&Task, &Conversation) -> Result<RouteSpec, String> + Send + Sync>,
+}
+
+/// How the work on a trial ended in this process.
+pub(super) enum Try {
+    Ended(Outcome),
+    /// Interrupted: no outcome; what there is stays in the folder and the trial is run again by `resume`.
+    Cancelled,
+}
+
+/// Runs a trial until it has its outcome, trying infrastructure failures again as often as the run allows.
+pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, RunError> {
+    let folder = stand.conductor.run.trial(&key);
+    for number in 0.. {
+        if let Some(kept) = folder.begin()?
+            && number > 0
+        {
+            stand.note(&Event::TrialRetried { key: key.clone(), reason: String::new(), kept })?;
+        }
+        stand.note(&Event::TrialStarted { key: key.clone() })?;
+        let Some(record) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
+            return Ok(Try::Cancelled);
+        };
+        let failed = matches!(record.outcome, Outcome::InfrastructureFailure { .. });
+        if failed && number < stand.conductor.lock.settings.retries && !stand.conductor.cancel.is_cancelled() {
+            folder.write_json("failed.json", &record)?;
+            continue;
+        }
+        folder.complete(&record)?;
+        stand.note(&Event::TrialEnded { key: key.clone(), outcome: record.outcome.clone() })?;
+        return Ok(Try::Ended(record.outcome));
+    }
+    Ok(Try::Cancelled)
+}
+
+/// One try of one trial.
+struct Attempt<'a> {
+    stand: &'a Stand,
+    key: &'a TrialKey,
+    folder: &'a TrialFolder,
+    task: Arc<Task>,
+    runtime: Arc<CellRuntime>,
+    blobs: BlobStore,
+    turns: Vec<TurnRecord>,
+    warnings: Vec<String>,
+    usage: Usage,
+    agent_seconds: f64,
+    tester_seconds: f64,
+    began: Instant,
+    started: jiff::Timestamp,
+}
+
+/// Why a try ended without a verdict.
+enum Stop {
+    Cancelled,
+    Infrastructure(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl<'a> Attempt<'a> {
+    fn new(stand: &'a Stand, key: &'a TrialKey, folder: &'a TrialFolder) -> Result<Self, RunError> {
+        let conductor = &stand.conductor;
+        let task = conductor.tasks.get(&key.task).ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
+        let runtime = conductor.cells.get(&key.cell).ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
+        Ok(Self {
+            stand,
+            key,
+            folder,
+            task: task.clone(),
+            runtime: runtime.clone(),
+            blobs: conductor.run.blobs(),
+            turns: Vec::new(),
+            warnings: Vec::new(),
+            usage: Usage::default(),
+            agent_seconds: 0.0,
+            tester_seconds: 0.0,
+            began: Instant::now(),
+            started: jiff::Timestamp::now(),
+        })
+    }
+
+    /// `None`: cancelled.
+    async fn carry_out(mut self) -> Result<Option<TrialRecord>, RunError> {
+        let judged = match self.play().await {
+            Ok(snapshots) => self.judge(&snapshots).await,
+            Err(stop) => Err(stop),
+        };
+        let (outcome, judgements) = match judged {
+            Ok(judgements) => match judgements.last_key_value() {
+                Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
+                None => (infrastructure("no snapshot was judged"), judgements),
+            },
+            Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
+            Err(Stop::Cancelled) => return Ok(None),
+            Err(Stop::Store(error)) => return Err(error.into()),
+        };
+        let total = self.began.elapsed().as_secs_f64();
+        Ok(Some(TrialRecord {
+            key: self.key.clone(),
+            cwe: self.task.cwe.clone(),
+            outcome,
+            judgements,
+            usage: self.usage,
+            timings: Timings {
+                total,
+                agent: self.agent_seconds,
+                model: self.usage.model_seconds,
+                tester: self.tester_seconds,
+                added: total - self.agent_seconds,
+            },
+            turns: self.turns,
+            warnings: self.warnings,
+            started: self.started,
+            ended: jiff::Timestamp::now(),
+        }))
+    }
+
+    /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
+    async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
+        let conversation = prompt::conversation(&self.task, self.key.interaction)
+            .map_err(|error| Stop::Infrastructure(error.to_string()))?;
+        let places = self.stand.scratch.places(self.key).map_err(|error| cannot("make the workspace", &error))?;
+        let played = self.play_in(&places, &conversation).await;
+        if let Err(error) = places.remove() {
+            self.warn(format!("the workspace could not be removed: {error}"))?;
+        }
+        played
+    }
+
+    async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
+        workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
+        let mut snapshotter = Snapshotter::new(&places.workspace, self.blobs.clone(), EXCLUDED);
+        let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
+        let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
+        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        spec.guard = Some(guard.clone());
+        let route = self.stand.conductor.gateway.open(spec);
+        let stage = Stage {
+            workspace: places.workspace.clone(),
+            files: workspace::starter_files(&self.task),
+            home: places.home.clone(),
+            tmp: places.tmp.clone(),
+            logs: places.logs.clone(),
+            api_base: route.base_url().to_owned(),
+            api_key: route.key().to_owned(),
+            guard,
+            model: self.runtime.model.clone(),
+            options: self.runtime.cell.options.clone(),
+            cancel: self.stand.conductor.cancel.clone(),
+        };
+        let opening = Instant::now();
+        let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
+        self.agent_seconds += opening.elapsed().as_secs_f64();
+        let mut session = opened.map_err(|error| match error {
+            OpenError::Cancelled => Stop::Cancelled,
+            error => Stop::Infrastructure(error.to_string()),
+        })?;
+        let said = self.say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots).await;
+        let closing = Instant::now();
+        let (_, strays) = session.close().await;
+        self.agent_seconds += closing.elapsed().as_secs_f64();
+        if let Some(last) = self.turns.last_mut() {
+            last.strays += strays;
+        }
+        self.usage = route.usage();
+        keep_logs(&places.logs, self.folder)?;
+        said.map(|()| snapshots)
+    }
+
+    async fn say_all(
+        &mut self,
+        session: &mut dyn Session,
+        conversation: &Conversation,
+        route: &Route,
+        snapshotter: &mut Snapshotter,
+        snapshots: &mut Vec<Manifest>,
+    ) -> Result<(), Stop> {
+        for (index, text) in conversation.turns.iter().enumerate() {
+            let turn = index + 1;
+            self.folder.write(&format!("turns/{turn}/prompt.md"), text.as_bytes())?;
+            let record = self.folder.turn(turn)?.join("model.jsonl");
+            route.begin_turn(turn, record).map_err(|error| Stop::Infrastructure(error.to_string()))?;
+            self.stand.note(&Event::TurnStarted { key: self.key.clone(), turn })?;
+            let saying = Instant::now();
+            let end = session.say(turn, text, &self.runtime.cell.limits).await;
+            let seconds = saying.elapsed().as_secs_f64();
+            self.agent_seconds += seconds;
+            for warning in end.warnings {
+                self.warn(warning)?;
+            }
+            let strays = session.settle().await;
+            let snapshot = self.snapshot(snapshotter, turn)?;
+            let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
+            let patch = workspace::diff(&snapshots[index], &snapshot, &self.blobs)
+                .map_err(|error| cannot("read a snapshot", &error))?;
+            self.folder.write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
+            snapshots.push(snapshot);
+            let (ending, stop) = self.weigh(end.ending, turn, route)?;
+            self.stand.note(&Event::TurnEnded { key: self.key.clone(), turn, ending: ending.clone() })?;
+            let goes_on = ending.allows_next_turn();
+            let usage = route.usage_of_turn(turn);
+            self.turns.push(TurnRecord { turn, ending, answers: end.answers, strays, drift, usage, seconds });
+            if let Some(stop) = stop {
+                return Err(stop);
+            }
+            if !goes_on {
+                self.turns.extend((turn + 1..=conversation.turns.len()).map(TurnRecord::not_reached));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
+    /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
+    fn weigh(&mut self, ending: Ending, turn: usize, route: &Route) -> Result<(Ending, Option<Stop>), StoreError> {
+        if ending == Ending::Cancelled {
+            return Ok((ending, Some(Stop::Cancelled)));
+        }
+        if let Some(failed) = route.failure_of_turn(turn)
+            && failed.failure.kind.is_infrastructure()
+        {
+            let reason = format!("turn {turn}: {}", failed.failure);
+            let ending = Ending::Failed { failure: failed.failure.kind.as_trial(), detail: failed.failure.message };
+            return Ok((ending, Some(Stop::Infrastructure(reason))));
+        }
+        match &ending {
+            Ending::Failed { failure, detail } if failure.is_infrastructure() => {
+                if route.usage_of_turn(turn).calls == 0 {
+                    let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
+                    return Ok((ending, Some(Stop::Infrastructure(reason))));
+                }
+                self.warn(format!("turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"))?;
+                Ok((Ending::Answered, None))
+            }
+            _ => Ok((ending, None)),
+        }
+    }
+
+    fn snapshot(&self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
+        let manifest = snapshotter.take().map_err(|error| cannot("store a snapshot", &error))?;
+        self.folder.write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Stage 9: the last snapshot's verdict is the trial's; earlier ones are judged when asked.
+    async fn judge(&mut self, snapshots: &[Manifest]) -> Result<BTreeMap<usize, Judgement>, Stop> {
+        let last = snapshots.len() - 1;
+        let first = match self.stand.conductor.lock.test_turns {
+            TestTurns::Last => last,
+            TestTurns::All => last.min(1),
+        };
+        let judging = Instant::now();
+        let mut judgements = BTreeMap::new();
+        for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
+            let files = workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
+            let judged = self.stand.conductor.tester.judge(&self.task, &Tree { files }).await;
+            let judgement = judged.map_err(|error| Stop::Infrastructure(format!("tester: {error}")))?;
+            self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
+            if let Some(module) = &judgement.missing_module {
+                self.warn(format!("turn {turn}: the solution imports `{module}`, which the tester does not have"))?;
+            }
+            judgements.insert(turn, judgement);
+        }
+        self.tester_seconds = judging.elapsed().as_secs_f64();
+        Ok(judgements)
+    }
+
+    fn warn(&mut self, text: String) -> Result<(), StoreError> {
+        self.stand.note(&Event::Warning { key: self.key.clone(), text: text.clone() })?;
+        self.warnings.push(text);
+        Ok(())
+    }
+}
+
+/// Names at the top of a workspace that belong to the agent's machinery and are not part of its work.
+const EXCLUDED: &[&str] = &[".git", ".aider.tags.cache.v4"];
+
+/// Where a session keeps a git repository outside the workspace: no log.
+const REPOSITORY: &str = "repository";
+
+fn infrastructure(reason: &str) -> Outcome {
+    Outcome::InfrastructureFailure { reason: reason.to_owned() }
+}
+
+fn cannot(what: &str, error: &io::Error) -> Stop {
+    Stop::Infrastructure(format!("cannot {what}: {error}"))
+}
+
+/// Largest file of an agent's logs that is kept, in bytes.
+const MAX_LOG: u64 = 64 << 20;
+
+/// Keeps the session's recordings and logs: `turns/` as they are named, all else under `agent/`. The agent could write
+/// there, so only regular files are taken, and no link is followed.
+fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
+    for entry in walkdir::WalkDir::new(logs).follow_links(false).into_iter().flatten() {
+        let Ok(relative) = entry.path().strip_prefix(logs) else { continue };
+        let is_repository = relative.starts_with(REPOSITORY);
+        if !entry.file_type().is_file() || is_repository || entry.metadata().is_ok_and(|data| data.len() > MAX_LOG) {
+            continue;
+        }
+        let target = if relative.starts_with("turns") { relative.to_owned() } else { Path::new("agent").join(relative) };
+        let target = folder.path().join(target);
+        let copied = target.parent().map_or(Ok(()), std::fs::create_dir_all);
+        copied
+            .and_then(|()| std::fs::copy(entry.path(), &target).map(drop))
+            .map_err(|source| StoreError::Write { path: target, source })?;
+    }
+    Ok(())
+}
