@@ -71,7 +71,7 @@ impl Recipe {
     /// Fills in the recipe; fails only for a template that names what does not exist.
     pub fn render(&self, places: &Places) -> Result<Rendered, minijinja::Error> {
         let environment = &self.templates.environment;
-        let context = Value::from_iter(places.iter().map(|(name, value)| (*name, value.clone())));
+        let context = Value::from(places.clone());
         let text = |template: &str| environment.render_str(template, context.clone());
 
         let mut argv = Vec::new();
@@ -90,7 +90,7 @@ impl Recipe {
             for item in environment.compile_expression(each)?.eval(context.clone())?.try_iter()? {
                 let mut inner = places.clone();
                 inner.insert("item", item);
-                let inner = Value::from_iter(inner);
+                let inner = Value::from(inner);
                 for argument in &part.args {
                     argv.push(environment.render_str(argument, inner.clone())?);
                 }

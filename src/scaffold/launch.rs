@@ -99,7 +99,7 @@ fn places(
         ("api_key", Value::from(stage.api_key.as_str())),
         (
             "model",
-            Value::from_iter([
+            Value::from(Places::from([
                 ("name", Value::from(model.name.as_str())),
                 ("max_input_tokens", Value::from(model.max_input_tokens)),
                 ("max_output_tokens", Value::from(model.max_output_tokens)),
@@ -108,27 +108,27 @@ fn places(
                 ("temperature", number(model.temperature)),
                 ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
                 ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
-            ]),
+            ])),
         ),
         (
             "options",
-            Value::from_iter([
+            Value::from(Places::from([
                 ("edit_format", format.map_or(Value::from(()), |format| Value::from(format.name()))),
                 ("no_lint", Value::from(options.no_lint)),
                 ("no_shell_commands", Value::from(options.no_shell_commands)),
                 ("repo_map", Value::from(options.repo_map)),
                 ("reasoning_effort", text(&options.reasoning_effort)),
                 ("thinking_tokens", options.thinking_tokens.map_or(Value::from(()), Value::from)),
-            ]),
+            ])),
         ),
         (
             "agent",
-            Value::from_iter([
+            Value::from(Places::from([
                 ("folder", path(&installed.folder)),
                 ("program", path(&installed.program)),
                 ("interpreter", path(&installed.interpreter)),
                 ("version", Value::from(installed.version.as_str())),
-            ]),
+            ])),
         ),
     ])
 }
