@@ -1,6 +1,7 @@
 //! `mtsec-agents`: runs real coding agents over multi-turn secure-coding tasks and judges what they leave.
 //!
-//! Layers, each allowed to use only those above it: words (pure), tools, actors, conduct. See `DESIGN.md`.
+//! Layers, each allowed to use only those above it: words (pure), tools, actors, conduct, command line. See
+//! `DESIGN.md`; `tests/layers.rs` holds the code to it.
 
 // Words: pure data, no I/O.
 pub mod conversation;
@@ -16,6 +17,7 @@ pub mod dataset;
 pub mod gateway;
 pub mod process;
 pub mod pty;
+pub mod recipe;
 pub mod store;
 pub mod workspace;
 
@@ -26,3 +28,9 @@ pub mod tester;
 
 // Conduct.
 pub mod report;
+pub mod runner;
+
+// The command line.
+pub mod cli;
+pub mod console;
+pub mod exit_code;

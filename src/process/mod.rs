@@ -1,1 +1,8 @@
-//! (in work)
+//! Processes of a session: who descends from whom, how all of them end, and what they are contained in.
+
+pub mod containment;
+pub mod shepherd;
+pub mod tree;
+
+pub use containment::{Bare, Containment};
+pub use shepherd::{SHEPHERD, shepherd_main};

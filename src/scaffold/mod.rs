@@ -1,5 +1,15 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
+mod answers;
+mod dialogue;
+mod endings;
+pub mod install;
+mod interpreter;
+mod launch;
+mod message;
+mod pty;
+mod repository;
+
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -7,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::{Limits, Options};
 use crate::trial::{Answer, Ending};
+
+pub use install::{InstallError, Installed, Installer, Progress, Status};
+pub use message::Refusal;
+pub use pty::PtyScaffold;
 
 /// Everything an agent is given: its places, its model, its options.
 #[derive(Debug, Clone)]
@@ -24,7 +38,9 @@ pub struct Stage {
     pub api_base: String,
     /// The dummy key that this trial's route accepts.
     pub api_key: String,
-    /// The model's name as the agent must be told it, such as `openai/o3`.
+    /// A text that occurs nowhere else, such as `mtsec-guard-` and 16 hexadecimal digits. It is put before a prompt whose
+    /// first character the agent would take for a command; the gateway takes it out of every request again.
+    pub guard: String,
     pub model: AgentModel,
     pub options: Options,
     pub cancel: CancellationToken,
@@ -82,6 +98,9 @@ pub enum OpenError {
 /// An agent that can be driven.
 #[async_trait]
 pub trait Scaffold: Send + Sync {
+    /// Whether a prompt can arrive at the model byte for byte (a line end may be added at its end).
+    fn carries(&self, prompt: &str) -> Result<(), Refusal>;
+
     /// Starts the agent on a stage and waits until it takes its first turn.
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError>;
 }

@@ -1,0 +1,167 @@
+//! Descendants of a process, as `/proc` tells them, and how to end them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// A process: its id together with its start time, which a later process of the same id does not share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Process {
+    pub pid: i32,
+    /// In clock ticks since boot.
+    pub started: u64,
+}
+
+/// What `/proc/PID/stat` says.
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    parent: i32,
+    zombie: bool,
+    started: u64,
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's own name in parentheses and may hold anything, so count from its end.
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let started = fields.nth(17)?.parse().ok()?;
+    Some(Stat { parent, zombie: matches!(state, "Z" | "X" | "x"), started })
+}
+
+impl Process {
+    /// The live process of this id, if there is one.
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = stat(pid)?;
+        (!stat.zombie).then_some(Self { pid, started: stat.started })
+    }
+
+    /// Whether this very process still runs (a zombie does not).
+    pub fn runs(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+
+    /// Sends a signal to this very process and to no later one of its id; false when it is gone.
+    pub fn signal(self, signal: Signal) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(fd) => self.runs() && pidfd_send_signal(&fd, signal).is_ok(),
+            Err(rustix::io::Errno::NOSYS) => self.runs() && rustix::process::kill_process(pid, signal).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// Whether its main thread waits to read its standard input; `None` when the kernel does not tell.
+    pub fn waits_for_input(self) -> Option<bool> {
+        // The number of read(2), and descriptor 0.
+        const READ_STDIN: &str = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
+        let text = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).ok()?;
+        Some(text.starts_with(READ_STDIN))
+    }
+}
+
+/// Live children of a process, by its threads' lists; `None` when this kernel keeps no such lists.
+fn children(pid: i32) -> Option<Vec<i32>> {
+    let mut found = Vec::new();
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Some(found) };
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(text) => found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && thread.path().exists() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(found)
+}
+
+/// Live children of a process.
+pub fn children_of(pid: i32) -> Vec<Process> {
+    match children(pid) {
+        Some(kids) => kids.into_iter().filter_map(Process::of).collect(),
+        None => scanned(pid).into_iter().filter(|kid| stat(kid.pid).is_some_and(|stat| stat.parent == pid)).collect(),
+    }
+}
+
+/// Every live descendant of a process, itself not included, parents before their children.
+pub fn descendants(root: i32) -> Vec<Process> {
+    let mut all = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        let Some(kids) = children(pid) else { return scanned(root) };
+        for kid in kids {
+            if let Some(process) = Process::of(kid)
+                && !all.contains(&process)
+            {
+                all.push(process);
+            }
+            // A zombie's children have a new parent already; a live one's are looked at next.
+            next.push(kid);
+        }
+    }
+    all
+}
+
+/// The same by a look at every process of the machine.
+fn scanned(root: i32) -> Vec<Process> {
+    let mut kids: HashMap<i32, Vec<(i32, Stat)>> = HashMap::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        if let Some(stat) = stat(pid) {
+            kids.entry(stat.parent).or_default().push((pid, stat));
+        }
+    }
+    let mut all = Vec::new();
+    let mut next = vec![root];
+    while let Some(pid) = next.pop() {
+        for (kid, stat) in kids.remove(&pid).unwrap_or_default() {
+            if !stat.zombie {
+                all.push(Process { pid: kid, started: stat.started });
+            }
+            next.push(kid);
+        }
+    }
+    all
+}
+
+/// Kills every descendant of `root` but `keep`, again and again until none is left; returns how many there were.
+///
+/// All are stopped before the first is killed, so that none can start another on the way. Gives up after `patience`.
+pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 {
+    let end = Instant::now() + patience;
+    let mut killed = Vec::new();
+    // A list of children that is read while one of them ends may miss its neighbour: two empty looks mean none.
+    let mut empty = 0;
+    while empty < 2 && Instant::now() < end {
+        let mut stopped: Vec<Process> = Vec::new();
+        loop {
+            let new: Vec<Process> = descendants(root)
+                .into_iter()
+                .filter(|process| !keep.contains(process) && !stopped.contains(process))
+                .collect();
+            if new.is_empty() || Instant::now() >= end {
+                break;
+            }
+            for process in new {
+                process.signal(Signal::STOP);
+                stopped.push(process);
+            }
+        }
+        for process in &stopped {
+            process.signal(Signal::KILL);
+            if !killed.contains(process) {
+                killed.push(*process);
+            }
+        }
+        empty = if stopped.is_empty() { empty + 1 } else { 0 };
+        // Killing is not instant: what dies is looked at again once it is dead.
+        while stopped.iter().any(|process| process.runs()) && Instant::now() < end {
+            std::thread::sleep(Duration::from_micros(300));
+        }
+    }
+    killed.len() as u32
+}

@@ -1,0 +1,90 @@
+//! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
+
+mod compiled;
+mod schema;
+mod template;
+
+pub use compiled::{Evidence, Recipe, Rule};
+pub use schema::*;
+pub use template::{Places, Rendered};
+
+/// The recipes that come with the program: file name and text.
+const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
+
+/// A recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    #[error("unknown scaffold `{name}`: expected one of {known}")]
+    Unknown { name: String, known: String },
+    /// `message` holds line, column and an excerpt.
+    #[error("{file}:{line}:{column}: {message}")]
+    Syntax { file: String, line: u64, column: u64, message: String },
+    #[error("{file}: {field}: {message}")]
+    Value { file: String, field: String, message: String },
+}
+
+impl Recipe {
+    /// Names of the recipes that come with the program.
+    pub fn names() -> Vec<String> {
+        BUILTIN.iter().map(|(file, _)| stem(file).to_owned()).collect()
+    }
+
+    /// The recipe of this name that comes with the program.
+    pub fn builtin(name: &str) -> Result<Recipe, RecipeError> {
+        let (file, text) = BUILTIN.iter().find(|(file, _)| stem(file) == name).ok_or_else(|| RecipeError::Unknown {
+            name: name.to_owned(),
+            known: Self::names().join(", "),
+        })?;
+        Self::parse(file, text)
+    }
+
+    /// Reads a recipe; `file` is only named in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Recipe, RecipeError> {
+        let source: Source = serde_yaml::from_str(text).map_err(|error| {
+            let place = error.location();
+            RecipeError::Syntax {
+                file: file.to_owned(),
+                line: place.map_or(0, |place| place.line()),
+                column: place.map_or(0, |place| place.column()),
+                message: error.to_string(),
+            }
+        })?;
+        Recipe::compile(file, source)
+    }
+}
+
+fn stem(file: &str) -> &str {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    name.strip_suffix(".yaml").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recipe_that_comes_with_the_program_loads() {
+        for name in Recipe::names() {
+            let recipe = Recipe::builtin(&name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(recipe.source.name, name);
+        }
+        assert!(Recipe::builtin("nobody").unwrap_err().to_string().contains("expected one of aider"));
+    }
+
+    #[test]
+    fn a_malformed_recipe_names_file_line_and_column() {
+        let text = BUILTIN[0].1.replace("default_answer:", "default_answr:");
+        let error = Recipe::parse("mine.yaml", &text).unwrap_err();
+        let RecipeError::Syntax { file, line, .. } = &error else { panic!("{error}") };
+        let expected = text.lines().position(|line| line.starts_with("default_answr")).unwrap() + 1;
+        assert_eq!((file.as_str(), *line), ("mine.yaml", expected as u64), "{error}");
+
+        let text = BUILTIN[0].1.replace(r"'^Create new file\?$'", "'^Create ( new file'");
+        let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();
+        assert!(error.starts_with("mine.yaml: answers[") && error.contains("new file"), "{error}");
+
+        let text = BUILTIN[0].1.replace("{{ api_base }}", "{{ api_base");
+        let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();
+        assert!(error.starts_with("mine.yaml: env.OPENAI_API_BASE"), "{error}");
+    }
+}

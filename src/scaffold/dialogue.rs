@@ -1,0 +1,305 @@
+//! Listening to an agent: waits until it stands at a prompt, is gone, or has used up a limit.
+//!
+//! `expectrl` conducts the short dialogues, an answer and the exit; it does not do the long wait, because it keeps all
+//! that it reads in memory, looks at 128 bytes at a time, and cannot write and read at once.
+
+use std::time::Duration;
+
+use expectrl::{AsyncExpect, Eof, Session};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::Question;
+use super::endings::Seen;
+use crate::process::tree::{self, Process};
+use crate::pty::{Lines, PtyIo, Tail};
+use crate::recipe::Recipe;
+use crate::trial::Limit;
+
+/// Why a wait is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waited {
+    /// The agent waits for the next turn.
+    Ready,
+    /// The agent asks; the form of the question is known.
+    Question(Question),
+    /// The agent reads its terminal, and what it has printed has no known form.
+    Unknown(Question),
+    /// Nobody holds the terminal any more.
+    Ended,
+    Limit(Limit),
+    /// The agent goes on retrying a failed call.
+    Retrying,
+    Cancelled,
+}
+
+/// When a wait is over at the latest.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    pub turn: Instant,
+    pub session: Instant,
+    pub quiet: Duration,
+}
+
+/// The conversation with one process at one terminal.
+pub struct Dialogue {
+    session: Session<(), PtyIo>,
+    /// The shepherd; the agent is its first child.
+    shepherd: i32,
+    agent: Option<Process>,
+    tail: Tail,
+    lines: Lines,
+    pub seen: Seen,
+    last_output: Instant,
+    /// Since when a command of the model runs, and how many keys have been written to it.
+    command: Option<(Instant, usize)>,
+}
+
+/// How much of the output's end the prompts are looked for in: room for the names of some hundred files.
+const WINDOW: usize = 32 << 10;
+/// Silence that stands for a blocked process where the kernel does not tell.
+const SILENCE: Duration = Duration::from_millis(300);
+/// How long an agent reads its terminal after an unknown text before that is a question.
+const PUZZLED: Duration = Duration::from_secs(2);
+/// A retry is only believed when nothing follows it at once: a model's reply is printed in one go.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+const SHORTEST_NAP: Duration = Duration::from_millis(1);
+const LONGEST_NAP: Duration = Duration::from_millis(20);
+
+impl Dialogue {
+    pub fn new(io: PtyIo, shepherd: i32) -> std::io::Result<Self> {
+        Ok(Self {
+            session: Session::new((), io)?,
+            shepherd,
+            agent: None,
+            tail: Tail::default(),
+            lines: Lines::default(),
+            seen: Seen::default(),
+            last_output: Instant::now(),
+            command: None,
+        })
+    }
+
+    pub fn io(&mut self) -> &mut PtyIo {
+        self.session.get_stream_mut()
+    }
+
+    /// The last lines that the agent printed.
+    pub fn excerpt(&self) -> String {
+        self.tail.excerpt()
+    }
+
+    /// The agent's process. What it orphans has the same parent, but came later.
+    pub fn agent(&mut self) -> Option<Process> {
+        if self.agent.is_none() {
+            let shepherd = self.shepherd;
+            self.agent = tree::children_of(shepherd).into_iter().min_by_key(|process| process.started);
+        }
+        self.agent
+    }
+
+    /// Forgets what was printed so far: it belongs to what is over.
+    fn mark(&mut self) {
+        self.tail.clear();
+        self.lines.clear();
+        self.last_output = Instant::now();
+    }
+
+    /// Writes a message while listening, so that neither side waits for the other. False when the agent is gone.
+    pub async fn enter(&mut self, recipe: &Recipe, bytes: &[u8], cancel: &CancellationToken, end: Instant) -> bool {
+        self.mark();
+        let mut left = bytes;
+        while !left.is_empty() {
+            self.drain(recipe);
+            match self.io().try_write(left) {
+                Ok(Some(count)) => {
+                    left = &left[count..];
+                    continue;
+                }
+                Ok(None) if !self.io().ended() => {}
+                _ => return false,
+            }
+            let io = self.session.get_stream();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return true,
+                () = tokio::time::sleep_until(end) => return true,
+                _ = io.readable() => {}
+                _ = io.writable() => {}
+            }
+        }
+        true
+    }
+
+    /// Answers a question.
+    pub async fn answer(&mut self, text: &str, runs_command: bool) -> bool {
+        self.mark();
+        self.seen.muted = runs_command;
+        self.command = runs_command.then(|| (Instant::now(), 0));
+        self.session.send(text).await.is_ok()
+    }
+
+    /// Tells the agent to leave and waits until the terminal is closed; false when it does not leave in time.
+    pub async fn leave(&mut self, text: &str, patience: Duration) -> bool {
+        self.mark();
+        self.io().set_budget(64 << 10);
+        self.session.set_expect_timeout(None);
+        let farewell = async {
+            self.session.send(text).await?;
+            self.session.expect(Eof).await.map(drop)
+        };
+        matches!(tokio::time::timeout(patience, farewell).await, Ok(Ok(())))
+    }
+
+    /// Listens, without looking, until the terminal is closed; false when it is not closed in time.
+    pub async fn until_closed(&mut self, recipe: &Recipe, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        loop {
+            self.drain(recipe);
+            if self.io().ended() {
+                return true;
+            }
+            let io = self.session.get_stream();
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(end) => return false,
+                readable = io.readable() => if readable.is_err() { return true },
+            }
+        }
+    }
+
+    /// Waits for the agent.
+    pub async fn wait(&mut self, recipe: &Recipe, deadlines: Deadlines, cancel: &CancellationToken) -> Waited {
+        let mut nap = SHORTEST_NAP;
+        let mut prompt = false;
+        let mut looked = false;
+        loop {
+            if self.drain(recipe) || !looked {
+                nap = SHORTEST_NAP;
+                looked = true;
+                prompt = recipe.prompts.is_match(self.window());
+            }
+            if self.io().ended() {
+                return Waited::Ended;
+            }
+            let now = Instant::now();
+            let mut wake = deadlines.turn.min(deadlines.session).min(self.last_output + deadlines.quiet);
+            if prompt {
+                match self.stands(now) {
+                    Ok(()) => return self.prompt(recipe),
+                    Err(Some(time)) => wake = wake.min(time),
+                    Err(None) => {
+                        wake = wake.min(now + nap);
+                        nap = (nap * 2).min(LONGEST_NAP);
+                    }
+                }
+            } else if self.tail.bytes().last().is_some_and(|byte| *byte != b'\n') {
+                let puzzled = self.last_output + PUZZLED;
+                if now < puzzled {
+                    wake = wake.min(puzzled);
+                } else if self.agent().and_then(Process::waits_for_input) == Some(true) {
+                    let question = Question::unknown(self.window());
+                    self.end_command();
+                    return Waited::Unknown(question);
+                } else {
+                    wake = wake.min(now + PUZZLED / 4);
+                }
+            }
+            if let Some(give_up) = &recipe.source.give_up
+                && self.seen.waits_to_retry
+                && self.seen.retries > give_up.after
+            {
+                let believed = self.last_output + RETRY_PAUSE;
+                if now >= believed {
+                    return Waited::Retrying;
+                }
+                wake = wake.min(believed);
+            }
+            if let Some(due) = self.command_due(recipe, now) {
+                wake = wake.min(due);
+            }
+            if now >= deadlines.session {
+                return Waited::Limit(Limit::Session);
+            }
+            if now >= deadlines.turn {
+                return Waited::Limit(Limit::Turn);
+            }
+            if now >= self.last_output + deadlines.quiet {
+                return Waited::Limit(Limit::Quiet);
+            }
+            let io = self.session.get_stream();
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Waited::Cancelled,
+                readable = io.readable() => if readable.is_err() { return Waited::Ended },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Reads what there is, up to a bound; whether there was anything.
+    fn drain(&mut self, recipe: &Recipe) -> bool {
+        let mut buffer = [0; 16 << 10];
+        let mut any = false;
+        for _ in 0..64 {
+            let Ok(Some(count)) = self.session.get_stream_mut().try_read(&mut buffer) else { break };
+            if count == 0 {
+                break;
+            }
+            any = true;
+            self.tail.push(&buffer[..count]);
+            let seen = &mut self.seen;
+            self.lines.push(&buffer[..count], |line| seen.line(recipe, line));
+        }
+        if any {
+            self.last_output = Instant::now();
+        }
+        any
+    }
+
+    fn window(&self) -> &[u8] {
+        let bytes = self.tail.bytes();
+        &bytes[bytes.len().saturating_sub(WINDOW)..]
+    }
+
+    /// Whether the agent reads its terminal; otherwise when to look again, `None` for soon.
+    fn stands(&mut self, now: Instant) -> Result<(), Option<Instant>> {
+        match self.agent().map(Process::waits_for_input) {
+            Some(Some(true)) => Ok(()),
+            Some(Some(false)) => Err(None),
+            // Not readable here: silence must do.
+            Some(None) if now >= self.last_output + SILENCE => Ok(()),
+            Some(None) => Err(Some(self.last_output + SILENCE)),
+            None => Err(None),
+        }
+    }
+
+    fn prompt(&mut self, recipe: &Recipe) -> Waited {
+        self.end_command();
+        // A question that also looks like a ready prompt is a question.
+        match Question::read(recipe, self.window()) {
+            Some(question) => Waited::Question(question),
+            None => Waited::Ready,
+        }
+    }
+
+    fn end_command(&mut self) {
+        self.command = None;
+        self.seen.muted = false;
+    }
+
+    /// Writes the next key to a command that has run too long; when that is due again.
+    fn command_due(&mut self, recipe: &Recipe, now: Instant) -> Option<Instant> {
+        let (since, count) = self.command?;
+        let commands = recipe.source.commands.as_ref()?;
+        let key = commands.keys.get(count)?;
+        let due = since + Duration::from_secs_f64(commands.seconds);
+        if now < due {
+            return Some(due);
+        }
+        // It may not fit only when the terminal is full of what nobody reads, and then a key would not help either.
+        let _ = self.session.get_stream_mut().try_write(key.as_bytes());
+        self.command = Some((now, count + 1));
+        Some(now + Duration::from_secs_f64(commands.seconds))
+    }
+}

@@ -1,0 +1,162 @@
+//! Tells from what an agent printed how a turn ended.
+//!
+//! What can be forged: the model's text and the code it writes are printed among the agent's own lines. Lines before the
+//! end of a reply do not count, nor does anything that a command of the model prints; failures of the infrastructure
+//! count only when the agent's own log says that the last call did not return. What is left: a reply that the agent
+//! rejects is quoted, and may pretend to have been one that hit a limit, or to be followed by a good one. None of this
+//! touches the verdict, which comes from tests of the final tree alone; and none of it is an infrastructure failure,
+//! so a wrong answer cannot be hidden as one.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use crate::recipe::{Evidence, Recipe};
+use crate::trial::{Ending, Failure};
+
+/// What has been seen of failures in the current turn.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Per `failures` of the recipe: the line, if it was seen.
+    lines: Vec<Option<String>>,
+    /// Retries since the last reply.
+    pub retries: u32,
+    /// The last line said that a call will be retried.
+    pub waits_to_retry: bool,
+    /// A command of the model runs: what is printed is not the agent's.
+    pub muted: bool,
+    /// A question told of it.
+    pub failure: Option<Failure>,
+}
+
+impl Seen {
+    pub fn line(&mut self, recipe: &Recipe, line: &[u8]) {
+        if self.muted || line.is_empty() {
+            return;
+        }
+        self.lines.resize(recipe.source.failures.len(), None);
+        self.waits_to_retry = false;
+        for evidence in recipe.evidence(line) {
+            match evidence {
+                Evidence::Retry => {
+                    self.retries += 1;
+                    self.waits_to_retry = true;
+                }
+                Evidence::ReplyEnd => {
+                    self.retries = 0;
+                    for (seen, failure) in self.lines.iter_mut().zip(&recipe.source.failures) {
+                        if !failure.before_reply_end {
+                            *seen = None;
+                        }
+                    }
+                }
+                Evidence::Failure(index) => {
+                    if let Some(seen) = self.lines.get_mut(index) {
+                        *seen = Some(String::from_utf8_lossy(line).chars().take(500).collect());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The crash that the agent reported before it left.
+    pub fn crash(&self, recipe: &Recipe) -> Option<Ending> {
+        let crashed = |ending: &Ending| matches!(ending, Ending::Failed { failure: Failure::AgentCrashed, .. });
+        self.failure(recipe, None).filter(crashed)
+    }
+
+    /// The failure that the turn ended with. `call_failed`: what the log of calls says, `None` without one.
+    pub fn failure(&self, recipe: &Recipe, call_failed: Option<bool>) -> Option<Ending> {
+        if let Some(failure) = self.failure {
+            return Some(Ending::Failed { failure, detail: "the agent reported a crash".into() });
+        }
+        for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
+            if let Some(detail) = seen
+                && (!failure.failed_call || call_failed != Some(false))
+            {
+                return Some(Ending::Failed { failure: failure.kind, detail: detail.clone() });
+            }
+        }
+        let calls = recipe.source.calls.as_ref()?;
+        (call_failed == Some(true)).then(|| Ending::Failed {
+            failure: calls.failure,
+            detail: "a call of the model did not return".into(),
+        })
+    }
+}
+
+/// Follows the agent's own log of its calls.
+#[derive(Debug)]
+pub struct CallLog {
+    path: PathBuf,
+    read: u64,
+}
+
+impl CallLog {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, read: 0 }
+    }
+
+    /// Reads what is new; whether the last call of it failed: `None` when there was no call.
+    pub fn last_call_failed(&mut self, recipe: &Recipe) -> Option<bool> {
+        let calls = recipe.source.calls.as_ref()?;
+        let mut file = File::open(&self.path).ok()?;
+        file.seek(SeekFrom::Start(self.read)).ok()?;
+        let mut failed = None;
+        let mut reader = BufReader::new(file);
+        let mut line = Vec::new();
+        while let Ok(count) = reader.read_until(b'\n', &mut line) {
+            if count == 0 || !line.ends_with(b"\n") {
+                break;
+            }
+            self.read += count as u64;
+            let event: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
+            match event.as_ref().and_then(|event| event.get(&calls.event)).and_then(|event| event.as_str()) {
+                Some(name) if name == calls.started => failed = Some(true),
+                Some(name) if name == calls.finished => failed = Some(false),
+                _ => {}
+            }
+            line.clear();
+        }
+        failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(lines: &[&str], call_failed: bool) -> Option<Failure> {
+        let recipe = Recipe::builtin("aider").unwrap();
+        let mut seen = Seen::default();
+        for line in lines {
+            seen.line(&recipe, line.as_bytes());
+        }
+        match seen.failure(&recipe, Some(call_failed)) {
+            Some(Ending::Failed { failure, .. }) => Some(failure),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_the_last_reply_counts() {
+        let bad = "The LLM did not conform to the edit format.";
+        let end = "Tokens: 2.4k sent, 25 received. Cost: $0.0050 message, $0.0050 session.";
+        assert_eq!(ending(&[end, bad], false), Some(Failure::EditFormat));
+        assert_eq!(ending(&[end, bad, end], false), None);
+        assert_eq!(ending(&[end, bad, "Only 3 reflections allowed, stopping."], false), Some(Failure::ReflectionsExhausted));
+        let empty = "Empty response received from LLM. Check your provider account?";
+        assert_eq!(ending(&[empty, end], false), Some(Failure::EmptyAnswer));
+        assert_eq!(ending(&["Model openai/o3 has hit a token limit!"], true), Some(Failure::TokenLimit));
+    }
+
+    #[test]
+    fn infrastructure_failures_need_a_failed_call() {
+        let line = "litellm.RateLimitError: RateLimitError: OpenAIException - slow down";
+        assert_eq!(ending(&[line], true), Some(Failure::RateLimit));
+        assert_eq!(ending(&[line], false), None);
+        assert_eq!(ending(&["litellm.AuthenticationError: no"], true), Some(Failure::Authentication));
+        assert_eq!(ending(&["litellm.InternalServerError: no"], true), Some(Failure::ProviderError));
+        assert_eq!(ending(&["    litellm.RateLimitError: quoted"], true), Some(Failure::ProviderError));
+    }
+}

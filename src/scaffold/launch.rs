@@ -1,0 +1,134 @@
+//! Everything that happens before an agent's first byte: its places, its files, its process.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use minijinja::Value;
+
+use super::install::Installed;
+use super::{OpenError, Stage, repository};
+use crate::process::containment::Room;
+use crate::process::{Containment, shepherd};
+use crate::pty::{self, Recorder, Spawned};
+use crate::recipe::{Places, Recipe};
+
+/// What was started, and where it leaves its traces.
+pub struct Launched {
+    pub spawned: Spawned,
+    pub workspace: PathBuf,
+    pub report: PathBuf,
+    pub calls: Option<PathBuf>,
+}
+
+/// The programs that an agent finds. Nothing of the user's own search path.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Starts the agent under a shepherd; `program` is our own executable.
+pub fn launch(
+    recipe: &Recipe,
+    installed: &Installed,
+    program: &Path,
+    containment: &dyn Containment,
+    stage: &Stage,
+) -> Result<Launched, OpenError> {
+    let prepare = |path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Prepare { path, source }
+    };
+    let real = |path: &Path| path.canonicalize().map_err(prepare(path));
+    let (workspace, home, tmp) = (real(&stage.workspace)?, real(&stage.home)?, real(&stage.tmp)?);
+    std::fs::create_dir_all(&stage.logs).map_err(prepare(&stage.logs))?;
+    let logs = real(&stage.logs)?;
+    if !installed.program.is_file() {
+        let source = std::io::ErrorKind::NotFound.into();
+        return Err(OpenError::Spawn { program: installed.program.display().to_string(), source });
+    }
+    let with_repository = repository::is_needed(stage);
+    let places = places(recipe, installed, stage, [&workspace, &home, &tmp, &logs], with_repository);
+    let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
+        path: recipe.source.name.clone().into(),
+        source: std::io::Error::other(error.to_string()),
+    })?;
+    for (path, content) in &rendered.files {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(prepare(parent))?;
+        }
+        std::fs::write(path, content).map_err(prepare(path))?;
+    }
+    if with_repository {
+        repository::create(stage, &workspace)?;
+    }
+
+    let room = Room { workspace: &workspace, home: &home, tmp: &tmp, logs: &logs };
+    let report = logs.join("shepherd.json");
+    let argv = shepherd::command(program, &report, containment.wrap(rendered.argv, room));
+    let own = [("PATH", PATH.into()), ("HOME", home.clone().into_os_string()), ("TMPDIR", tmp.clone().into())];
+    let env = own
+        .into_iter()
+        .map(|(name, value): (&str, OsString)| (name.into(), value))
+        .chain(rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())));
+    let folder = logs.join("turns/0");
+    let recorder = Recorder::open(&folder).map_err(prepare(&folder))?;
+    let size = (recipe.source.terminal.rows, recipe.source.terminal.columns);
+    let spawned = pty::spawn(argv, env, &workspace, size, recorder)
+        .map_err(|source| OpenError::Spawn { program: program.display().to_string(), source })?;
+    Ok(Launched { spawned, workspace, report, calls: rendered.calls })
+}
+
+/// What the recipe's templates may name.
+fn places(
+    recipe: &Recipe,
+    installed: &Installed,
+    stage: &Stage,
+    [workspace, home, tmp, logs]: [&PathBuf; 4],
+    repository: bool,
+) -> Places {
+    let path = |path: &Path| Value::from(path.display().to_string());
+    let text = |text: &Option<String>| text.as_deref().map_or(Value::from(()), Value::from);
+    let number = |number: Option<f64>| number.map_or(Value::from(()), Value::from);
+    let format = stage.options.edit_format.or(recipe.source.supports.default_edit_format);
+    let (model, options) = (&stage.model, &stage.options);
+    Places::from([
+        ("workspace", path(workspace)),
+        ("home", path(home)),
+        ("tmp", path(tmp)),
+        ("logs", path(logs)),
+        ("files", Value::from_iter(stage.files.iter().map(|file| path(file)))),
+        ("repository", Value::from(repository)),
+        ("api_base", Value::from(stage.api_base.as_str())),
+        ("api_key", Value::from(stage.api_key.as_str())),
+        (
+            "model",
+            Value::from(Places::from([
+                ("name", Value::from(model.name.as_str())),
+                ("max_input_tokens", Value::from(model.max_input_tokens)),
+                ("max_output_tokens", Value::from(model.max_output_tokens)),
+                ("input_price", number(model.input_price)),
+                ("output_price", number(model.output_price)),
+                ("temperature", number(model.temperature)),
+                ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
+                ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
+            ])),
+        ),
+        (
+            "options",
+            Value::from(Places::from([
+                ("edit_format", format.map_or(Value::from(()), |format| Value::from(format.name()))),
+                ("no_lint", Value::from(options.no_lint)),
+                ("no_shell_commands", Value::from(options.no_shell_commands)),
+                ("repo_map", Value::from(options.repo_map)),
+                ("reasoning_effort", text(&options.reasoning_effort)),
+                ("thinking_tokens", options.thinking_tokens.map_or(Value::from(()), Value::from)),
+            ])),
+        ),
+        (
+            "agent",
+            Value::from(Places::from([
+                ("folder", path(&installed.folder)),
+                ("program", path(&installed.program)),
+                ("interpreter", path(&installed.interpreter)),
+                ("version", Value::from(installed.version.as_str())),
+            ])),
+        ),
+    ])
+}

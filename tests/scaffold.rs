@@ -1,0 +1,13 @@
+//! The driver at the real Aider, with a scripted model behind a real HTTP server; and at small fake agents for faults
+//! that the real one does not show on demand.
+
+#[path = "scaffold/bench.rs"]
+mod bench;
+#[path = "scaffold/faults.rs"]
+mod faults;
+#[path = "scaffold/install.rs"]
+mod install;
+#[path = "scaffold/model.rs"]
+mod model;
+#[path = "scaffold/real.rs"]
+mod real;

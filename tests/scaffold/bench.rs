@@ -1,0 +1,118 @@
+//! A stage for one session: its folders, its limits, and the pinned agent.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use mtsec_agents::plan::{EditFormat, Limits, Options};
+use mtsec_agents::recipe::Recipe;
+use mtsec_agents::scaffold::{AgentModel, Installed, Installer, PtyScaffold, Scaffold, Session, Stage};
+
+pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
+
+/// The pinned Aider, installed into the user's cache by whichever test comes first.
+pub fn aider() -> (Arc<Recipe>, Installed) {
+    static AIDER: OnceLock<Installed> = OnceLock::new();
+    let recipe = Recipe::builtin("aider").unwrap();
+    let installed = AIDER.get_or_init(|| {
+        let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
+        installer.ensure(&recipe, &mut |progress| eprintln!("{progress:?}")).unwrap_or_else(|error| panic!("{error}"))
+    });
+    (Arc::new(recipe), installed.clone())
+}
+
+/// Our own executable, which knows the shepherd command.
+pub fn program() -> PathBuf {
+    env!("CARGO_BIN_EXE_mtsec-agents").into()
+}
+
+pub struct Bench {
+    pub folder: tempfile::TempDir,
+    pub stage: Stage,
+    pub limits: Limits,
+}
+
+impl Bench {
+    /// A stage whose workspace holds these files.
+    pub fn new(api_base: &str, files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            path
+        };
+        let stage = Stage {
+            workspace: place("workspace"),
+            files: files.iter().map(|(name, _)| name.into()).collect(),
+            home: place("home"),
+            tmp: place("tmp"),
+            logs: place("logs"),
+            api_base: api_base.into(),
+            api_key: "dummy-key".into(),
+            guard: GUARD.into(),
+            model: AgentModel {
+                name: "scripted".into(),
+                max_input_tokens: 200_000,
+                max_output_tokens: 32_000,
+                input_price: Some(2e-6),
+                output_price: None,
+                temperature: Some(0.0),
+                accepts_reasoning_effort: false,
+                accepts_thinking_tokens: false,
+            },
+            options: Options::default(),
+            cancel: Default::default(),
+        };
+        for (name, content) in files {
+            let path = stage.workspace.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let limits =
+            Limits { ready_seconds: 90.0, turn_seconds: 90.0, session_seconds: 300.0, quiet_seconds: 60.0, answers: 20 };
+        Self { folder, stage, limits }
+    }
+
+    pub fn format(mut self, format: EditFormat) -> Self {
+        self.stage.options.edit_format = Some(format);
+        self
+    }
+
+    /// Opens a session with the real Aider.
+    pub async fn aider(&self) -> Box<dyn Session> {
+        let (recipe, installed) = aider();
+        let scaffold = PtyScaffold::new(recipe, installed, program());
+        scaffold.open(&self.stage, &self.limits).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.stage.workspace.join(name)).unwrap_or_default()
+    }
+
+    pub fn exists(&self, path: impl AsRef<Path>) -> bool {
+        self.stage.workspace.join(path).exists()
+    }
+}
+
+/// An edit of `app.py` in each format: from `old` (empty: a new file) to `new`.
+pub fn edit(format: EditFormat, file: &str, old: &str, new: &str) -> String {
+    match format {
+        EditFormat::Diff => format!("{file}\n```python\n<<<<<<< SEARCH\n{old}=======\n{new}>>>>>>> REPLACE\n```\n"),
+        EditFormat::Udiff => {
+            let minus: String = old.lines().map(|line| format!("-{line}\n")).collect();
+            let plus: String = new.lines().map(|line| format!("+{line}\n")).collect();
+            format!("```diff\n--- {file}\n+++ {file}\n@@ ... @@\n{minus}{plus}```\n")
+        }
+        EditFormat::Whole => format!("{file}\n```\n{new}```\n"),
+    }
+}
+
+/// Live processes whose command line holds this text.
+pub fn processes(text: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+    })
+    .collect()
+}

@@ -1,0 +1,301 @@
+//! Faults that the real agent does not show on demand, shown by small fake agents.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use mtsec_agents::recipe::Recipe;
+use mtsec_agents::scaffold::{Exit, Installed, OpenError, PtyScaffold, Scaffold, Session};
+use mtsec_agents::trial::{Ending, Failure, Limit};
+
+use crate::bench::{Bench, processes, program};
+
+const RECIPE: &str = r#"
+name: fake
+mode: pty
+version: "1"
+install: {python: ">=3.8", requirements: [], distribution: fake, program: fake}
+argv: [{args: ["python3", "-u", "{{ agent.program }}"]}]
+env: {LANG: C.UTF-8, SHELL: /bin/sh}
+prompts:
+  ready: '\r\nready> $'
+  questions: ['(?:^|\n)(?P<question>[^\r\n]*) \[y/n\] $']
+answers:
+  - {rule: known, question: '^Known\?$', answer: "y"}
+  - {rule: crash, question: '^Report\?$', answer: "n", failure: agent_crashed}
+default_answer: "n"
+message: {open: "{TAG\n", close: "TAG}\n"}
+enter: "\n"
+exit: "exit\n"
+limits: {ready_seconds: 5, turn_seconds: 5, session_seconds: 60, quiet_seconds: 5, answers: 5}
+exit_seconds: 0.5
+grace_seconds: 0.3
+"#;
+
+/// The frame of a fake agent: `turn()` is called for each message.
+const FRAME: &str = r#"
+import os, signal, subprocess, sys, time
+def ready():
+    sys.stdout.write("\nready> "); sys.stdout.flush()
+def read():
+    data = b""
+    while not data.endswith(b"\n"):
+        data += os.read(0, 1)
+    return data.decode()
+def message():
+    first = read()
+    if first == "exit\n":
+        sys.exit(0)
+    tag, lines = first.strip()[1:], []
+    while (line := read()) != tag + "}\n":
+        lines.append(line)
+    return "".join(lines)
+def ask(text):
+    sys.stdout.write(text); sys.stdout.flush()
+    return read().strip()
+"#;
+
+/// The rest of an ordinary fake agent.
+const LOOP: &str = "\nwhile True:\n    ready()\n    turn(message())\n";
+
+struct Fake {
+    bench: Bench,
+    scaffold: PtyScaffold,
+}
+
+/// An agent made of the frame and this code.
+fn fake(code: &str) -> Fake {
+    let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
+    let path = bench.folder.path().join("fake.py");
+    std::fs::write(&path, format!("{FRAME}{code}")).unwrap();
+    let installed = Installed {
+        name: "fake".into(),
+        version: "1".into(),
+        folder: bench.folder.path().to_owned(),
+        program: path,
+        interpreter: "python3".into(),
+    };
+    let recipe = Recipe::parse("fake.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
+    bench.limits = recipe.source.limits;
+    let scaffold = PtyScaffold::new(recipe.into(), installed, program());
+    Fake { bench, scaffold }
+}
+
+impl Fake {
+    async fn open(&self) -> Result<Box<dyn Session>, OpenError> {
+        self.scaffold.open(&self.bench.stage, &self.bench.limits).await
+    }
+
+    async fn opened(&self) -> Box<dyn Session> {
+        self.open().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn nothing_runs(&self) {
+        assert_eq!(processes(&self.bench.folder.path().display().to_string()), Vec::<i32>::new());
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_never_gets_ready_or_leaves_is_told_with_its_last_words() {
+    let mut agent = fake("print('still loading'); time.sleep(600)");
+    agent.bench.limits.ready_seconds = 0.5;
+    let Err(error) = agent.open().await else { panic!() };
+    assert!(matches!(&error, OpenError::NotReady { tail, .. } if tail == "still loading"), "{error}");
+    agent.nothing_runs();
+
+    let agent = fake("print('no licence'); sys.exit(3)");
+    let Err(error) = agent.open().await else { panic!() };
+    assert!(matches!(&error, OpenError::Exited { code: 3, tail } if tail == "no licence"), "{error}");
+
+    let mut agent = fake("");
+    agent.bench.stage.home = PathBuf::from("/nonexistent");
+    let Err(error) = agent.open().await else { panic!() };
+    assert!(matches!(error, OpenError::Prepare { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn questions_that_no_rule_knows_get_the_default_and_a_warning() {
+    let code = "
+def turn(text):
+    open('answers', 'w').write(ask('about this\\nKnown? [y/n] ') + ask('Strange? [y/n] ') + ask('Password: '))
+";
+    let agent = fake(&format!("{code}{LOOP}"));
+    let mut session = agent.opened().await;
+    let end = session.say(1, "go", &agent.bench.limits).await;
+    assert_eq!(end.ending, Ending::Answered);
+    assert_eq!(agent.bench.read("answers"), "ynn");
+    let rules: Vec<_> = end.answers.iter().map(|answer| (answer.question.as_str(), answer.rule.as_deref())).collect();
+    assert_eq!(rules, [("Known?", Some("known")), ("Strange?", None), ("Password:", None)]);
+    assert_eq!(end.answers[0].subject, "about this");
+    assert_eq!(end.warnings.len(), 2);
+    assert_eq!(session.close().await, (Exit::Code(0), 0));
+}
+
+#[tokio::test]
+async fn endless_questions_endless_silence_and_a_stubborn_agent_end_in_limits() {
+    let agent = fake(&format!("
+def turn(text):
+    while True:
+        ask('Known? [y/n] ')
+{LOOP}"));
+    let mut session = agent.opened().await;
+    let end = session.say(1, "go", &agent.bench.limits).await;
+    assert_eq!((end.ending, end.answers.len()), (Ending::TimedOut { limit: Limit::Answers }, 5));
+    session.close().await;
+
+    let mut agent = fake(&format!("
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN)
+def turn(text):
+    subprocess.Popen(['setsid', 'sleep', '876543'])
+    sys.stdout.write('\\nready> '); sys.stdout.flush()  # not true: it does not read
+    time.sleep(600)
+{LOOP}"));
+    agent.bench.limits.quiet_seconds = 0.5;
+    let mut session = agent.opened().await;
+    let end = session.say(1, "go", &agent.bench.limits).await;
+    assert_eq!(end.ending, Ending::TimedOut { limit: Limit::Quiet }, "a printed prompt alone is no end of a turn");
+    agent.nothing_runs();
+    assert!(processes("sleep 876543").is_empty());
+    assert_eq!(session.close().await, (Exit::Killed, 1));
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_or_crashes_in_the_middle_of_a_turn_is_told() {
+    let agent = fake(&format!("
+def turn(text):
+    sys.exit(7)
+{LOOP}"));
+    let mut session = agent.opened().await;
+    assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::AgentExited { code: 7 });
+    assert_eq!(session.say(2, "go", &agent.bench.limits).await.ending, Ending::NotReached);
+    assert_eq!(session.close().await, (Exit::Code(7), 0));
+
+    let agent = fake(&format!("
+def turn(text):
+    os.kill(os.getpid(), 11)
+{LOOP}"));
+    let mut session = agent.opened().await;
+    assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::AgentExited { code: -11 });
+    session.close().await;
+
+    let agent = fake(&format!("
+def turn(text):
+    ask('Report? [y/n] ')
+    sys.exit(1)
+{LOOP}"));
+    let mut session = agent.opened().await;
+    let end = session.say(1, "go", &agent.bench.limits).await;
+    assert!(matches!(end.ending, Ending::Failed { failure: Failure::AgentCrashed, .. }), "{:?}", end.ending);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn floods_of_output_are_survived_in_bounded_space() {
+    let agent = fake(&format!("
+def turn(text):
+    for i in range(3000):
+        sys.stdout.write('x' * 32768 + '\\n')
+{LOOP}"));
+    let mut session = agent.opened().await;
+    let mut limits = agent.bench.limits;
+    limits.turn_seconds = 60.0;
+    let before = memory();
+    let end = session.say(1, "go", &limits).await;
+    assert_eq!(end.ending, Ending::Answered);
+    assert!(memory() < before + 20_000, "{} KB, then {} KB", before, memory());
+    let log = std::fs::metadata(agent.bench.stage.logs.join("turns/1/agent.log")).unwrap().len();
+    assert_eq!(log, 64 << 20);
+    assert_eq!(session.close().await, (Exit::Code(0), 0));
+}
+
+/// Resident memory of this process, in KB.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn settling_spares_the_waiting_agent_and_finds_what_hides() {
+    let agent = fake(&format!("
+def turn(text):
+    subprocess.Popen(['sleep', '765431'])
+    subprocess.Popen(['setsid', 'sleep', '765432'])
+    # A double fork: its parent is gone before anyone can look.
+    subprocess.run(['sh', '-c', '(setsid sleep 765433 &) ; (trap \"\" TERM HUP; sleep 765434) &'])
+{LOOP}"));
+    let mut session = agent.opened().await;
+    for turn in 1..=2 {
+        assert_eq!(session.say(turn, "go", &agent.bench.limits).await.ending, Ending::Answered);
+        let strays = session.settle().await;
+        assert!((4..=6).contains(&strays), "{strays}");
+        assert!(processes("sleep 76543").is_empty());
+        assert_eq!(session.settle().await, 0);
+    }
+    assert_eq!(session.close().await, (Exit::Code(0), 0));
+}
+
+#[tokio::test]
+async fn a_user_can_cancel_at_the_start_and_a_dropped_session_leaves_nothing() {
+    let agent = fake("time.sleep(600)");
+    agent.bench.stage.cancel.cancel();
+    let Err(error) = agent.open().await else { panic!() };
+    assert!(matches!(error, OpenError::Cancelled), "{error}");
+    agent.nothing_runs();
+
+    let agent = fake(&format!("
+def turn(text):
+    subprocess.Popen(['setsid', 'sleep', '654321'])
+{LOOP}"));
+    let mut session = agent.opened().await;
+    session.say(1, "go", &agent.bench.limits).await;
+    drop(session);
+    let end = Instant::now() + Duration::from_secs(5);
+    while !processes("sleep 654321").is_empty() || !processes("fake.py").is_empty() {
+        if processes(&agent.bench.folder.path().display().to_string()).is_empty() && processes("sleep 654321").is_empty() {
+            break;
+        }
+        assert!(Instant::now() < end, "still running");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Not a test of its own: the driver that the next test kills. It does nothing unless it is told where to work.
+#[tokio::test]
+async fn a_driver_to_be_killed() {
+    let Ok(mark) = std::env::var("MTSEC_TEST_DRIVER") else { return };
+    let agent = fake(&format!("
+def turn(text):
+    subprocess.Popen(['setsid', 'sleep', '543210'])
+{LOOP}"));
+    let mut session = agent.opened().await;
+    session.say(1, "go", &agent.bench.limits).await;
+    std::fs::write(&mark, agent.bench.folder.path().display().to_string()).unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test]
+async fn a_driver_that_is_killed_leaves_no_agent_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("mark");
+    let mut driver = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "faults::a_driver_to_be_killed"])
+        .env("MTSEC_TEST_DRIVER", &mark)
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !mark.exists() {
+        assert!(Instant::now() < end, "the driver did not come up");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let place = std::fs::read_to_string(&mark).unwrap();
+    assert!(processes(&place).len() >= 2, "the agent and its shepherd");
+    assert_eq!(processes("sleep 543210").len(), 1);
+    driver.kill().unwrap();
+    driver.wait().unwrap();
+    while !processes(&place).is_empty() || !processes("sleep 543210").is_empty() {
+        assert!(Instant::now() < end, "still running: {:?}", processes(&place));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

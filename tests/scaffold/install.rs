@@ -1,0 +1,80 @@
+//! Installing and verifying agents.
+
+use std::fs;
+use std::path::Path;
+
+use mtsec_agents::recipe::Recipe;
+use mtsec_agents::scaffold::{InstallError, Installer, Status};
+
+use crate::bench;
+
+/// A recipe that needs nothing from a registry.
+fn recipe(change: impl Fn(&str) -> String) -> Recipe {
+    let text = include_str!("../../scaffolds/aider.yaml");
+    Recipe::parse("test.yaml", &change(text)).unwrap()
+}
+
+fn fake(folder: &Path, version: &str, finished: bool) {
+    let info = folder.join("lib/python3.11/site-packages/aider_chat-0.dist-info");
+    fs::create_dir_all(&info).unwrap();
+    fs::create_dir_all(folder.join("bin")).unwrap();
+    fs::write(info.join("METADATA"), format!("Metadata-Version: 2.1\nName: aider-chat\nVersion: {version}\n")).unwrap();
+    fs::write(folder.join("bin/aider"), "#!/bin/sh\n").unwrap();
+    if finished {
+        fs::write(folder.join(".complete"), "").unwrap();
+    }
+}
+
+#[test]
+fn the_pinned_aider_is_installed_once_and_then_found() {
+    let (recipe, installed) = bench::aider();
+    assert_eq!(installed.version, "0.82.1");
+    let installer = Installer::new(&Installer::default_cache().unwrap());
+    let again = installer.ensure(&recipe, &mut |progress| panic!("{progress:?}")).unwrap();
+    assert_eq!(again, installed);
+    assert_eq!(installer.status(&recipe), Status::Ready(installed));
+}
+
+#[test]
+fn missing_half_and_wrong_installations_are_told_apart() {
+    let cache = tempfile::tempdir().unwrap();
+    let installer = Installer::new(cache.path());
+    let recipe = recipe(str::to_owned);
+    assert!(matches!(installer.status(&recipe), Status::Missing { .. }));
+
+    let range = recipe.source.install.python.clone();
+    assert_eq!(range, ">=3.10,<3.13");
+    for minor in [10, 11, 12] {
+        fake(&cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")), "0.82.1", false);
+    }
+    assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
+    for minor in [10, 11, 12] {
+        fake(&cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")), "0.81.0", true);
+    }
+    let error = installer.ensure(&recipe, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, InstallError::WrongVersion { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("0.81.0") && text.contains("0.82.1") && text.contains("delete the folder"), "{text}");
+}
+
+#[test]
+fn no_python_of_the_range_is_an_error_with_what_was_found() {
+    let cache = tempfile::tempdir().unwrap();
+    let recipe = recipe(|text| text.replace(">=3.10,<3.13", ">=3.98,<3.99"));
+    let error = Installer::new(cache.path()).ensure(&recipe, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, InstallError::NoPython(_)), "{error}");
+    assert!(error.to_string().contains(">=3.98,<3.99"), "{error}");
+}
+
+#[test]
+fn a_package_that_pip_cannot_get_leaves_nothing_that_looks_finished() {
+    let cache = tempfile::tempdir().unwrap();
+    // A local path that does not exist: pip fails without asking anyone.
+    let recipe = recipe(|text| text.replace("aider-chat==0.82.1", "/nonexistent/aider_chat-0.82.1.tar.gz"));
+    let installer = Installer::new(cache.path());
+    let mut steps = Vec::new();
+    let error = installer.ensure(&recipe, &mut |progress| steps.push(progress)).unwrap_err();
+    assert!(matches!(&error, InstallError::Step { output, .. } if output.contains("nonexistent")), "{error}");
+    assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
+    assert!(steps.len() >= 2);
+}
