@@ -1,1 +1,118 @@
-//! (in work)
+//! The gateway between agent and model: one local HTTP server, one route per trial.
+//!
+//! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
+//! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
+//!
+//! Modules: `server` (HTTP), `route` (one trial), `record` (JSON lines), `dialect` (wire forms), `model` (who answers:
+//! `oracle`, `nop`, `script`, `upstream`), `catalogue` (what a user types → model), `backend` (model → who answers).
+
+pub mod backend;
+pub mod catalogue;
+pub mod dialect;
+pub mod drafts;
+pub mod edit;
+pub mod limiter;
+pub mod model;
+pub mod nop;
+pub mod oracle;
+pub mod record;
+mod route;
+pub mod script;
+mod secret;
+mod server;
+pub mod upstream;
+mod yaml;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use model::{Failure, FailureKind, Model, Pricing};
+pub use route::{CallFailure, Route, RouteSpec};
+pub use secret::Secret;
+use server::Registry;
+
+/// Limits of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewayConfig {
+    /// Longest request body, in bytes.
+    pub max_request: usize,
+    /// Longest streamed answer, in bytes.
+    pub max_reply: usize,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            max_request: 32 << 20,
+            max_reply: 32 << 20,
+        }
+    }
+}
+
+/// The gateway cannot do its work: infrastructure, never the agent's fault.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error("cannot open a port on the loopback interface: {0}")]
+    Bind(std::io::Error),
+    #[error("cannot open the record of model calls {path}: {source}")]
+    Record { path: PathBuf, source: std::io::Error },
+}
+
+/// The running server. Stops when closed or dropped.
+pub struct Gateway {
+    registry: Arc<Registry>,
+    origin: String,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Serves on a free port of 127.0.0.1, on the current tokio runtime.
+    pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError::Bind)?;
+        let origin = format!("http://{}", listener.local_addr().map_err(GatewayError::Bind)?);
+        let registry = Arc::new(Registry::new(config.max_request, config.max_reply));
+        let stop = CancellationToken::new();
+        let router = server::router(registry.clone());
+        let stopped = stop.clone().cancelled_owned();
+        let task = tokio::spawn(async move {
+            // `axum::serve` handles its own errors and returns only when stopped.
+            let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+        });
+        Ok(Self {
+            registry,
+            origin,
+            stop,
+            task: Some(task),
+        })
+    }
+
+    /// Opens a route for one trial.
+    pub fn open(&self, spec: RouteSpec) -> Route {
+        Route::open(self.registry.clone(), &self.origin, spec)
+    }
+
+    /// Stops listening, lets running calls finish for up to `patience`, and ends.
+    pub async fn close(mut self, patience: Duration) {
+        self.stop.cancel();
+        if let Some(mut task) = self.task.take()
+            && tokio::time::timeout(patience, &mut task).await.is_err()
+        {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The record of the model's calls: one JSON line per call, in the file of its turn.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::dialect::Dialect;
+use super::model::Tokens;
+use super::secret::Redactor;
+
+/// Status of a call whose client went away, as web servers log it.
+pub const CLIENT_GONE: u16 = 499;
+
+/// One line of `model.jsonl`.
+#[derive(Debug, Serialize)]
+pub struct CallRecord {
+    pub turn: usize,
+    /// From 1, over the whole trial.
+    pub call: u64,
+    pub started: Timestamp,
+    /// From the request to the last byte of the answer, retries included.
+    pub latency_ms: f64,
+    pub dialect: Dialect,
+    pub stream: bool,
+    /// As the agent got it; 499 when it went away first.
+    pub status: u16,
+    /// How often the provider was asked.
+    pub attempts: u32,
+    /// As the agent sent it, without the guard; a text when it was not JSON.
+    pub request: Value,
+    /// Members that were set, or removed (`null`), before the request was forwarded.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub applied: Map<String, Value>,
+    /// The body; of a stream its raw events and the message that they add up to; a text when it was not JSON.
+    pub response: Value,
+    pub tokens: Option<Tokens>,
+    /// US dollars.
+    pub cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<RecordedError>,
+}
+
+/// What went wrong with a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordedError {
+    /// A failure's kind, `client_gone` or `bad_request`.
+    pub kind: String,
+    pub message: String,
+}
+
+/// The file that one turn's calls are appended to. Calls that outlive their turn still end up in it.
+#[derive(Debug)]
+pub struct TurnFile {
+    pub turn: usize,
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl TurnFile {
+    /// Opens the file for appending, creating it when it is missing.
+    pub fn open(turn: usize, path: &Path) -> std::io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        Ok(Self {
+            turn,
+            path: path.to_owned(),
+            file: Mutex::new(file),
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends one call, without secrets, in a single write.
+    pub fn append(&self, mut record: CallRecord, redactor: &Redactor) -> std::io::Result<()> {
+        redactor.value(&mut record.request);
+        redactor.value(&mut record.response);
+        for value in record.applied.values_mut() {
+            redactor.value(value);
+        }
+        if let Some(error) = &mut record.error {
+            redactor.string(&mut error.message);
+        }
+        let mut line = serde_json::to_vec(&record)?;
+        line.push(b'\n');
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&line)
+    }
+}

@@ -1,0 +1,136 @@
+//! Texts that must never be shown or written down, and their removal from what is recorded.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// What stands where a secret stood.
+pub const REDACTED: &str = "[redacted]";
+
+/// Secrets shorter than this are not searched for: removing `x` from every text would destroy the record.
+const SHORTEST: usize = 4;
+
+/// A text that neither `Debug` nor `Display` reveals.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that must send it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(REDACTED)
+    }
+}
+
+/// Compares without stopping at the first difference, so that the time taken tells nothing of the secret.
+pub(crate) fn same(left: &str, right: &str) -> bool {
+    let differences = left.bytes().zip(right.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
+    left.len() == right.len() && differences == 0
+}
+
+/// Removes a fixed set of secrets, and anything that follows the word `Bearer`, from texts.
+#[derive(Debug, Clone)]
+pub struct Redactor {
+    secrets: Vec<Secret>,
+    bearer: Option<regex::Regex>,
+}
+
+impl Redactor {
+    pub fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
+        Self {
+            secrets: secrets
+                .into_iter()
+                .filter(|secret| secret.0.len() >= SHORTEST)
+                .collect(),
+            bearer: regex::Regex::new(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}").ok(),
+        }
+    }
+
+    /// The text without secrets; `None` when it holds none.
+    pub fn text(&self, text: &str) -> Option<String> {
+        let mut clean = None;
+        for secret in &self.secrets {
+            let current = clean.as_deref().unwrap_or(text);
+            if current.contains(secret.reveal()) {
+                clean = Some(current.replace(secret.reveal(), REDACTED));
+            }
+        }
+        if let Some(bearer) = &self.bearer {
+            let current = clean.as_deref().unwrap_or(text);
+            if bearer.is_match(current) {
+                clean = Some(bearer.replace_all(current, format!("Bearer {REDACTED}")).into_owned());
+            }
+        }
+        clean
+    }
+
+    /// Cleans a text in place.
+    pub fn string(&self, text: &mut String) {
+        if let Some(clean) = self.text(text) {
+            *text = clean;
+        }
+    }
+
+    /// Cleans every text of a JSON value in place, the names of members included.
+    pub fn value(&self, value: &mut Value) {
+        edit_texts(value, &|text| self.text(text));
+    }
+}
+
+/// Replaces every text of a JSON value, member names included, for which `edit` has a replacement.
+pub(crate) fn edit_texts(value: &mut Value, edit: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(new) = edit(text) {
+                *text = new;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| edit_texts(item, edit)),
+        Value::Object(members) => {
+            let renamed = members.keys().any(|name| edit(name).is_some());
+            members.values_mut().for_each(|member| edit_texts(member, edit));
+            if renamed {
+                let old = std::mem::take(members);
+                members.extend(
+                    old.into_iter()
+                        .map(|(name, member)| (edit(&name).unwrap_or(name), member)),
+                );
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn secrets_vanish_from_texts_names_and_debug_output() {
+        let redactor = Redactor::new([Secret::new("sk-live-123"), Secret::new("x")]);
+        let mut value = json!({"a": ["key sk-live-123!", {"sk-live-123": "Authorization: Bearer abcdefgh12"}], "x": 1});
+        redactor.value(&mut value);
+        assert_eq!(
+            value,
+            json!({"a": ["key [redacted]!", {"[redacted]": "Authorization: Bearer [redacted]"}], "x": 1})
+        );
+        assert_eq!(format!("{:?}", Secret::new("sk-live-123")), REDACTED);
+    }
+
+    #[test]
+    fn comparison_needs_equal_length() {
+        assert!(same("abc", "abc"));
+        assert!(!same("abc", "abcd") && !same("abc", "abd") && !same("", "a"));
+    }
+}
