@@ -41,9 +41,18 @@ impl Console {
             let screen = MultiProgress::new();
             let whole = screen.add(ProgressBar::no_length());
             whole.set_style(style("{elapsed_precise} {wide_bar} {pos}/{len} {msg}"));
-            Live { screen, whole, trials: Mutex::default() }
+            Live {
+                screen,
+                whole,
+                trials: Mutex::default(),
+            }
         });
-        Self { quiet, verbose, live, counted: Mutex::default() }
+        Self {
+            quiet,
+            verbose,
+            live,
+            counted: Mutex::default(),
+        }
     }
 
     /// A result, for stdout. A reader that has gone away is no error of ours.
@@ -68,7 +77,9 @@ impl Console {
 
     /// A spinner for one long step; invisible where there are no bars.
     pub fn spinner(&self) -> ProgressBar {
-        let Some(live) = &self.live else { return ProgressBar::hidden() };
+        let Some(live) = &self.live else {
+            return ProgressBar::hidden();
+        };
         let bar = live.screen.add(ProgressBar::new_spinner());
         bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
         bar.enable_steady_tick(Duration::from_millis(200));
@@ -212,5 +223,13 @@ fn describe(ending: &Ending) -> String {
 
 /// Text of agents and models may hold control sequences: they never reach the user's terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

@@ -4,7 +4,17 @@ use std::path::Path;
 
 const LAYERS: [&[&str]; 5] = [
     &["conversation", "event", "plan", "task", "trial", "verdict"],
-    &["blob", "dataset", "gateway", "process", "pty", "python", "recipe", "store", "workspace"],
+    &[
+        "blob",
+        "dataset",
+        "gateway",
+        "process",
+        "pty",
+        "python",
+        "recipe",
+        "store",
+        "workspace",
+    ],
     &["sandbox", "scaffold", "tester"],
     &["report", "runner"],
     &["cli", "console", "exit_code", "main"],
@@ -35,7 +45,14 @@ fn dependencies_point_one_way() {
             continue;
         }
         let relative = entry.path().strip_prefix(&source).unwrap();
-        let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let module = relative
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         if module == "lib" {
             continue;
         }
@@ -49,6 +66,9 @@ fn dependencies_point_one_way() {
             }
         }
     }
-    assert!(edges > 50, "the scan found only {edges} edges: it no longer reads the code");
+    assert!(
+        edges > 50,
+        "the scan found only {edges} edges: it no longer reads the code"
+    );
     assert!(wrong.is_empty(), "upward edges:\n{}", wrong.join("\n"));
 }

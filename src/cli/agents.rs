@@ -42,7 +42,12 @@ impl Agents {
             Self::List(list) => list.carry_out(console),
             Self::Install(install) => {
                 let installed = ensure(&recipe(&install.scaffold)?, console)?;
-                console.result(&format!("{} {} in {}\n", installed.name, installed.version, installed.folder.display()));
+                console.result(&format!(
+                    "{} {} in {}\n",
+                    installed.name,
+                    installed.version,
+                    installed.folder.display()
+                ));
                 Ok(Exit::Done)
             }
             Self::Verify(verify) => {
@@ -79,7 +84,10 @@ impl List {
             };
             let version = &recipe.source.version;
             console.result(&if self.json {
-                format!("{}\n", serde_json::json!({ "name": name, "version": version, "state": state, "folder": folder }))
+                format!(
+                    "{}\n",
+                    serde_json::json!({ "name": name, "version": version, "state": state, "folder": folder })
+                )
             } else {
                 format!("{name} {version}  {state}  {}\n", folder.display())
             });

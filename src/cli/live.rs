@@ -36,8 +36,16 @@ pub struct Job {
 
 /// Where a run begins.
 pub enum Start {
-    New { dataset: Box<Dataset>, jobs: PathBuf, name: String, dry_run: bool },
-    Again { folder: Box<RunFolder>, retry_infrastructure: bool },
+    New {
+        dataset: Box<Dataset>,
+        jobs: PathBuf,
+        name: String,
+        dry_run: bool,
+    },
+    Again {
+        folder: Box<RunFolder>,
+        retry_infrastructure: bool,
+    },
 }
 
 /// A run whose inputs are all good.
@@ -88,23 +96,42 @@ impl Job {
                     }
                     resolve::resolve_cell(cell, api_base).map_err(Failed::bad_input)
                 });
-                (cells.collect::<std::result::Result<_, _>>()?, tasks, lock.trials, lock.skipped_rows)
+                (
+                    cells.collect::<std::result::Result<_, _>>()?,
+                    tasks,
+                    lock.trials,
+                    lock.skipped_rows,
+                )
             }
         };
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
         if trials.is_empty() {
             let wanted: Vec<&str> = self.request.interactions.iter().map(|known| known.name()).collect();
-            return Err(Failed::bad_input(anyhow::anyhow!("no selected task has a {} conversation", wanted.join(" or "))));
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "no selected task has a {} conversation",
+                wanted.join(" or ")
+            )));
         }
-        Ok(Checked { cells, tasks, trials, skipped_rows })
+        Ok(Checked {
+            cells,
+            tasks,
+            trials,
+            skipped_rows,
+        })
     }
 
     /// Tasks that lack an interaction that was asked for are left out of it, and never silently.
     fn tell_left_out(&self, tasks: &[Task]) {
         for interaction in &self.request.interactions {
-            let without = tasks.iter().filter(|task| !task.interactions().contains(interaction)).count();
+            let without = tasks
+                .iter()
+                .filter(|task| !task.interactions().contains(interaction))
+                .count();
             if without > 0 {
-                self.console.warn(&format!("{without} of {} tasks have no {interaction} conversation and are left out of it", tasks.len()));
+                self.console.warn(&format!(
+                    "{without} of {} tasks have no {interaction} conversation and are left out of it",
+                    tasks.len()
+                ));
             }
         }
     }
@@ -112,27 +139,51 @@ impl Job {
     fn dry_run(&self, checked: &Checked) -> Result {
         tasks::tell_skipped(&self.console, checked.skipped_rows);
         if self.json {
-            let cells: Vec<_> = checked.cells.iter().map(|cell| serde_json::json!({ "id": cell.cell.id(), "cell": cell.cell })).collect();
-            let plan = serde_json::json!({ "cells": cells, "trials": checked.trials, "skipped_rows": checked.skipped_rows });
-            self.console.result(&format!("{}\n", serde_json::to_string_pretty(&plan)?));
+            let cells: Vec<_> = checked
+                .cells
+                .iter()
+                .map(|cell| serde_json::json!({ "id": cell.cell.id(), "cell": cell.cell }))
+                .collect();
+            let plan =
+                serde_json::json!({ "cells": cells, "trials": checked.trials, "skipped_rows": checked.skipped_rows });
+            self.console
+                .result(&format!("{}\n", serde_json::to_string_pretty(&plan)?));
             return Ok(Exit::Done);
         }
         let mut text = String::new();
         for cell in &checked.cells {
-            let plan::Cell { scaffold, version, model, options, .. } = &cell.cell;
-            text.push_str(&format!("cell {}: {scaffold} {version}, model {model}, {options}\n", cell.cell.id()));
+            let plan::Cell {
+                scaffold,
+                version,
+                model,
+                options,
+                ..
+            } = &cell.cell;
+            text.push_str(&format!(
+                "cell {}: {scaffold} {version}, model {model}, {options}\n",
+                cell.cell.id()
+            ));
         }
         for trial in &checked.trials {
             text.push_str(&format!("trial {trial}\n"));
         }
         let (cells, trials) = (checked.cells.len(), checked.trials.len());
-        text.push_str(&format!("{cells} cells, {} tasks, {trials} trials; nothing was started\n", checked.tasks.len()));
+        text.push_str(&format!(
+            "{cells} cells, {} tasks, {trials} trials; nothing was started\n",
+            checked.tasks.len()
+        ));
         self.console.result(&text);
         Ok(Exit::Done)
     }
 
     async fn live(self, recipe: Arc<Recipe>, checked: Checked) -> Result {
-        let Self { request, start, concurrent, json, console } = self;
+        let Self {
+            request,
+            start,
+            concurrent,
+            json,
+            console,
+        } = self;
         let console = Arc::new(console);
         tasks::tell_skipped(&console, checked.skipped_rows);
         let tester = start_tester().await?;
@@ -151,7 +202,10 @@ impl Job {
                 let lock = write_lock(&run, &request, &checked, &tester)?;
                 (run, lock, false)
             }
-            Start::Again { folder, retry_infrastructure } => {
+            Start::Again {
+                folder,
+                retry_infrastructure,
+            } => {
                 let lock = folder.read_json("lock.json")?;
                 (*folder, lock, retry_infrastructure)
             }
@@ -169,9 +223,15 @@ impl Job {
         let conductor = Conductor {
             run,
             lock,
-            tasks: checked.tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect(),
+            tasks: checked
+                .tasks
+                .into_iter()
+                .map(|task| (task.id.clone(), Arc::new(task)))
+                .collect(),
             cells,
-            gateway: Gateway::start(GatewayConfig::default()).await.map_err(Failed::missing)?,
+            gateway: Gateway::start(GatewayConfig::default())
+                .await
+                .map_err(Failed::missing)?,
             tester,
             concurrent: concurrent.unwrap_or_else(default_concurrency),
             retry_infrastructure,
@@ -179,16 +239,21 @@ impl Job {
             show: Box::new(move |event| shown.event(event)),
         };
         let tally = conductor.conduct().await.map_err(|error| match error {
-            RunError::Store(error) => Failed::missing(
-                anyhow::Error::new(error).context(format!("the run stopped; `mtsec-agents resume {}` goes on", path.display())),
-            ),
+            RunError::Store(error) => Failed::missing(anyhow::Error::new(error).context(format!(
+                "the run stopped; `mtsec-agents resume {}` goes on",
+                path.display()
+            ))),
             error => Failed::from(error),
         })?;
         print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) => {
-                console.say(&format!("Interrupted: `mtsec-agents resume {}` finishes the other {} trials", path.display(), tally.missing));
+                console.say(&format!(
+                    "Interrupted: `mtsec-agents resume {}` finishes the other {} trials",
+                    path.display(),
+                    tally.missing
+                ));
                 Exit::Interrupted
             }
             (0, 1..) => Exit::InfrastructureFailures,
@@ -199,13 +264,18 @@ impl Job {
 
 /// The runtime of everything that waits: the work is done by agents, so two threads are plenty.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
 }
 
 /// Where agents and test environments are cached.
 pub fn cache() -> std::result::Result<PathBuf, Failed> {
     Installer::default_cache().ok_or_else(|| {
-        Failed::missing(anyhow::anyhow!("there is no cache folder: set MTSEC_CACHE, XDG_CACHE_HOME or HOME"))
+        Failed::missing(anyhow::anyhow!(
+            "there is no cache folder: set MTSEC_CACHE, XDG_CACHE_HOME or HOME"
+        ))
     })
 }
 
@@ -216,7 +286,11 @@ pub async fn start_tester() -> std::result::Result<Tester, Failed> {
 }
 
 fn scaffold(recipe: &Arc<Recipe>, installed: &Installed) -> std::result::Result<PtyScaffold, Failed> {
-    Ok(PtyScaffold::new(recipe.clone(), installed.clone(), std::env::current_exe()?))
+    Ok(PtyScaffold::new(
+        recipe.clone(),
+        installed.clone(),
+        std::env::current_exe()?,
+    ))
 }
 
 fn default_concurrency() -> usize {
@@ -231,7 +305,10 @@ fn check_writable(jobs: &Path) -> std::result::Result<(), Failed> {
         file.as_file().sync_data()
     };
     probe().map_err(|error| {
-        Failed::bad_input(anyhow::anyhow!("cannot write to the jobs folder {}: {error}", jobs.display()))
+        Failed::bad_input(anyhow::anyhow!(
+            "cannot write to the jobs folder {}: {error}",
+            jobs.display()
+        ))
     })
 }
 
@@ -239,7 +316,11 @@ fn check_writable(jobs: &Path) -> std::result::Result<(), Failed> {
 fn check_carried(checked: &Checked, scaffold: &PtyScaffold) -> std::result::Result<(), Failed> {
     for task in &checked.tasks {
         for interaction in task.interactions() {
-            if !checked.trials.iter().any(|trial| trial.task == task.id && trial.interaction == interaction) {
+            if !checked
+                .trials
+                .iter()
+                .any(|trial| trial.task == task.id && trial.interaction == interaction)
+            {
                 continue;
             }
             let conversation = prompt::conversation(task, interaction).map_err(Failed::bad_input)?;
@@ -255,7 +336,12 @@ fn check_carried(checked: &Checked, scaffold: &PtyScaffold) -> std::result::Resu
 }
 
 /// Writes what was asked and what it was resolved to; `lock.json` last, for it makes the folder a run.
-fn write_lock(run: &RunFolder, request: &Request, checked: &Checked, tester: &Tester) -> std::result::Result<Lock, Failed> {
+fn write_lock(
+    run: &RunFolder,
+    request: &Request,
+    checked: &Checked,
+    tester: &Tester,
+) -> std::result::Result<Lock, Failed> {
     let mut lines = Vec::new();
     for task in &checked.tasks {
         serde_json::to_writer(&mut lines, task)?;
@@ -291,7 +377,9 @@ fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, 
         return Err(damaged("it is not what the run was started with".into()));
     }
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| serde_json::from_slice(line).map_err(|error| damaged(error.to_string()))).collect()
+    lines
+        .map(|line| serde_json::from_slice(line).map_err(|error| damaged(error.to_string())))
+        .collect()
 }
 
 fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<(), Failed> {

@@ -82,17 +82,26 @@ pub struct Failed {
 
 impl Failed {
     fn bad_input(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::BadInput, error: error.into() }
+        Self {
+            exit: Exit::BadInput,
+            error: error.into(),
+        }
     }
 
     fn missing(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::MissingPrerequisite, error: error.into() }
+        Self {
+            exit: Exit::MissingPrerequisite,
+            error: error.into(),
+        }
     }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failed {
     fn from(error: E) -> Self {
-        Self { exit: Exit::Internal, error: error.into() }
+        Self {
+            exit: Exit::Internal,
+            error: error.into(),
+        }
     }
 }
 

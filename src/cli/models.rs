@@ -21,7 +21,14 @@ impl Models {
         let catalogue = ModelCatalogue::built_in().map_err(Failed::bad_input)?;
         let mut table = Table::new();
         table.load_style(presets::UTF8_FULL_CONDENSED);
-        table.set_header(["model", "provider", "checkpoint", "reasoning", "$ per million tokens in/out", "in the paper"]);
+        table.set_header([
+            "model",
+            "provider",
+            "checkpoint",
+            "reasoning",
+            "$ per million tokens in/out",
+            "in the paper",
+        ]);
         for model in catalogue.models() {
             if self.json {
                 let line = serde_json::json!({
@@ -43,7 +50,14 @@ impl Models {
                 (None, None) => "no".to_owned(),
             };
             let paper = model.paper.as_deref().unwrap_or("");
-            table.add_row([&model.name, &model.provider, &model.checkpoint, &reasoning, &price, paper]);
+            table.add_row([
+                &model.name,
+                &model.provider,
+                &model.checkpoint,
+                &reasoning,
+                &price,
+                paper,
+            ]);
         }
         if !self.json {
             console.result(&format!("{table}\n"));

@@ -37,7 +37,17 @@ impl Resume {
         let request: Request = serde_yaml::from_str(&text)
             .map_err(|error| Failed::bad_input(anyhow::anyhow!("{}: {error}", path.display())))?;
         let concurrent = self.concurrent.or(request.concurrent);
-        let start = Start::Again { folder: Box::new(folder), retry_infrastructure: self.retry_infrastructure };
-        Job { request, start, concurrent, json: self.json, console }.carry_out()
+        let start = Start::Again {
+            folder: Box::new(folder),
+            retry_infrastructure: self.retry_infrastructure,
+        };
+        Job {
+            request,
+            start,
+            concurrent,
+            json: self.json,
+            console,
+        }
+        .carry_out()
     }
 }

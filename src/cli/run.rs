@@ -30,7 +30,12 @@ pub struct Run {
     #[command(flatten)]
     selection: Selection,
     /// single, expansion, editing or refactor; may be given more than once [default: all that a task has]
-    #[arg(long = "interaction", value_delimiter = ',', value_name = "NAME", help_heading = "Tasks")]
+    #[arg(
+        long = "interaction",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Tasks"
+    )]
     interactions: Vec<Interaction>,
 
     /// Attempts at each task, interaction and cell
@@ -44,7 +49,12 @@ pub struct Run {
     retries: u32,
 
     /// How the model writes edits: diff, udiff or whole; more than one makes a cell of each
-    #[arg(long = "edit-format", value_delimiter = ',', value_name = "FORMAT", help_heading = "Agent")]
+    #[arg(
+        long = "edit-format",
+        value_delimiter = ',',
+        value_name = "FORMAT",
+        help_heading = "Agent"
+    )]
     edit_formats: Vec<EditFormat>,
     /// The agent does not lint its edits
     #[arg(long, help_heading = "Agent")]
@@ -81,7 +91,13 @@ pub struct Run {
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     job_name: Option<String>,
     /// Folder of all runs
-    #[arg(short = 'o', long, default_value = "jobs", value_name = "DIR", help_heading = "Output")]
+    #[arg(
+        short = 'o',
+        long,
+        default_value = "jobs",
+        value_name = "DIR",
+        help_heading = "Output"
+    )]
     jobs_dir: PathBuf,
     /// Print the result as JSON
     #[arg(long, help_heading = "Output")]
@@ -108,9 +124,21 @@ impl Run {
             None => jiff::Zoned::now().strftime("%Y-%m-%d__%H-%M-%S").to_string(),
         };
         let dataset = self.selection.load(single_kind(&self.interactions))?;
-        let start = Start::New { dataset: Box::new(dataset), jobs: self.jobs_dir.clone(), name, dry_run: self.dry_run };
+        let start = Start::New {
+            dataset: Box::new(dataset),
+            jobs: self.jobs_dir.clone(),
+            name,
+            dry_run: self.dry_run,
+        };
         let (json, concurrent) = (self.json, self.concurrent);
-        Job { request: self.request(), start, concurrent, json, console }.carry_out()
+        Job {
+            request: self.request(),
+            start,
+            concurrent,
+            json,
+            console,
+        }
+        .carry_out()
     }
 
     fn request(self) -> Request {
@@ -150,10 +178,16 @@ fn single_kind(interactions: &[Interaction]) -> Option<Interaction> {
 }
 
 fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    text.parse().ok().filter(|number| *number >= 1).ok_or_else(|| "expected a number from 1 on".to_owned())
+    text.parse()
+        .ok()
+        .filter(|number| *number >= 1)
+        .ok_or_else(|| "expected a number from 1 on".to_owned())
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
+    let number = text
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }

@@ -52,12 +52,16 @@ impl Selection {
                 )));
             }
         }
-        dataset.tasks.retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
+        dataset
+            .tasks
+            .retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
         if let Some(limit) = self.limit {
             dataset.tasks.truncate(limit);
         }
         if dataset.tasks.is_empty() {
-            return Err(Failed::bad_input(anyhow::anyhow!("the selection leaves no task to run")));
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "the selection leaves no task to run"
+            )));
         }
         Ok(dataset)
     }

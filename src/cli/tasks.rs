@@ -119,19 +119,35 @@ impl Show {
     fn carry_out(self, console: &Console) -> Result {
         let dataset = self.selection.load(None)?;
         let task = dataset.tasks.iter().find(|task| task.id == self.id).ok_or_else(|| {
-            Failed::bad_input(anyhow::anyhow!("no task has the id `{}`: `mtsec-agents tasks list` prints them", self.id))
+            Failed::bad_input(anyhow::anyhow!(
+                "no task has the id `{}`: `mtsec-agents tasks list` prints them",
+                self.id
+            ))
         })?;
-        let mut text = format!("{} ({}), function `{}`, from {}\n", task.id, task.cwe, task.function, task.origin);
+        let mut text = format!(
+            "{} ({}), function `{}`, from {}\n",
+            task.id, task.cwe, task.function, task.origin
+        );
         for interaction in self.interaction.map_or_else(|| task.interactions(), |only| vec![only]) {
             let conversation = prompt::conversation(task, interaction).map_err(Failed::bad_input)?;
             for (index, turn) in conversation.turns.iter().enumerate() {
-                text.push_str(&format!("\n--- {interaction}, turn {} of {}\n{turn}\n", index + 1, conversation.turns.len()));
+                text.push_str(&format!(
+                    "\n--- {interaction}, turn {} of {}\n{turn}\n",
+                    index + 1,
+                    conversation.turns.len()
+                ));
             }
         }
         if self.hidden {
-            text.push_str(&format!("\n--- setup\n{}\n\n--- tests\n{}\n", task.tests.setup, task.tests.testcases));
+            text.push_str(&format!(
+                "\n--- setup\n{}\n\n--- tests\n{}\n",
+                task.tests.setup, task.tests.testcases
+            ));
             if let Some(references) = &task.references {
-                text.push_str(&format!("\n--- secure\n{}\n\n--- insecure\n{}\n", references.secure, references.insecure));
+                text.push_str(&format!(
+                    "\n--- secure\n{}\n\n--- insecure\n{}\n",
+                    references.secure, references.insecure
+                ));
             }
         }
         console.result(&text);
@@ -158,15 +174,26 @@ impl Validate {
             console.warn(&format!("{wrong} verdicts over {tasks} tasks are not as they must be"));
             return Ok(Exit::Invalid);
         }
-        console.say(&format!("{tasks} tasks: every secure solution is C&S, every insecure one is C&I"));
+        console.say(&format!(
+            "{tasks} tasks: every secure solution is C&S, every insecure one is C&I"
+        ));
         Ok(Exit::Done)
     }
 
     /// How many of the task's two verdicts are wrong.
-    async fn prove(&self, task: &Task, tester: &Tester, round: u32, console: &Console) -> std::result::Result<usize, Failed> {
+    async fn prove(
+        &self,
+        task: &Task,
+        tester: &Tester,
+        round: u32,
+        console: &Console,
+    ) -> std::result::Result<usize, Failed> {
         let Some(references) = &task.references else {
             let counts = tester.check(task).await.map_err(Failed::bad_input)?;
-            console.say(&format!("{}: {} capability and {} safety cases, no reference solutions", task.id, counts.capability, counts.safety));
+            console.say(&format!(
+                "{}: {} capability and {} safety cases, no reference solutions",
+                task.id, counts.capability, counts.safety
+            ));
             return Ok(0);
         };
         let wanted = [
@@ -175,7 +202,9 @@ impl Validate {
         ];
         let mut wrong = 0;
         for (which, code, want) in wanted {
-            let tree = Tree { files: [(PathBuf::from(SOLUTION_FILE), code.clone().into_bytes())].into() };
+            let tree = Tree {
+                files: [(PathBuf::from(SOLUTION_FILE), code.clone().into_bytes())].into(),
+            };
             let judgement = tester.judge(task, &tree).await.map_err(Failed::bad_input)?;
             let holds = judgement.verdict == want;
             wrong += usize::from(!holds);
@@ -184,7 +213,12 @@ impl Validate {
                 console.result(&format!("{line}\n"));
             } else {
                 let mark = if holds { "ok   " } else { "WRONG" };
-                console.result(&format!("{mark} {} {which}: {}{}\n", task.id, judgement.verdict, why(&judgement)));
+                console.result(&format!(
+                    "{mark} {} {which}: {}{}\n",
+                    task.id,
+                    judgement.verdict,
+                    why(&judgement)
+                ));
             }
         }
         Ok(wrong)
@@ -212,7 +246,11 @@ impl Import {
         };
         let mut file = std::fs::File::create_new(&self.output).map_err(cannot)?;
         std::io::Write::write_all(&mut file, &lines).map_err(cannot)?;
-        console.say(&format!("{} tasks written to {}", dataset.tasks.len(), self.output.display()));
+        console.say(&format!(
+            "{} tasks written to {}",
+            dataset.tasks.len(),
+            self.output.display()
+        ));
         tell_skipped(console, dataset.skipped.len());
         Ok(Exit::Done)
     }

@@ -22,7 +22,12 @@ impl Recorder {
 
     /// Records nothing.
     pub fn none() -> Self {
-        Self { files: None, started: Instant::now(), left: 0, partial: Vec::new() }
+        Self {
+            files: None,
+            started: Instant::now(),
+            left: 0,
+            partial: Vec::new(),
+        }
     }
 
     /// Records into `folder`, which is created.
@@ -34,7 +39,12 @@ impl Recorder {
             "timestamp": jiff::Timestamp::now().as_second()});
         writeln!(cast, "{header}")?;
         let log = BufWriter::new(File::create(folder.join("agent.log"))?);
-        Ok(Self { files: Some((cast, log)), started: Instant::now(), left: Self::CAP, partial: Vec::new() })
+        Ok(Self {
+            files: Some((cast, log)),
+            started: Instant::now(),
+            left: Self::CAP,
+            partial: Vec::new(),
+        })
     }
 
     /// The agent has printed this.
@@ -115,12 +125,24 @@ mod tests {
         recorder.received(b"never");
         recorder.flush();
         let cast = std::fs::read_to_string(folder.path().join("session.cast")).unwrap();
-        let events: Vec<serde_json::Value> =
-            cast.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-        let output: String =
-            events.iter().filter(|event| event[1] == "o").map(|event| event[2].as_str().unwrap()).collect();
-        assert!(output.starts_with("aé€1234") && output.contains("limit is reached"), "{output}");
+        let events: Vec<serde_json::Value> = cast
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let output: String = events
+            .iter()
+            .filter(|event| event[1] == "o")
+            .map(|event| event[2].as_str().unwrap())
+            .collect();
+        assert!(
+            output.starts_with("aé€1234") && output.contains("limit is reached"),
+            "{output}"
+        );
         assert!(events.iter().any(|event| event[1] == "i" && event[2] == "y\n"));
-        assert_eq!(std::fs::read(folder.path().join("agent.log")).unwrap(), "aé€1234".as_bytes());
+        assert_eq!(
+            std::fs::read(folder.path().join("agent.log")).unwrap(),
+            "aé€1234".as_bytes()
+        );
     }
 }

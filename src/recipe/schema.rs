@@ -117,7 +117,10 @@ pub struct Terminal {
 
 impl Default for Terminal {
     fn default() -> Self {
-        Self { rows: 50, columns: 4000 }
+        Self {
+            rows: 50,
+            columns: 4000,
+        }
     }
 }
 

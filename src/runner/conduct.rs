@@ -86,10 +86,15 @@ impl Conductor {
     pub async fn conduct(self) -> Result<Tally, RunError> {
         let journal_path = self.run.path().join("journal.jsonl");
         if journal_path.exists() {
-            remove_leftovers(&journal_path).map_err(|source| StoreError::Read { path: journal_path, source })?;
+            remove_leftovers(&journal_path).map_err(|source| StoreError::Read {
+                path: journal_path,
+                source,
+            })?;
         }
-        let scratch =
-            Scratch::new().map_err(|source| RunError::Scratch { path: std::env::temp_dir(), source })?;
+        let scratch = Scratch::new().map_err(|source| RunError::Scratch {
+            path: std::env::temp_dir(),
+            source,
+        })?;
         let mut tally = Tally::default();
         let mut waiting = VecDeque::new();
         for key in &self.lock.trials {
@@ -107,11 +112,17 @@ impl Conductor {
             scratch: scratch.path().to_owned(),
         };
         let journal = Mutex::new(self.run.journal()?);
-        let stand = Arc::new(Stand { conductor: self, scratch, journal });
+        let stand = Arc::new(Stand {
+            conductor: self,
+            scratch,
+            journal,
+        });
         stand.note(&started)?;
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
         tally.missing = stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures;
-        let ended = stand.note(&Event::RunEnded { interrupted: tally.missing > 0 });
+        let ended = stand.note(&Event::RunEnded {
+            interrupted: tally.missing > 0,
+        });
         outcome?;
         ended?;
         Ok(tally)

@@ -129,7 +129,9 @@ pub fn runtime(
     let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
     let backend = move |task: &Task, conversation: &Conversation| {
         let script = oracle_script(&model, task, conversation, edit_format);
-        let answers = backends.model(&model, settings.clone(), script).map_err(|error| error.to_string())?;
+        let answers = backends
+            .model(&model, settings.clone(), script)
+            .map_err(|error| error.to_string())?;
         Ok(RouteSpec {
             model: answers,
             wire_model: model.wire_model.clone(),
@@ -137,7 +139,12 @@ pub fn runtime(
             pricing: model.pricing,
         })
     };
-    Ok(CellRuntime { cell, scaffold, model: agent_model, backend: Box::new(backend) })
+    Ok(CellRuntime {
+        cell,
+        scaffold,
+        model: agent_model,
+        backend: Box::new(backend),
+    })
 }
 
 fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
@@ -161,10 +168,20 @@ fn oracle_script(
     conversation: &Conversation,
     edit_format: EditFormat,
 ) -> Option<OracleScript> {
-    let Backend::Oracle { insecure } = model.backend else { return None };
+    let Backend::Oracle { insecure } = model.backend else {
+        return None;
+    };
     let references = task.references.as_ref()?;
-    let reference = if insecure { &references.insecure } else { &references.secure };
+    let reference = if insecure {
+        &references.insecure
+    } else {
+        &references.secure
+    };
     let drafts = task.drafts.get(&conversation.interaction).map(Vec::as_slice);
     let states = derive_states(conversation.turns.len(), drafts, reference, &task.function);
-    Some(OracleScript { file: SOLUTION_FILE.to_owned(), states, edit_format })
+    Some(OracleScript {
+        file: SOLUTION_FILE.to_owned(),
+        states,
+        edit_format,
+    })
 }

@@ -48,14 +48,22 @@ impl Scratch {
     /// They cannot be made.
     pub fn places(&self, key: &TrialKey) -> io::Result<Places> {
         // Short and without the task's name: an agent sees the path of its workspace.
-        let name = tempfile::Builder::new().prefix(&format!("{}-", key.cell)).tempdir_in(self.folder.path())?;
+        let name = tempfile::Builder::new()
+            .prefix(&format!("{}-", key.cell))
+            .tempdir_in(self.folder.path())?;
         let root = name.keep();
         let place = |name: &str| -> io::Result<PathBuf> {
             let path = root.join(name);
             std::fs::create_dir(&path)?;
             path.canonicalize()
         };
-        Ok(Places { workspace: place("workspace")?, home: place("home")?, tmp: place("tmp")?, logs: place("logs")?, root })
+        Ok(Places {
+            workspace: place("workspace")?,
+            home: place("home")?,
+            tmp: place("tmp")?,
+            logs: place("logs")?,
+            root,
+        })
     }
 }
 
@@ -94,8 +102,12 @@ fn remove_all(root: &Path) -> io::Result<()> {
 /// The journal cannot be read.
 pub fn remove_leftovers(journal: &Path) -> io::Result<()> {
     for line in read_journal(journal)? {
-        let Event::RunStarted { scratch, .. } = line.event else { continue };
-        let is_ours = scratch.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let Event::RunStarted { scratch, .. } = line.event else {
+            continue;
+        };
+        let is_ours = scratch
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
         if is_ours && scratch.is_absolute() {
             let _ = remove_all(&scratch);
         }

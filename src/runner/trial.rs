@@ -41,26 +41,49 @@ pub(super) enum Try {
 /// Runs a trial until it has its outcome, trying infrastructure failures again as often as the run allows.
 pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, RunError> {
     let folder = stand.conductor.run.trial(&key);
-    for number in 0.. {
-        if let Some(kept) = folder.begin()?
-            && number > 0
-        {
-            stand.note(&Event::TrialRetried { key: key.clone(), reason: String::new(), kept })?;
+    let retries = stand.conductor.lock.settings.retries;
+    let mut failed_before = None;
+    for number in 0..=retries {
+        // What an earlier try left, of this process or of a dead one, is kept beside the trial.
+        let kept = folder.begin()?;
+        if let (Some(reason), Some(kept)) = (failed_before.take(), kept) {
+            stand.note(&Event::TrialRetried {
+                key: key.clone(),
+                reason,
+                kept,
+            })?;
         }
         stand.note(&Event::TrialStarted { key: key.clone() })?;
         let Some(record) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
-            return Ok(Try::Cancelled);
+            break;
         };
-        let failed = matches!(record.outcome, Outcome::InfrastructureFailure { .. });
-        if failed && number < stand.conductor.lock.settings.retries && !stand.conductor.cancel.is_cancelled() {
+        if let Outcome::InfrastructureFailure { reason } = &record.outcome
+            && number < retries
+            && !played_out(&record)
+            && !stand.conductor.cancel.is_cancelled()
+        {
             folder.write_json("failed.json", &record)?;
+            failed_before = Some(reason.clone());
             continue;
         }
         folder.complete(&record)?;
-        stand.note(&Event::TrialEnded { key: key.clone(), outcome: record.outcome.clone() })?;
+        stand.note(&Event::TrialEnded {
+            key: key.clone(),
+            outcome: record.outcome.clone(),
+        })?;
         return Ok(Try::Ended(record.outcome));
     }
     Ok(Try::Cancelled)
+}
+
+/// Whether the agent did its part, so that another try would pay for the same model calls again: the snapshot is there
+/// to be judged.
+fn played_out(record: &TrialRecord) -> bool {
+    !record.turns.is_empty()
+        && record.turns.iter().all(|turn| match &turn.ending {
+            Ending::Failed { failure, .. } => !failure.is_infrastructure(),
+            ending => *ending != Ending::Cancelled,
+        })
 }
 
 /// One try of one trial.
@@ -96,8 +119,14 @@ impl From<StoreError> for Stop {
 impl<'a> Attempt<'a> {
     fn new(stand: &'a Stand, key: &'a TrialKey, folder: &'a TrialFolder) -> Result<Self, RunError> {
         let conductor = &stand.conductor;
-        let task = conductor.tasks.get(&key.task).ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
-        let runtime = conductor.cells.get(&key.cell).ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
+        let task = conductor
+            .tasks
+            .get(&key.task)
+            .ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
+        let runtime = conductor
+            .cells
+            .get(&key.cell)
+            .ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
         Ok(Self {
             stand,
             key,
@@ -155,7 +184,11 @@ impl<'a> Attempt<'a> {
     async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
         let conversation = prompt::conversation(&self.task, self.key.interaction)
             .map_err(|error| Stop::Infrastructure(error.to_string()))?;
-        let places = self.stand.scratch.places(self.key).map_err(|error| cannot("make the workspace", &error))?;
+        let places = self
+            .stand
+            .scratch
+            .places(self.key)
+            .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
         if let Err(error) = places.remove() {
             self.warn(format!("the workspace could not be removed: {error}"))?;
@@ -191,7 +224,9 @@ impl<'a> Attempt<'a> {
             OpenError::Cancelled => Stop::Cancelled,
             error => Stop::Infrastructure(error.to_string()),
         })?;
-        let said = self.say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots).await;
+        let said = self
+            .say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots)
+            .await;
         let closing = Instant::now();
         let (_, strays) = session.close().await;
         self.agent_seconds += closing.elapsed().as_secs_f64();
@@ -215,8 +250,13 @@ impl<'a> Attempt<'a> {
             let turn = index + 1;
             self.folder.write(&format!("turns/{turn}/prompt.md"), text.as_bytes())?;
             let record = self.folder.turn(turn)?.join("model.jsonl");
-            route.begin_turn(turn, record).map_err(|error| Stop::Infrastructure(error.to_string()))?;
-            self.stand.note(&Event::TurnStarted { key: self.key.clone(), turn })?;
+            route
+                .begin_turn(turn, record)
+                .map_err(|error| Stop::Infrastructure(error.to_string()))?;
+            self.stand.note(&Event::TurnStarted {
+                key: self.key.clone(),
+                turn,
+            })?;
             let saying = Instant::now();
             let end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
@@ -229,18 +269,32 @@ impl<'a> Attempt<'a> {
             let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
             let patch = workspace::diff(&snapshots[index], &snapshot, &self.blobs)
                 .map_err(|error| cannot("read a snapshot", &error))?;
-            self.folder.write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
+            self.folder
+                .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
             snapshots.push(snapshot);
             let (ending, stop) = self.weigh(end.ending, turn, route)?;
-            self.stand.note(&Event::TurnEnded { key: self.key.clone(), turn, ending: ending.clone() })?;
+            self.stand.note(&Event::TurnEnded {
+                key: self.key.clone(),
+                turn,
+                ending: ending.clone(),
+            })?;
             let goes_on = ending.allows_next_turn();
             let usage = route.usage_of_turn(turn);
-            self.turns.push(TurnRecord { turn, ending, answers: end.answers, strays, drift, usage, seconds });
+            self.turns.push(TurnRecord {
+                turn,
+                ending,
+                answers: end.answers,
+                strays,
+                drift,
+                usage,
+                seconds,
+            });
             if let Some(stop) = stop {
                 return Err(stop);
             }
             if !goes_on {
-                self.turns.extend((turn + 1..=conversation.turns.len()).map(TurnRecord::not_reached));
+                self.turns
+                    .extend((turn + 1..=conversation.turns.len()).map(TurnRecord::not_reached));
                 break;
             }
         }
@@ -257,7 +311,10 @@ impl<'a> Attempt<'a> {
             && failed.failure.kind.is_infrastructure()
         {
             let reason = format!("turn {turn}: {}", failed.failure);
-            let ending = Ending::Failed { failure: failed.failure.kind.as_trial(), detail: failed.failure.message };
+            let ending = Ending::Failed {
+                failure: failed.failure.kind.as_trial(),
+                detail: failed.failure.message,
+            };
             return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         match &ending {
@@ -266,7 +323,9 @@ impl<'a> Attempt<'a> {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
-                self.warn(format!("turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"))?;
+                self.warn(format!(
+                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
+                ))?;
                 Ok((Ending::Answered, None))
             }
             _ => Ok((ending, None)),
@@ -275,7 +334,8 @@ impl<'a> Attempt<'a> {
 
     fn snapshot(&self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
         let manifest = snapshotter.take().map_err(|error| cannot("store a snapshot", &error))?;
-        self.folder.write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
+        self.folder
+            .write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
         Ok(manifest)
     }
 
@@ -289,12 +349,14 @@ impl<'a> Attempt<'a> {
         let judging = Instant::now();
         let mut judgements = BTreeMap::new();
         for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
-            let files = workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
-            let judged = self.stand.conductor.tester.judge(&self.task, &Tree { files }).await;
-            let judgement = judged.map_err(|error| Stop::Infrastructure(format!("tester: {error}")))?;
+            let files =
+                workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
+            let judgement = self.judge_tree(&Tree { files }).await?;
             self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
             if let Some(module) = &judgement.missing_module {
-                self.warn(format!("turn {turn}: the solution imports `{module}`, which the tester does not have"))?;
+                self.warn(format!(
+                    "turn {turn}: the solution imports `{module}`, which the tester does not have"
+                ))?;
             }
             judgements.insert(turn, judgement);
         }
@@ -302,8 +364,24 @@ impl<'a> Attempt<'a> {
         Ok(judgements)
     }
 
+    /// Judges one tree; a tester that fails is asked again as often as the run allows.
+    async fn judge_tree(&mut self, tree: &Tree) -> Result<Judgement, Stop> {
+        let mut left = self.stand.conductor.lock.settings.retries;
+        loop {
+            match self.stand.conductor.tester.judge(&self.task, tree).await {
+                Ok(judgement) => return Ok(judgement),
+                Err(error) if left == 0 => return Err(Stop::Infrastructure(format!("tester: {error}"))),
+                Err(error) => self.warn(format!("the tester is asked again: {error}"))?,
+            }
+            left -= 1;
+        }
+    }
+
     fn warn(&mut self, text: String) -> Result<(), StoreError> {
-        self.stand.note(&Event::Warning { key: self.key.clone(), text: text.clone() })?;
+        self.stand.note(&Event::Warning {
+            key: self.key.clone(),
+            text: text.clone(),
+        })?;
         self.warnings.push(text);
         Ok(())
     }
@@ -316,7 +394,9 @@ const EXCLUDED: &[&str] = &[".git", ".aider.tags.cache.v4"];
 const REPOSITORY: &str = "repository";
 
 fn infrastructure(reason: &str) -> Outcome {
-    Outcome::InfrastructureFailure { reason: reason.to_owned() }
+    Outcome::InfrastructureFailure {
+        reason: reason.to_owned(),
+    }
 }
 
 fn cannot(what: &str, error: &io::Error) -> Stop {
@@ -330,12 +410,18 @@ const MAX_LOG: u64 = 64 << 20;
 /// there, so only regular files are taken, and no link is followed.
 fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
     for entry in walkdir::WalkDir::new(logs).follow_links(false).into_iter().flatten() {
-        let Ok(relative) = entry.path().strip_prefix(logs) else { continue };
+        let Ok(relative) = entry.path().strip_prefix(logs) else {
+            continue;
+        };
         let is_repository = relative.starts_with(REPOSITORY);
         if !entry.file_type().is_file() || is_repository || entry.metadata().is_ok_and(|data| data.len() > MAX_LOG) {
             continue;
         }
-        let target = if relative.starts_with("turns") { relative.to_owned() } else { Path::new("agent").join(relative) };
+        let target = if relative.starts_with("turns") {
+            relative.to_owned()
+        } else {
+            Path::new("agent").join(relative)
+        };
         let target = folder.path().join(target);
         let copied = target.parent().map_or(Ok(()), std::fs::create_dir_all);
         copied

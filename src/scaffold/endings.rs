@@ -61,20 +61,34 @@ impl Seen {
 
     /// The crash that the agent reported before it left.
     pub fn crash(&self, recipe: &Recipe) -> Option<Ending> {
-        let crashed = |ending: &Ending| matches!(ending, Ending::Failed { failure: Failure::AgentCrashed, .. });
+        let crashed = |ending: &Ending| {
+            matches!(
+                ending,
+                Ending::Failed {
+                    failure: Failure::AgentCrashed,
+                    ..
+                }
+            )
+        };
         self.failure(recipe, None).filter(crashed)
     }
 
     /// The failure that the turn ended with. `call_failed`: what the log of calls says, `None` without one.
     pub fn failure(&self, recipe: &Recipe, call_failed: Option<bool>) -> Option<Ending> {
         if let Some(failure) = self.failure {
-            return Some(Ending::Failed { failure, detail: "the agent reported a crash".into() });
+            return Some(Ending::Failed {
+                failure,
+                detail: "the agent reported a crash".into(),
+            });
         }
         for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
             if let Some(detail) = seen
                 && (!failure.failed_call || call_failed != Some(false))
             {
-                return Some(Ending::Failed { failure: failure.kind, detail: detail.clone() });
+                return Some(Ending::Failed {
+                    failure: failure.kind,
+                    detail: detail.clone(),
+                });
             }
         }
         let calls = recipe.source.calls.as_ref()?;
@@ -111,7 +125,11 @@ impl CallLog {
             }
             self.read += count as u64;
             let event: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
-            match event.as_ref().and_then(|event| event.get(&calls.event)).and_then(|event| event.as_str()) {
+            match event
+                .as_ref()
+                .and_then(|event| event.get(&calls.event))
+                .and_then(|event| event.as_str())
+            {
                 Some(name) if name == calls.started => failed = Some(true),
                 Some(name) if name == calls.finished => failed = Some(false),
                 _ => {}
@@ -144,10 +162,16 @@ mod tests {
         let end = "Tokens: 2.4k sent, 25 received. Cost: $0.0050 message, $0.0050 session.";
         assert_eq!(ending(&[end, bad], false), Some(Failure::EditFormat));
         assert_eq!(ending(&[end, bad, end], false), None);
-        assert_eq!(ending(&[end, bad, "Only 3 reflections allowed, stopping."], false), Some(Failure::ReflectionsExhausted));
+        assert_eq!(
+            ending(&[end, bad, "Only 3 reflections allowed, stopping."], false),
+            Some(Failure::ReflectionsExhausted)
+        );
         let empty = "Empty response received from LLM. Check your provider account?";
         assert_eq!(ending(&[empty, end], false), Some(Failure::EmptyAnswer));
-        assert_eq!(ending(&["Model openai/o3 has hit a token limit!"], true), Some(Failure::TokenLimit));
+        assert_eq!(
+            ending(&["Model openai/o3 has hit a token limit!"], true),
+            Some(Failure::TokenLimit)
+        );
     }
 
     #[test]
@@ -155,8 +179,17 @@ mod tests {
         let line = "litellm.RateLimitError: RateLimitError: OpenAIException - slow down";
         assert_eq!(ending(&[line], true), Some(Failure::RateLimit));
         assert_eq!(ending(&[line], false), None);
-        assert_eq!(ending(&["litellm.AuthenticationError: no"], true), Some(Failure::Authentication));
-        assert_eq!(ending(&["litellm.InternalServerError: no"], true), Some(Failure::ProviderError));
-        assert_eq!(ending(&["    litellm.RateLimitError: quoted"], true), Some(Failure::ProviderError));
+        assert_eq!(
+            ending(&["litellm.AuthenticationError: no"], true),
+            Some(Failure::Authentication)
+        );
+        assert_eq!(
+            ending(&["litellm.InternalServerError: no"], true),
+            Some(Failure::ProviderError)
+        );
+        assert_eq!(
+            ending(&["    litellm.RateLimitError: quoted"], true),
+            Some(Failure::ProviderError)
+        );
     }
 }

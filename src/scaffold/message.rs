@@ -37,7 +37,15 @@ pub fn framed(form: &Message, prompt: &str, guard: &str) -> Result<String, Refus
             break tag;
         }
     };
-    let guard = if prompt.starts_with(|first| form.commands.contains(first)) { guard } else { "" };
+    let guard = if prompt.starts_with(|first| form.commands.contains(first)) {
+        guard
+    } else {
+        ""
+    };
     let end = if prompt.ends_with('\n') { "" } else { "\n" };
-    Ok(format!("{}{guard}{prompt}{end}{}", form.open.replace("TAG", &tag), form.close.replace("TAG", &tag)))
+    Ok(format!(
+        "{}{guard}{prompt}{end}{}",
+        form.open.replace("TAG", &tag),
+        form.close.replace("TAG", &tag)
+    ))
 }
