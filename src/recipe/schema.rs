@@ -174,6 +174,9 @@ pub struct Message {
     /// First characters that would make the message a command.
     #[serde(default)]
     pub commands: String,
+    /// A character of which the agent swallows one before each end of a line; it is entered once more there.
+    #[serde(default)]
+    pub swallowed: Option<char>,
 }
 
 /// A line that tells of a failure.

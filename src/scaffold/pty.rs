@@ -206,24 +206,22 @@ impl PtySession {
         if let Some(exit) = self.over {
             return exit;
         }
-        let grace = seconds(self.recipe.source.grace_seconds);
-        let mut left = self.dialogue.io().ended();
-        if !left && let Some(agent) = self.dialogue.agent() {
+        if self.dialogue.io().ended() {
+            return self.bury().await;
+        }
+        if let Some(agent) = self.dialogue.agent() {
+            let grace = seconds(self.recipe.source.grace_seconds);
             // The interrupt lets it write down what it has; it may also take it for a wish to go on.
             agent.signal(Signal::INT);
-            left = self.dialogue.until_closed(&self.recipe, grace / 10).await;
-            if !left {
+            if !self.dialogue.until_closed(&self.recipe, grace / 10).await {
                 agent.signal(Signal::TERM);
-                left = self.dialogue.until_closed(&self.recipe, grace).await;
+                self.dialogue.until_closed(&self.recipe, grace).await;
             }
         }
-        let exit = self.bury().await;
+        self.bury().await;
         // What had to be told to leave was killed, whatever status it left with.
-        if !left {
-            self.over = Some(Exit::Killed);
-            return Exit::Killed;
-        }
-        exit
+        self.over = Some(Exit::Killed);
+        Exit::Killed
     }
 
     /// Waits for the shepherd, which kills what is left; makes it when it does not.

@@ -94,6 +94,11 @@ impl Bench {
             .unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// What the agent printed in a turn, for messages.
+    pub fn log(&self, turn: usize) -> String {
+        std::fs::read_to_string(self.stage.logs.join(format!("turns/{turn}/agent.log"))).unwrap_or_default()
+    }
+
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.stage.workspace.join(name)).unwrap_or_default()
     }
