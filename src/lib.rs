@@ -13,6 +13,7 @@ pub mod verdict;
 pub mod gateway;
 pub mod process;
 pub mod pty;
+pub mod python;
 
 // Actors.
 pub mod sandbox;
