@@ -17,6 +17,7 @@ pub mod dataset;
 pub mod gateway;
 pub mod process;
 pub mod pty;
+pub mod python;
 pub mod recipe;
 pub mod store;
 pub mod workspace;

@@ -23,7 +23,8 @@ use crate::runner::{Conductor, Request, RunError};
 use crate::scaffold::{Installed, Installer, PtyScaffold, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
-use crate::tester::{Tester, TesterConfig};
+use crate::python;
+use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -281,7 +282,14 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 
 /// The tester in its sandbox.
 pub async fn start_tester() -> std::result::Result<Tester, Failed> {
-    let config = TesterConfig::new(std::env::current_exe()?, cache()?);
+    let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
+    let config = TesterConfig {
+        launcher: std::env::current_exe()?,
+        interpreter,
+        limits: TestLimits::default(),
+        concurrent: std::thread::available_parallelism().map_or(1, usize::from),
+        cache: cache()?,
+    };
     Tester::start(config).await.map_err(Failed::missing)
 }
 

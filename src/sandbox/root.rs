@@ -1,0 +1,222 @@
+//! The file system of a sandbox: an empty one, with little in it.
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use super::spec::{File, Spec};
+
+/// A step that failed, and why.
+pub(super) type Failure = (String, io::Error);
+
+const NOTHING: Option<&str> = None;
+/// Where the host's root is while the new one is built.
+const OLD: &str = "/old";
+/// What of the system may be a folder or a link into `/usr`.
+const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+/// What of `/etc` the system's programs need and tells nothing about the host's users or secrets.
+const ETC: &[&str] = &[
+    "alternatives",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "ld.so.cache",
+    "localtime",
+    "mime.types",
+];
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+/// A synthetic user database: code that reads it finds the usual form, and nobody real.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp/work:/bin/sh\n\
+                      nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
+const GROUP: &str = "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n";
+
+/// Names the step in an error.
+pub(super) fn step<T, E: Into<io::Error>>(result: Result<T, E>, what: impl Into<String>) -> Result<T, Failure> {
+    result.map_err(|error| (what.into(), error.into()))
+}
+
+/// Replaces the root of the (new, own) mount namespace. The host's is gone afterwards; `/proc` is still missing.
+pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
+    step(
+        mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING),
+        "making mounts private",
+    )?;
+    let base = "/tmp";
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let options = Some("mode=0755,size=32m,nr_inodes=4096");
+    step(
+        mount(Some("tmpfs"), base, Some("tmpfs"), flags, options),
+        "mounting a tmpfs",
+    )?;
+    step(std::env::set_current_dir(base), "entering the new root")?;
+    step(fs::create_dir("old"), "creating a folder")?;
+    step(nix::unistd::pivot_root(".", "old"), "pivot_root")?;
+    step(std::env::set_current_dir("/"), "entering the new root")?;
+    for folder in ["etc", "dev", "dev/shm", "proc", "tmp", "home", "root", "var", "run"] {
+        step(
+            fs::create_dir(Path::new("/").join(folder)),
+            format!("creating /{folder}"),
+        )?;
+    }
+    step(
+        fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777)),
+        "opening /tmp",
+    )?;
+    for name in SYSTEM {
+        system(name)?;
+    }
+    for name in ETC {
+        let source = Path::new(OLD).join("etc").join(name);
+        // A link may lead anywhere on the host; only its text or its target's content is taken.
+        if let Ok(real) = inside_old(&source) {
+            show(&real, &Path::new("/etc").join(name))?;
+        }
+    }
+    for (name, text) in [
+        ("passwd", PASSWD),
+        ("group", GROUP),
+        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+    ] {
+        create(&Path::new("/etc").join(name), text.as_bytes())?;
+    }
+    for name in DEVICES {
+        let target = Path::new("/dev").join(name);
+        create(&target, b"")?;
+        let source = Path::new(OLD).join("dev").join(name);
+        let flags = MsFlags::MS_BIND;
+        step(
+            mount(Some(&source), &target, NOTHING, flags, NOTHING),
+            format!("showing /dev/{name}"),
+        )?;
+    }
+    for (name, target) in [
+        ("fd", "self/fd"),
+        ("stdin", "self/fd/0"),
+        ("stdout", "self/fd/1"),
+        ("stderr", "self/fd/2"),
+    ] {
+        step(
+            symlink(Path::new("/proc").join(target), Path::new("/dev").join(name)),
+            "linking in /dev",
+        )?;
+    }
+    for bind in &spec.binds {
+        show(
+            &Path::new(OLD).join(bind.source.strip_prefix("/").unwrap_or(&bind.source)),
+            &bind.target,
+        )?;
+    }
+    for File { path, content } in &spec.files {
+        let content = hex::decode(content).map_err(io::Error::other);
+        create(path, &step(content, "reading a file's content")?)?;
+    }
+    step(umount2(OLD, MntFlags::MNT_DETACH), "leaving the host's root")?;
+    step(fs::remove_dir(OLD), "leaving the host's root")
+}
+
+/// Makes the root itself read-only: the last step.
+pub(super) fn seal() -> Result<(), Failure> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    step(mount(NOTHING, "/", NOTHING, flags, NOTHING), "sealing the root")
+}
+
+fn system(name: &str) -> Result<(), Failure> {
+    let source = Path::new(OLD).join(name);
+    let target = Path::new("/").join(name);
+    match fs::symlink_metadata(&source) {
+        Ok(found) if found.is_symlink() => {
+            let to = step(fs::read_link(&source), format!("reading the link /{name}"))?;
+            step(symlink(to, target), format!("linking /{name}"))
+        }
+        Ok(_) => show(&source, &target),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Follows links as the host would: absolute ones start at its root, which is now at `/old`.
+fn inside_old(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..8 {
+        if !fs::symlink_metadata(&path)?.is_symlink() {
+            return Ok(path);
+        }
+        let to = fs::read_link(&path)?;
+        path = match to.strip_prefix("/") {
+            Ok(relative) => Path::new(OLD).join(relative),
+            Err(_) => path.parent().unwrap_or(Path::new(OLD)).join(to),
+        };
+    }
+    Err(io::Error::from_raw_os_error(libc::ELOOP))
+}
+
+fn create(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    let what = || format!("creating {}", path.display());
+    if let Some(parent) = path.parent() {
+        step(fs::create_dir_all(parent), what())?;
+    }
+    step(fs::write(path, content), what())
+}
+
+/// Binds a file or folder read-only.
+fn show(source: &Path, target: &Path) -> Result<(), Failure> {
+    let what = || format!("showing {}", target.display());
+    if step(fs::metadata(source), what())?.is_dir() {
+        step(fs::create_dir_all(target), what())?;
+    } else {
+        create(target, b"")?;
+    }
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    step(mount(Some(source), target, NOTHING, flags, NOTHING), what())?;
+    step(read_only(target), what())
+}
+
+/// The kernel's `struct mount_attr`.
+#[repr(C)]
+#[derive(Default)]
+struct MountAttributes {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns: u64,
+}
+
+const MOUNT_READ_ONLY: u64 = 1;
+const MOUNT_NO_SUID: u64 = 2;
+
+/// Read-only, without set-uid programs, for the mount and all below it.
+fn read_only(target: &Path) -> io::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = CString::new(target.as_os_str().as_bytes())?;
+    let attributes = MountAttributes {
+        set: MOUNT_READ_ONLY | MOUNT_NO_SUID,
+        ..MountAttributes::default()
+    };
+    // SAFETY: both pointers are valid for the call, and the size is that of the structure.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::AT_RECURSIVE,
+            &attributes as *const MountAttributes,
+            size_of::<MountAttributes>(),
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() != Some(libc::ENOSYS) {
+        return Err(error);
+    }
+    // Before Linux 5.12: this mount only, and a user namespace may not drop the flags that it has.
+    let has = nix::sys::statvfs::statvfs(target)?.flags().bits();
+    let keep = MsFlags::from_bits_truncate(has as _)
+        & (MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME | MsFlags::MS_NODIRATIME);
+    let flags = keep | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    Ok(mount(NOTHING, target, NOTHING, flags, NOTHING)?)
+}

@@ -1,0 +1,143 @@
+//! The system-call filter of contained processes: what could open a way out, or spend memory that no limit counts.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
+};
+
+/// Calls that answer EPERM.
+const DENIED: &[i64] = &[
+    // Other namespaces, mounts, roots.
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_mount_setattr,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_name_to_handle_at,
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    // Wide kernel surface that no solution needs.
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_bpf,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_perf_event_open,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_quotactl,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_reboot,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_acct,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    // Memory that neither the address-space limit nor a tmpfs size counts.
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
+    libc::SYS_shmget,
+    libc::SYS_msgget,
+    libc::SYS_semget,
+];
+
+/// `CLONE_NEW*`: refused as arguments of clone.
+const NEW_NAMESPACES: &[libc::c_int] = &[
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+/// The filters do not compile for this machine.
+#[derive(Debug, thiserror::Error)]
+#[error("no system-call filter for this machine ({arch}): {reason}")]
+pub struct NoFilter {
+    arch: &'static str,
+    reason: String,
+}
+
+/// The filters, to be installed in this order, each as its number of instructions (u32) and the instructions
+/// (8 bytes each), in the byte order of the machine.
+pub fn programs() -> Result<Vec<u8>, NoFilter> {
+    let refuse = |reason: String| NoFilter {
+        arch: std::env::consts::ARCH,
+        reason,
+    };
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| refuse(error.to_string()))?;
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let mut clone = Vec::new();
+    for flag in NEW_NAMESPACES {
+        let bit = *flag as u32 as u64;
+        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bit), bit)
+            .and_then(|condition| SeccompRule::new(vec![condition]))
+            .map_err(|error| refuse(error.to_string()))?;
+        clone.push(condition);
+    }
+    rules.insert(libc::SYS_clone, clone);
+    let denied = compile(rules, libc::EPERM, arch).map_err(|error| refuse(error.to_string()))?;
+    // Its flags lie in memory, where no filter can look: the C library falls back to clone.
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let clone3 = compile(clone3, libc::ENOSYS, arch).map_err(|error| refuse(error.to_string()))?;
+    let mut bytes = Vec::new();
+    for program in [clone3, foreign_calls(), denied] {
+        bytes.extend((program.len() as u32).to_ne_bytes());
+        for instruction in program {
+            bytes.extend(instruction.code.to_ne_bytes());
+            bytes.extend([instruction.jt, instruction.jf]);
+            bytes.extend(instruction.k.to_ne_bytes());
+        }
+    }
+    Ok(bytes)
+}
+
+fn compile(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    errno: i32,
+    arch: TargetArch,
+) -> Result<BpfProgram, seccompiler::BackendError> {
+    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?.try_into()
+}
+
+/// Refuses the x32 calls of x86_64: they share its architecture, but not its numbers. Elsewhere it never matches.
+fn foreign_calls() -> BpfProgram {
+    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+    const JUMP_GE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    let step = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
+    vec![
+        step(LOAD_NUMBER, 0, 0, 0),
+        step(JUMP_GE, 0, 1, 0x4000_0000),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}

@@ -1,0 +1,190 @@
+//! One run of a program under test.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::frames::{Broken, Frame, Frames, NONCE};
+use super::judge::{self, Inputs};
+use super::limits::{ProcessLimits, TestLimits};
+use super::tree::Tree;
+use crate::sandbox::{Contained, Exit, Sandbox, SandboxError, Trust};
+use crate::task::{SOLUTION_FILE, Task};
+use crate::verdict::{RunFailure, RunFailureKind};
+
+/// After its stream has ended, a program's status should follow at once.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a run claimed, and how it ended.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// Kind and payload of each answer, in the order of the cases.
+    pub answers: Vec<(u8, Vec<u8>)>,
+    pub failure: Option<RunFailure>,
+    pub missing_module: Option<String>,
+}
+
+impl Claims {
+    /// A program that need not be run.
+    pub fn failed(kind: RunFailureKind, detail: impl Into<String>) -> Self {
+        Self {
+            failure: Some(failure(kind, detail)),
+            ..Self::default()
+        }
+    }
+}
+
+fn failure(kind: RunFailureKind, detail: impl Into<String>) -> RunFailure {
+    RunFailure {
+        kind,
+        detail: detail.into(),
+    }
+}
+
+/// Runs the tree's program on the inputs. Only infrastructure makes it an error.
+pub(super) async fn run(
+    sandbox: &dyn Sandbox,
+    task: &Task,
+    inputs: &Inputs,
+    tree: &Tree,
+    limits: &TestLimits,
+) -> Result<Claims, SandboxError> {
+    let solution = match tree.solution() {
+        Ok(solution) => solution,
+        Err(why) => return Ok(Claims::failed(RunFailureKind::NoSolution, why)),
+    };
+    let others = match tree.others() {
+        Ok(others) => others,
+        Err(why) => return Ok(Claims::failed(RunFailureKind::Load, why)),
+    };
+    let nonce: [u8; NONCE] = rand::random();
+    let job = json!({
+        "role": "runner",
+        "entry": SOLUTION_FILE,
+        "setup": task.tests.setup,
+        "code": solution,
+        "files": others,
+        "inputs": inputs.inputs,
+        "encoded": inputs.encoded,
+        "function": task.function,
+        "nonce": hex::encode(nonce),
+        "limits": ProcessLimits::from(limits),
+    });
+    let mut process = sandbox.start(Trust::Hostile).await?;
+    let deadline = Instant::now() + limits.wall;
+    let mut claims = Claims::default();
+    let expected = inputs.counts.iter().sum();
+    let conversation = async {
+        // A child that ends while it reads its job shows in what follows.
+        let _ = judge::send(&mut *process, job.to_string().as_bytes()).await;
+        converse(&mut *process, Frames::new(nonce, limits.output), expected, &mut claims).await
+    };
+    let ended = match timeout_at(deadline, conversation).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            process.kill();
+            let seconds = limits.wall.as_secs_f64();
+            let done = claims.answers.len();
+            claims.failure = Some(failure(
+                RunFailureKind::TimedOut,
+                format!("{seconds} s passed after {done} of {expected} cases"),
+            ));
+            return Ok(claims);
+        }
+    };
+    claims.failure = match ended {
+        // The status counts as well: threads and exit handlers may still fail.
+        Conversation::Finished => match timeout_at(deadline, process.exit()).await {
+            Ok(Exit::Status(0)) => None,
+            Ok(Exit::SandboxDied) => return Err(died()),
+            Ok(exit) => Some(failure(
+                RunFailureKind::Died,
+                format!("it left with {exit} after its last case"),
+            )),
+            Err(_) => Some(failure(RunFailureKind::TimedOut, "it did not end after its last case")),
+        },
+        Conversation::Failed(failure) => Some(failure),
+        Conversation::Ended => {
+            let done = claims.answers.len();
+            let how = match timeout(FAREWELL, process.exit()).await {
+                Ok(Exit::SandboxDied) => return Err(died()),
+                Ok(exit) => exit.to_string(),
+                Err(_) => "a closed channel".to_owned(),
+            };
+            Some(failure(
+                RunFailureKind::Died,
+                format!("it left with {how} after {done} of {expected} cases"),
+            ))
+        }
+    };
+    process.kill();
+    Ok(claims)
+}
+
+fn died() -> SandboxError {
+    SandboxError::Died {
+        detail: "it took a running program with it".to_owned(),
+    }
+}
+
+/// How the frames of a run ended.
+enum Conversation {
+    /// Every case answered, the end said, and nothing after it.
+    Finished,
+    Failed(RunFailure),
+    /// The stream ended too early.
+    Ended,
+}
+
+async fn converse(
+    process: &mut dyn Contained,
+    mut frames: Frames,
+    expected: usize,
+    claims: &mut Claims,
+) -> Conversation {
+    let mut ready = false;
+    let protocol = |detail: &str| Conversation::Failed(failure(RunFailureKind::Protocol, detail));
+    loop {
+        match frames.next(process.stream()).await {
+            Ok(Frame::Ready(count)) => {
+                if ready {
+                    return protocol("it was ready twice");
+                }
+                if count as usize != expected {
+                    return protocol("it has other inputs than were sent");
+                }
+                ready = true;
+            }
+            Ok(Frame::Answer { kind, payload }) => {
+                if !ready || claims.answers.len() == expected {
+                    return protocol("an answer without a case");
+                }
+                claims.answers.push((kind, payload));
+            }
+            Ok(Frame::MissingModule(name)) => {
+                claims.missing_module.get_or_insert(name);
+            }
+            Ok(Frame::BaseException(name)) => {
+                return Conversation::Failed(failure(RunFailureKind::BaseException, name));
+            }
+            Ok(Frame::NotLoaded(detail)) => {
+                return Conversation::Failed(failure(RunFailureKind::Load, detail));
+            }
+            Ok(Frame::End) => {
+                if !ready || claims.answers.len() != expected {
+                    return protocol("it ended before every case had answered");
+                }
+                break;
+            }
+            Err(Broken::Ended) => return Conversation::Ended,
+            Err(Broken::Protocol(detail)) => return protocol(&detail),
+        }
+    }
+    match process.stream().read(&mut [0]).await {
+        Ok(0) => Conversation::Finished,
+        Ok(_) => protocol("it answered after its end"),
+        Err(_) => Conversation::Finished,
+    }
+}

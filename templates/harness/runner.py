@@ -1,0 +1,106 @@
+"""The untrusted side: executes the code under test and answers one frame per case. Holds no expected value.
+
+Whatever the code does to this process, it can only claim what its function returned or raised.
+Frame: payload length (u32), nonce (16 bytes), kind (1 byte), payload. Kinds: R ready, V returned, X raised,
+M a module is missing, B a case raised a BaseException, L the program did not load, E end.
+"""
+import os
+import struct
+import sys
+import types
+
+import codec
+
+PRE = "import unittest\nimport pickle\nimport os\n"
+POST = "\n\nclass TestCode(unittest.TestCase):\n    pass\n"
+RUN, TREE = "/tmp/run", "/tmp/tree"
+
+
+def text(value, most=400):
+    try:
+        return str(value)[:most].encode("ascii", "backslashreplace").decode()
+    except BaseException:
+        return ""
+
+
+def lay(files):
+    """The other files of the tree, read-only, in a folder of the import path."""
+    folders = {TREE}
+    for name, content in files:
+        path = os.path.join(TREE, name)
+        folder = os.path.dirname(path)
+        os.makedirs(folder, exist_ok=True)
+        while folder not in folders:
+            folders.add(folder)
+            folder = os.path.dirname(folder)
+        with open(path, "wb") as file:
+            file.write(bytes.fromhex(content))
+        os.chmod(path, 0o444)
+    for folder in folders:
+        os.chmod(folder, 0o555)
+
+
+def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage=codec.lineage):
+    nonce = bytes.fromhex(job["nonce"])
+
+    def send(kind, payload=b""):
+        data = pack(">I16sc", len(payload), nonce, kind) + payload
+        while data:
+            data = data[write(fd, data) :]
+
+    def missing(error):
+        if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
+            send(b"M", text(error.name, 100).encode())
+
+    os.mkdir(RUN)
+    path = f"{RUN}/{job['entry']}"
+    source = PRE + job["setup"] + "\n\n" + job["code"] + POST
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(source)
+    sys.argv = [path]
+    sys.path.insert(0, RUN)
+    if job["files"]:
+        lay(job["files"])
+        sys.path[0] = TREE
+    module = types.ModuleType("__main__")
+    module.__file__ = path
+    module.__builtins__ = sys.modules["builtins"]
+    sys.modules["__main__"] = module
+    names = module.__dict__
+    codec.bind(names)
+    del module, file
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), names)
+        if job["inputs"] is not None:
+            exec(compile(job["inputs"], "<testcases>", "exec", dont_inherit=True), names)
+            inputs = names["TestCode"]("_t")._t()
+        else:
+            inputs = [codec.decode(value, names) for value in job["encoded"]]
+        # The function is looked up at every call, as the kit does.
+        function = job["function"]
+        by_name = eval(f"lambda inputs: {function}(**inputs)", names)
+        by_position = eval(f"lambda inputs: {function}(*inputs.values())", names)
+    except BaseException as error:
+        missing(error)
+        send(b"L", f"{type(error).__name__}: {text(error)}".encode("ascii", "backslashreplace"))
+        return 1
+    send(b"R", pack(">I", len(inputs)))
+    for case in inputs:
+        try:
+            try:
+                value = by_name(case)
+            except TypeError as error:
+                if "got an unexpected keyword argument" not in str(error):
+                    raise
+                value = by_position(case)
+            payload = encode(value)
+            del value
+            send(b"V", payload)
+        except Exception as error:
+            missing(error)
+            send(b"X", lineage(type(error)))
+        except BaseException as error:
+            send(b"B", text(type(error).__name__).encode())
+            return 1
+    send(b"E")
+    return 0

@@ -1,0 +1,79 @@
+//! The tester on real and hostile programs, in the real sandbox.
+#![allow(clippy::unwrap_used)]
+
+#[path = "tester/hostile.rs"]
+mod hostile;
+#[path = "tester/packages.rs"]
+mod packages;
+#[path = "tester/reference.rs"]
+mod reference;
+#[path = "tester/semantics.rs"]
+mod semantics;
+#[path = "tester/shared.rs"]
+mod shared;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mtsec_agents::python;
+use mtsec_agents::task::{Description, Language, Task, Tests};
+use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig, Tree};
+use mtsec_agents::verdict::{CaseResult, Judgement, RunFailureKind, Verdict};
+
+/// A tester of its own for each test: what one program does must show in the next run of the same tester.
+async fn tester_with(limits: TestLimits) -> Tester {
+    Tester::start(TesterConfig {
+        launcher: PathBuf::from(env!("CARGO_BIN_EXE_mtsec-agents")),
+        interpreter: python::find(PYTHON).unwrap(),
+        limits,
+        concurrent: 2,
+        cache: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    })
+    .await
+    .unwrap()
+}
+
+async fn tester() -> Tester {
+    tester_with(TestLimits::default()).await
+}
+
+fn short() -> TestLimits {
+    TestLimits {
+        wall: Duration::from_secs(2),
+        ..TestLimits::default()
+    }
+}
+
+fn task(function: &str, setup: &str, testcases: &str) -> Task {
+    Task {
+        id: format!("test/{function}"),
+        cwe: "CWE-20".to_owned(),
+        language: Language::Python,
+        function: function.to_owned(),
+        description: Description::default(),
+        tests: Tests {
+            setup: setup.to_owned(),
+            testcases: testcases.to_owned(),
+        },
+        requires: Vec::new(),
+        conversations: Default::default(),
+        references: None,
+        drafts: Default::default(),
+        origin: String::new(),
+    }
+}
+
+async fn judged(tester: &Tester, task: &Task, code: &str) -> Judgement {
+    tester.judge(task, &Tree::of(code)).await.unwrap()
+}
+
+fn failure(judgement: &Judgement) -> Option<RunFailureKind> {
+    judgement.failure.as_ref().map(|failure| failure.kind)
+}
+
+fn passed(judgement: &Judgement) -> Vec<bool> {
+    let cases = judgement.capability.iter().chain(&judgement.safety);
+    cases.map(|case| *case == CaseResult::Passed).collect()
+}
+
+const SECURE: Verdict = Verdict::CorrectSecure;

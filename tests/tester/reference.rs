@@ -1,0 +1,34 @@
+//! The reference solutions of real tasks get the verdicts of the benchmark's own kit.
+
+use futures_util::{StreamExt, stream};
+use mtsec_agents::tester::Tree;
+
+use super::shared::rows;
+use super::tester;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_reference_solution_of_the_shared_rows_gets_its_verdict_twice() {
+    let Some(rows) = rows() else { return };
+    assert_eq!(rows.len(), 46);
+    let tester = &tester().await;
+    for round in 1..=2 {
+        let jobs = rows.iter().flat_map(|row| {
+            let references = row.task.references.as_ref().unwrap();
+            [
+                (row, &references.secure, row.patched),
+                (row, &references.insecure, row.vulnerable),
+            ]
+        });
+        let wrong: Vec<String> = stream::iter(jobs)
+            .map(async |(row, code, expected)| {
+                let judgement = tester.judge(&row.task, &Tree::of(code.as_str())).await.unwrap();
+                (judgement.verdict != expected)
+                    .then(|| format!("round {round}, {}: expected {expected}, got {judgement:?}", row.task.id))
+            })
+            .buffer_unordered(2)
+            .filter_map(async |wrong| wrong)
+            .collect()
+            .await;
+        assert!(wrong.is_empty(), "{} of 92 wrong:\n{}", wrong.len(), wrong.join("\n"));
+    }
+}
