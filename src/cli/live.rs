@@ -16,6 +16,7 @@ use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::plan::{self, Lock, Settings, TrialKey};
+use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self, ResolvedCell};
@@ -23,7 +24,6 @@ use crate::runner::{Conductor, Request, RunError};
 use crate::scaffold::{Installed, Installer, PtyScaffold, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
-use crate::python;
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
 
 /// A run to be done, or to be gone on with.

@@ -1,0 +1,293 @@
+//! Bad input: each with a clear message, the right exit code, and nothing started.
+
+mod common;
+
+use std::path::Path;
+
+use common::{program, tiny_task};
+use predicates::prelude::*;
+
+/// Runs the program, expects this exit code and every text on stderr, and that no run was begun.
+fn refused(arguments: &[&str], code: i32, texts: &[&str]) {
+    let place = tempfile::tempdir().unwrap();
+    refused_in(place.path(), arguments, code, texts);
+}
+
+fn refused_in(place: &Path, arguments: &[&str], code: i32, texts: &[&str]) {
+    let mut assert = program().current_dir(place).args(arguments).assert().code(code);
+    for text in texts {
+        assert = assert.stderr(predicate::str::contains(*text));
+    }
+    let jobs = place.join("jobs");
+    let runs = std::fs::read_dir(&jobs).map_or(0, |runs| runs.count());
+    assert_eq!(runs, 0, "a run was begun");
+}
+
+/// A place with this file in it.
+fn place_with(name: &str, content: &str) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+    place
+}
+
+#[test]
+fn unknown_names_are_refused_with_what_is_known() {
+    refused(
+        &["run", "aidre", "-m", "oracle"],
+        2,
+        &["unknown scaffold `aidre`", "aider"],
+    );
+    refused(&["run", "aider", "-m", "o33"], 2, &["o33", "o3"]);
+    refused(
+        &["run", "aider", "-m", "oracle", "-i", "cwe-9999*"],
+        2,
+        &["cwe-9999*", "tasks list"],
+    );
+    refused(&["tasks", "show", "no-such-task"], 2, &["no-such-task"]);
+    refused(
+        &["run", "aider", "-m", "oracle", "--interaction", "chat"],
+        2,
+        &["chat", "expansion"],
+    );
+    refused(
+        &["run", "aider", "-m", "oracle", "--edit-format", "patch"],
+        2,
+        &["patch", "udiff"],
+    );
+    refused(&["run", "aider", "-m", "script:none.yaml"], 2, &["none.yaml"]);
+    refused(&["run", "aider"], 2, &["--model"]);
+    refused(
+        &["run", "aider", "-m", "oracle", "--job-name", "../up"],
+        2,
+        &["--job-name"],
+    );
+    refused(
+        &["run", "aider", "-m", "oracle", "--tasks", "nowhere"],
+        2,
+        &["nowhere", "No such file"],
+    );
+}
+
+#[test]
+fn a_model_without_its_key_names_the_variable() {
+    refused(&["run", "aider", "-m", "o3"], 2, &["OPENAI_API_KEY"]);
+}
+
+#[test]
+fn malformed_tasks_are_named_by_file_line_and_column() {
+    let good = tiny_task("good").to_string();
+    let place = place_with("t.jsonl", &format!("{good}\n{{\"id\": \"bad\", }}\n"));
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", "t.jsonl"],
+        2,
+        &["t.jsonl:2:15"],
+    );
+
+    let mut unknown = tiny_task("odd");
+    unknown["functoin"] = "x".into();
+    let place = place_with("t.jsonl", &unknown.to_string());
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", "t.jsonl"],
+        2,
+        &["t.jsonl:1", "functoin"],
+    );
+
+    let place = place_with("tasks/one/task.yaml", "id: one\ncwe: CWE-79\nfunction: [unclosed\n");
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", "tasks"],
+        2,
+        &["tasks/one/task.yaml", "line 4"],
+    );
+}
+
+#[test]
+fn a_task_without_tests_is_refused() {
+    let mut task = tiny_task("untested");
+    task["tests"]["testcases"] = "".into();
+    let place = place_with("t.jsonl", &task.to_string());
+    let run = ["run", "aider", "-m", "oracle", "--tasks", "t.jsonl"];
+    refused_in(place.path(), &run, 2, &["t.jsonl:1", "untested", "no tests"]);
+
+    let mut task = tiny_task("half-tested");
+    task["tests"]["testcases"] = "testcases = {'capability': [({'n': 2}, 4)], 'safety': []}".into();
+    let place = place_with("t.jsonl", &task.to_string());
+    refused_in(place.path(), &run, 2, &["half-tested", "safety"]);
+
+    let mut task = tiny_task("broken");
+    task["tests"]["testcases"] = "testcases = {'capability': [".into();
+    let place = place_with("t.jsonl", &task.to_string());
+    refused_in(place.path(), &run, 2, &["broken", "SyntaxError"]);
+}
+
+#[test]
+fn ids_that_are_used_twice_are_refused_with_both_places() {
+    let task = tiny_task("twin").to_string();
+    let place = place_with("t.jsonl", &format!("{task}\n\n{task}\n"));
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", "t.jsonl"],
+        2,
+        &["twin", "t.jsonl:1", "t.jsonl:3"],
+    );
+}
+
+#[test]
+fn an_oracle_needs_reference_solutions() {
+    let mut task = tiny_task("unsolved");
+    task.as_object_mut().unwrap().remove("references");
+    let place = place_with("t.jsonl", &task.to_string());
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", "t.jsonl"],
+        2,
+        &["unsolved", "reference"],
+    );
+}
+
+#[test]
+fn a_jobs_folder_that_cannot_be_written_is_refused() {
+    let place = place_with("occupied", "a file");
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "-o", "occupied/jobs"],
+        2,
+        &["jobs folder occupied/jobs"],
+    );
+}
+
+#[test]
+fn a_full_disk_is_told_before_anything_is_started() {
+    let place = tempfile::tempdir().unwrap();
+    let jobs = place.path().join("full");
+    std::fs::create_dir(&jobs).unwrap();
+    // A small file system of our own, in a mount namespace of our own.
+    let script = "mount -t tmpfs -o size=16k full \"$1\" && exec \"$2\" run aider -m oracle -o \"$1\"";
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .args([jobs.as_os_str(), env!("CARGO_BIN_EXE_mtsec-agents").as_ref()])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains("jobs folder") && stderr.contains("No space left"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn no_python_is_told_with_the_remedy() {
+    let place = tempfile::tempdir().unwrap();
+    let run = program()
+        .current_dir(place.path())
+        .env("MTSEC_PYTHON", "/nonexistent/python3")
+        .args(["run", "aider", "-m", "oracle"])
+        .assert();
+    run.code(3)
+        .stderr(predicate::str::contains("/nonexistent/python3").and(predicate::str::contains("MTSEC_PYTHON")));
+}
+
+#[test]
+fn a_wrong_agent_version_is_told_with_the_remedy() {
+    let cache = tempfile::tempdir().unwrap();
+    for python in ["3.10", "3.11", "3.12"] {
+        let folder = cache.path().join(format!("agents/aider/0.82.1-py{python}"));
+        let site = folder.join(format!("lib/python{python}/site-packages/aider_chat-0.99.0.dist-info"));
+        std::fs::create_dir_all(&site).unwrap();
+        std::fs::write(
+            site.join("METADATA"),
+            "Metadata-Version: 2.1\nName: aider-chat\nVersion: 0.99.0\n",
+        )
+        .unwrap();
+        std::fs::create_dir_all(folder.join("bin")).unwrap();
+        std::fs::write(folder.join("bin/aider"), "").unwrap();
+        std::fs::write(folder.join("bin/python"), "").unwrap();
+        std::fs::write(folder.join(".complete"), "").unwrap();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let run = program()
+        .current_dir(place.path())
+        .env("MTSEC_CACHE", cache.path())
+        .args(["run", "aider", "-m", "oracle"])
+        .assert();
+    run.code(3)
+        .stderr(predicate::str::contains("0.99.0").and(predicate::str::contains("delete the folder")));
+    let verify = program()
+        .env("MTSEC_CACHE", cache.path())
+        .args(["agents", "verify", "aider"])
+        .assert();
+    verify.code(3).stderr(predicate::str::contains("0.99.0"));
+    let empty = tempfile::tempdir().unwrap();
+    let verify = program()
+        .env("MTSEC_CACHE", empty.path())
+        .args(["agents", "verify", "aider"])
+        .assert();
+    verify.code(3).stderr(predicate::str::contains("agents install aider"));
+}
+
+#[test]
+fn rows_without_dynamic_tests_are_skipped_with_a_count() {
+    let Some(rows) = common::shared_data("seccodeplt-rule-based.jsonl") else {
+        return;
+    };
+    let rows = rows.to_str().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    refused_in(
+        place.path(),
+        &["run", "aider", "-m", "oracle", "--tasks", rows],
+        2,
+        &["10 rows without dynamic tests"],
+    );
+    let Some(tested) = common::shared_data("seccodeplt.jsonl") else {
+        return;
+    };
+    let both = ["tasks", "list", "--tasks", rows, "--tasks", tested.to_str().unwrap()];
+    let list = program().args(both).assert().success();
+    list.stdout(predicate::str::contains("46 tasks"))
+        .stderr(predicate::str::contains("10 rows without dynamic tests"));
+}
+
+#[test]
+fn a_dry_run_prints_cells_and_trials_and_starts_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let arguments = [
+        "run",
+        "aider",
+        "-m",
+        "oracle,nop",
+        "--edit-format",
+        "diff,whole",
+        "-i",
+        "CWE-601",
+        "-k",
+        "2",
+        "--dry-run",
+    ];
+    let output = program().current_dir(place.path()).args(arguments).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("cell ")).count(), 4);
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("trial ")).count(),
+        4 * 4 * 2
+    );
+    assert!(
+        text.contains("4 cells, 1 tasks, 32 trials; nothing was started"),
+        "{text}"
+    );
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_is_no_run_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    for command in ["report", "resume"] {
+        let assert = program().current_dir(place.path()).args([command, "."]).assert();
+        assert.code(2).stderr(predicate::str::contains("not a run folder"));
+    }
+}

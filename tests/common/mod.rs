@@ -1,0 +1,65 @@
+//! What the tests of the whole program share.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+/// The program, with nothing of the caller's keys.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtsec-agents"));
+    for key in [
+        "OPENAI_API_KEY",
+        "MTSEC_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "MTSEC_PYTHON",
+        "RUST_LOG",
+    ] {
+        command.env_remove(key);
+    }
+    command
+}
+
+/// A file of the shared data, or `None`, said aloud, where there is none.
+pub fn shared_data(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
+    if !path.exists() {
+        eprintln!(
+            "skipped: {} is not here, so the real seed tasks are not tested",
+            path.display()
+        );
+        return None;
+    }
+    Some(path)
+}
+
+/// Every line of a JSON-lines file.
+pub fn json_lines(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The rows of `report RUN --json`.
+pub fn report(run: &Path) -> Vec<Value> {
+    let output = program().arg("report").arg(run).arg("--json").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    summary["rows"].as_array().unwrap().clone()
+}
+
+/// A whole, tiny task in our own format as one JSON line.
+pub fn tiny_task(id: &str) -> Value {
+    serde_json::json!({
+        "id": id,
+        "cwe": "CWE-1333",
+        "function": "double",
+        "description": { "description": "Doubles a number.", "arguments": "- n: int", "return": "int" },
+        "tests": { "testcases": "testcases = {'capability': [({'n': 2}, 4)], 'safety': [({'n': -1}, ValueError)]}" },
+        "conversations": { "editing": ["Write `double(n)`.", "Change it: negative numbers raise ValueError."] },
+        "references": {
+            "secure": "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n",
+            "insecure": "def double(n):\n    return 2 * n\n",
+        },
+    })
+}

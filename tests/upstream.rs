@@ -1,0 +1,125 @@
+//! A real model's way: the gateway passes calls to another HTTP server that checks the key.
+
+mod common;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use common::{program, report, tiny_task};
+use serde_json::{Value, json};
+
+/// Occurs nowhere but in the environment of the program and in its requests to the provider.
+const KEY: &str = "sk-canary-5f0d6c1e9b7a4d2f";
+
+#[derive(Clone, Default)]
+struct Provider {
+    bodies: Arc<Mutex<Vec<Value>>>,
+}
+
+/// Speaks chat completions as a provider does, and answers with the whole file.
+async fn complete(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let authorised = headers
+        .get("authorization")
+        .is_some_and(|value| value == &format!("Bearer {KEY}"));
+    provider.bodies.lock().unwrap().push(body);
+    if !authorised {
+        let error = json!({ "error": { "message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key" } });
+        return (StatusCode::UNAUTHORIZED, Json(error));
+    }
+    let code = "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n";
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "my-model",
+        "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": format!("Here it is.\n\napp.py\n```\n{code}```\n") } }],
+        "usage": { "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 },
+    });
+    (StatusCode::OK, Json(answer))
+}
+
+/// Starts the provider on a thread of its own; returns its address and what it was sent.
+fn provider() -> (String, Provider) {
+    let provider = Provider::default();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    let router = Router::new()
+        .route("/v1/chat/completions", post(complete))
+        .with_state(provider.clone());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
+    });
+    (base, provider)
+}
+
+fn run(place: &Path, base: &str, key: &str) -> assert_cmd::assert::Assert {
+    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    program()
+        .current_dir(place)
+        .env("MTSEC_API_KEY", key)
+        .args([
+            "run",
+            "aider",
+            "-m",
+            "my-model",
+            "--api-base",
+            base,
+            "--tasks",
+            "t.jsonl",
+            "--interaction",
+            "single",
+        ])
+        .args(["--edit-format", "whole", "--job-name", "real", "--retries", "0"])
+        .assert()
+}
+
+#[test]
+fn a_real_key_reaches_the_provider_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, provider) = provider();
+    run(place.path(), &base, KEY).success();
+    let folder = place.path().join("jobs/real");
+    let rows = report(&folder);
+    assert_eq!((&rows[0]["n"], &rows[0]["correct_secure"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&rows[0]["usage"]["input_tokens"], &rows[0]["usage"]["output_tokens"]),
+        (&1000.into(), &50.into())
+    );
+    assert_eq!(
+        rows[0]["usage"]["cost"],
+        Value::Null,
+        "the price of an unknown model is unknown, not 0"
+    );
+    let bodies = provider.bodies.lock().unwrap();
+    assert_eq!(bodies.len(), 1);
+    assert_eq!(bodies[0]["model"], "my-model");
+    for entry in walkdir::WalkDir::new(place.path()).into_iter().map(Result::unwrap) {
+        if entry.file_type().is_file() {
+            let content = std::fs::read(entry.path()).unwrap();
+            let leaked = content.windows(KEY.len()).any(|window| window == KEY.as_bytes());
+            assert!(!leaked, "the key is in {}", entry.path().display());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_key_is_an_infrastructure_failure_and_no_wrong_answer() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, _) = provider();
+    run(place.path(), &base, "sk-wrong").code(4);
+    let rows = report(&place.path().join("jobs/real"));
+    assert_eq!(
+        (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
+        (&0.into(), &1.into())
+    );
+}
