@@ -38,7 +38,12 @@ pub struct Report {
 
 /// The command line of a shepherd over `argv`; `program` is our own executable.
 pub fn command(program: &Path, report: &Path, argv: Vec<String>) -> Vec<OsString> {
-    let mut line = vec![program.into(), SHEPHERD.into(), std::process::id().to_string().into(), report.into()];
+    let mut line = vec![
+        program.into(),
+        SHEPHERD.into(),
+        std::process::id().to_string().into(),
+        report.into(),
+    ];
     line.extend(argv.into_iter().map(OsString::from));
     line
 }
@@ -62,12 +67,21 @@ pub fn shepherd_main(args: &[OsString]) -> i32 {
 
 fn watch(driver: Option<i32>, report: &Path, agent: &mut Command) -> std::io::Result<i32> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    let signals: SigSet =
-        [Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT].into_iter().collect();
+    let signals: SigSet = [
+        Signal::SIGCHLD,
+        Signal::SIGHUP,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+    ]
+    .into_iter()
+    .collect();
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&signals), None)?;
     let events = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     // The terminal's hang-up tells of the driver's end as well; this also works if another process holds the terminal.
-    let parent = driver.and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let parent = driver
+        .and_then(Pid::from_raw)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     if driver.is_some_and(|driver| driver != std::os::unix::process::parent_id() as i32) {
         return Ok(0);
     }
@@ -103,7 +117,10 @@ fn watch(driver: Option<i32>, report: &Path, agent: &mut Command) -> std::io::Re
         }
         let mut leave = false;
         while let Ok(Some(signal)) = events.read_signal() {
-            leave |= matches!(Signal::try_from(signal.ssi_signo as i32), Ok(Signal::SIGHUP | Signal::SIGTERM));
+            leave |= matches!(
+                Signal::try_from(signal.ssi_signo as i32),
+                Ok(Signal::SIGHUP | Signal::SIGTERM)
+            );
         }
         status = reap(pid);
         if leave {
@@ -114,7 +131,9 @@ fn watch(driver: Option<i32>, report: &Path, agent: &mut Command) -> std::io::Re
     let late = reap(pid);
     let strays = strays - u32::from(status.is_none() && late.is_some() && strays > 0);
     let status = status.or(late).map_or(-libc::SIGKILL, |status| {
-        status.code().unwrap_or_else(|| -status.signal().unwrap_or(libc::SIGKILL))
+        status
+            .code()
+            .unwrap_or_else(|| -status.signal().unwrap_or(libc::SIGKILL))
     });
     let text = serde_json::to_string(&Report { status, strays }).unwrap_or_default();
     // Without the report the driver counts less; there is nobody here to tell.

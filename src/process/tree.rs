@@ -31,14 +31,21 @@ fn stat(pid: i32) -> Option<Stat> {
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let started = fields.nth(17)?.parse().ok()?;
-    Some(Stat { parent, zombie: matches!(state, "Z" | "X" | "x"), started })
+    Some(Stat {
+        parent,
+        zombie: matches!(state, "Z" | "X" | "x"),
+        started,
+    })
 }
 
 impl Process {
     /// The live process of this id, if there is one.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = stat(pid)?;
-        (!stat.zombie).then_some(Self { pid, started: stat.started })
+        (!stat.zombie).then_some(Self {
+            pid,
+            started: stat.started,
+        })
     }
 
     /// Whether this very process still runs (a zombie does not).
@@ -48,7 +55,9 @@ impl Process {
 
     /// Sends a signal to this very process and to no later one of its id; false when it is gone.
     pub fn signal(self, signal: Signal) -> bool {
-        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        let Some(pid) = Pid::from_raw(self.pid) else {
+            return false;
+        };
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(fd) => self.runs() && pidfd_send_signal(&fd, signal).is_ok(),
             Err(rustix::io::Errno::NOSYS) => self.runs() && rustix::process::kill_process(pid, signal).is_ok(),
@@ -59,7 +68,11 @@ impl Process {
     /// Whether its main thread waits to read its standard input; `None` when the kernel does not tell.
     pub fn waits_for_input(self) -> Option<bool> {
         // The number of read(2), and descriptor 0.
-        const READ_STDIN: &str = if cfg!(target_arch = "x86_64") { "0 0x0 " } else { "63 0x0 " };
+        const READ_STDIN: &str = if cfg!(target_arch = "x86_64") {
+            "0 0x0 "
+        } else {
+            "63 0x0 "
+        };
         let text = fs::read_to_string(format!("/proc/{}/syscall", self.pid)).ok()?;
         Some(text.starts_with(READ_STDIN))
     }
@@ -68,7 +81,9 @@ impl Process {
 /// Live children of a process, by its threads' lists; `None` when this kernel keeps no such lists.
 fn children(pid: i32) -> Option<Vec<i32>> {
     let mut found = Vec::new();
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Some(found) };
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Some(found);
+    };
     for thread in threads.flatten() {
         match fs::read_to_string(thread.path().join("children")) {
             Ok(text) => found.extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok())),
@@ -83,7 +98,10 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 pub fn children_of(pid: i32) -> Vec<Process> {
     match children(pid) {
         Some(kids) => kids.into_iter().filter_map(Process::of).collect(),
-        None => scanned(pid).into_iter().filter(|kid| stat(kid.pid).is_some_and(|stat| stat.parent == pid)).collect(),
+        None => scanned(pid)
+            .into_iter()
+            .filter(|kid| stat(kid.pid).is_some_and(|stat| stat.parent == pid))
+            .collect(),
     }
 }
 
@@ -92,7 +110,9 @@ pub fn descendants(root: i32) -> Vec<Process> {
     let mut all = Vec::new();
     let mut next = vec![root];
     while let Some(pid) = next.pop() {
-        let Some(kids) = children(pid) else { return scanned(root) };
+        let Some(kids) = children(pid) else {
+            return scanned(root);
+        };
         for kid in kids {
             if let Some(process) = Process::of(kid)
                 && !all.contains(&process)
@@ -110,7 +130,9 @@ pub fn descendants(root: i32) -> Vec<Process> {
 fn scanned(root: i32) -> Vec<Process> {
     let mut kids: HashMap<i32, Vec<(i32, Stat)>> = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
         if let Some(stat) = stat(pid) {
             kids.entry(stat.parent).or_default().push((pid, stat));
         }
@@ -120,7 +142,10 @@ fn scanned(root: i32) -> Vec<Process> {
     while let Some(pid) = next.pop() {
         for (kid, stat) in kids.remove(&pid).unwrap_or_default() {
             if !stat.zombie {
-                all.push(Process { pid: kid, started: stat.started });
+                all.push(Process {
+                    pid: kid,
+                    started: stat.started,
+                });
             }
             next.push(kid);
         }

@@ -22,7 +22,12 @@ pub struct PtyIo {
 
 impl PtyIo {
     pub(super) fn new(fd: AsyncFd<OwnedFd>, recorder: Recorder) -> Self {
-        Self { fd, recorder, ended: false, budget: 0 }
+        Self {
+            fd,
+            recorder,
+            ended: false,
+            budget: 0,
+        }
     }
 
     /// Whether the other end is closed.
@@ -66,7 +71,10 @@ impl PtyIo {
     /// Writes what fits; `None` when nothing does.
     pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
         // SAFETY of liveness: try_io clears the readiness when the write would block, so `writable` waits again.
-        match self.fd.try_io(tokio::io::Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, bytes)?)) {
+        match self
+            .fd
+            .try_io(tokio::io::Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, bytes)?))
+        {
             Ok(count) => {
                 self.recorder.sent(&bytes[..count]);
                 Ok(Some(count))
@@ -77,7 +85,9 @@ impl PtyIo {
     }
 
     fn read_now(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.fd.try_io(tokio::io::Interest::READABLE, |fd| Ok(rustix::io::read(fd, &mut *buffer)?)) {
+        let count = match self.fd.try_io(tokio::io::Interest::READABLE, |fd| {
+            Ok(rustix::io::read(fd, &mut *buffer)?)
+        }) {
             // A terminal says so when nobody holds its other end any more.
             Err(error) if error.raw_os_error() == Some(libc::EIO) => 0,
             other => other?,

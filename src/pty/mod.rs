@@ -35,9 +35,17 @@ pub fn spawn(
     (rows, columns): (u16, u16),
     recorder: Recorder,
 ) -> std::io::Result<Spawned> {
-    let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+    let size = PtySize {
+        rows,
+        cols: columns,
+        pixel_width: 0,
+        pixel_height: 0,
+    };
     let pair = native_pty_system().openpty(size).map_err(std::io::Error::other)?;
-    let raw = pair.master.as_raw_fd().ok_or_else(|| std::io::Error::other("the terminal has no descriptor"))?;
+    let raw = pair
+        .master
+        .as_raw_fd()
+        .ok_or_else(|| std::io::Error::other("the terminal has no descriptor"))?;
     // SAFETY: `pair.master` owns the descriptor and outlives this borrow.
     let master: OwnedFd = unsafe { BorrowedFd::borrow_raw(raw) }.try_clone_to_owned()?;
     make_transparent(&master)?;
@@ -49,14 +57,20 @@ pub fn spawn(
     }
     command.cwd(folder);
     let child = pair.slave.spawn_command(command).map_err(std::io::Error::other)?;
-    let pid = child.process_id().ok_or_else(|| std::io::Error::other("the process has no id"))? as i32;
+    let pid = child
+        .process_id()
+        .ok_or_else(|| std::io::Error::other("the process has no id"))? as i32;
     // Ours must be the only master left, so that closing it hangs up; the writer of `portable-pty` is never taken,
     // because it would send bytes of its own when it is dropped.
     drop(pair);
     rustix::io::ioctl_fionbio(&master, true)?;
     // SAFETY: an `OwnedFd` always gives the same, open descriptor.
     let master = unsafe { AsyncFd::register(master)? };
-    Ok(Spawned { io: PtyIo::new(master, recorder), pid, child })
+    Ok(Spawned {
+        io: PtyIo::new(master, recorder),
+        pid,
+        child,
+    })
 }
 
 fn make_transparent(terminal: &OwnedFd) -> std::io::Result<()> {

@@ -12,6 +12,8 @@ pub struct Recorder {
     started: Instant,
     /// Bytes of output that are still recorded.
     left: usize,
+    /// Bytes of the cast that may still be written: escaped, the output may be several times as long.
+    cast_left: usize,
     /// The beginning of a character whose rest has not come yet.
     partial: Vec<u8>,
 }
@@ -22,7 +24,13 @@ impl Recorder {
 
     /// Records nothing.
     pub fn none() -> Self {
-        Self { files: None, started: Instant::now(), left: 0, partial: Vec::new() }
+        Self {
+            files: None,
+            started: Instant::now(),
+            left: 0,
+            cast_left: 0,
+            partial: Vec::new(),
+        }
     }
 
     /// Records into `folder`, which is created.
@@ -34,7 +42,13 @@ impl Recorder {
             "timestamp": jiff::Timestamp::now().as_second()});
         writeln!(cast, "{header}")?;
         let log = BufWriter::new(File::create(folder.join("agent.log"))?);
-        Ok(Self { files: Some((cast, log)), started: Instant::now(), left: Self::CAP, partial: Vec::new() })
+        Ok(Self {
+            files: Some((cast, log)),
+            started: Instant::now(),
+            left: Self::CAP,
+            cast_left: 2 * Self::CAP,
+            partial: Vec::new(),
+        })
     }
 
     /// The agent has printed this.
@@ -74,7 +88,12 @@ impl Recorder {
     fn event(&mut self, kind: &str, text: &str) {
         let Some((cast, _)) = &mut self.files else { return };
         let seconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e6;
-        let line = serde_json::json!([seconds, kind, text]);
+        let line = serde_json::json!([seconds, kind, text]).to_string();
+        if line.len() >= self.cast_left {
+            self.cast_left = 0;
+            return;
+        }
+        self.cast_left -= line.len() + 1;
         if writeln!(cast, "{line}").is_err() {
             self.files = None;
         }
@@ -115,12 +134,24 @@ mod tests {
         recorder.received(b"never");
         recorder.flush();
         let cast = std::fs::read_to_string(folder.path().join("session.cast")).unwrap();
-        let events: Vec<serde_json::Value> =
-            cast.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
-        let output: String =
-            events.iter().filter(|event| event[1] == "o").map(|event| event[2].as_str().unwrap()).collect();
-        assert!(output.starts_with("aé€1234") && output.contains("limit is reached"), "{output}");
+        let events: Vec<serde_json::Value> = cast
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let output: String = events
+            .iter()
+            .filter(|event| event[1] == "o")
+            .map(|event| event[2].as_str().unwrap())
+            .collect();
+        assert!(
+            output.starts_with("aé€1234") && output.contains("limit is reached"),
+            "{output}"
+        );
         assert!(events.iter().any(|event| event[1] == "i" && event[2] == "y\n"));
-        assert_eq!(std::fs::read(folder.path().join("agent.log")).unwrap(), "aé€1234".as_bytes());
+        assert_eq!(
+            std::fs::read(folder.path().join("agent.log")).unwrap(),
+            "aé€1234".as_bytes()
+        );
     }
 }

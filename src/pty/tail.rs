@@ -29,7 +29,10 @@ impl Tail {
     /// The last lines as text, for messages.
     pub fn excerpt(&self) -> String {
         let from = self.bytes.len().saturating_sub(2000);
-        String::from_utf8_lossy(&self.bytes[from..]).replace('\r', "").trim().to_owned()
+        String::from_utf8_lossy(&self.bytes[from..])
+            .replace('\r', "")
+            .trim()
+            .to_owned()
     }
 }
 
@@ -48,7 +51,11 @@ impl Lines {
             let room = Self::LONGEST.saturating_sub(self.line.len());
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {
-                let end = self.line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+                let end = self
+                    .line
+                    .iter()
+                    .rposition(|byte| !matches!(byte, b'\r' | b'\n'))
+                    .map_or(0, |last| last + 1);
                 each(&self.line[..end]);
                 self.line.clear();
             }

@@ -34,7 +34,11 @@ pub struct Rule(pub usize);
 
 impl Recipe {
     pub(super) fn compile(file: &str, source: Source) -> Result<Self, RecipeError> {
-        let wrong = |field: String, message: String| RecipeError::Value { file: file.to_owned(), field, message };
+        let wrong = |field: String, message: String| RecipeError::Value {
+            file: file.to_owned(),
+            field,
+            message,
+        };
         let expression = |field: String, text: &str| {
             Regex::new(text).map_err(|error| wrong(field, error.to_string().replace('\n', " ")))
         };
@@ -65,7 +69,10 @@ impl Recipe {
         let mut lines: Vec<&str> = source.failures.iter().map(|failure| failure.line.as_str()).collect();
         // An expression that never matches keeps the indices fixed when the recipe leaves one out.
         let reply_end = source.reply_end.as_deref().unwrap_or(r"[^\s\S]");
-        let retry = source.give_up.as_ref().map_or(r"[^\s\S]", |give_up| give_up.line.as_str());
+        let retry = source
+            .give_up
+            .as_ref()
+            .map_or(r"[^\s\S]", |give_up| give_up.line.as_str());
         expression("reply_end".into(), reply_end)?;
         expression("give_up.line".into(), retry)?;
         lines.extend([reply_end, retry]);
@@ -76,7 +83,10 @@ impl Recipe {
         let prompts = std::iter::once(&source.prompts.ready).chain(&source.prompts.questions);
         Ok(Self {
             prompts: set("prompts", prompts.map(String::as_str).collect())?,
-            rules: set("answers", source.answers.iter().map(|rule| rule.question.as_str()).collect())?,
+            rules: set(
+                "answers",
+                source.answers.iter().map(|rule| rule.question.as_str()).collect(),
+            )?,
             lines: set("failures", lines)?,
             templates: Templates::compile(&source).map_err(|(field, message)| wrong(field, message))?,
             questions,
@@ -99,10 +109,13 @@ impl Recipe {
     /// What a line, without its end, tells.
     pub fn evidence(&self, line: &[u8]) -> impl Iterator<Item = Evidence> + use<> {
         let failures = self.source.failures.len();
-        self.lines.matches(line).into_iter().map(move |index| match index - failures.min(index) {
-            _ if index < failures => Evidence::Failure(index),
-            0 => Evidence::ReplyEnd,
-            _ => Evidence::Retry,
-        })
+        self.lines
+            .matches(line)
+            .into_iter()
+            .map(move |index| match index - failures.min(index) {
+                _ if index < failures => Evidence::Failure(index),
+                0 => Evidence::ReplyEnd,
+                _ => Evidence::Retry,
+            })
     }
 }

@@ -18,9 +18,18 @@ pub enum RecipeError {
     Unknown { name: String, known: String },
     /// `message` holds line, column and an excerpt.
     #[error("{file}:{line}:{column}: {message}")]
-    Syntax { file: String, line: u64, column: u64, message: String },
+    Syntax {
+        file: String,
+        line: u64,
+        column: u64,
+        message: String,
+    },
     #[error("{file}: {field}: {message}")]
-    Value { file: String, field: String, message: String },
+    Value {
+        file: String,
+        field: String,
+        message: String,
+    },
 }
 
 impl Recipe {
@@ -31,10 +40,13 @@ impl Recipe {
 
     /// The recipe of this name that comes with the program.
     pub fn builtin(name: &str) -> Result<Recipe, RecipeError> {
-        let (file, text) = BUILTIN.iter().find(|(file, _)| stem(file) == name).ok_or_else(|| RecipeError::Unknown {
-            name: name.to_owned(),
-            known: Self::names().join(", "),
-        })?;
+        let (file, text) = BUILTIN
+            .iter()
+            .find(|(file, _)| stem(file) == name)
+            .ok_or_else(|| RecipeError::Unknown {
+                name: name.to_owned(),
+                known: Self::names().join(", "),
+            })?;
         Self::parse(file, text)
     }
 
@@ -68,20 +80,30 @@ mod tests {
             let recipe = Recipe::builtin(&name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(recipe.source.name, name);
         }
-        assert!(Recipe::builtin("nobody").unwrap_err().to_string().contains("expected one of aider"));
+        assert!(
+            Recipe::builtin("nobody")
+                .unwrap_err()
+                .to_string()
+                .contains("expected one of aider")
+        );
     }
 
     #[test]
     fn a_malformed_recipe_names_file_line_and_column() {
         let text = BUILTIN[0].1.replace("default_answer:", "default_answr:");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err();
-        let RecipeError::Syntax { file, line, .. } = &error else { panic!("{error}") };
+        let RecipeError::Syntax { file, line, .. } = &error else {
+            panic!("{error}")
+        };
         let expected = text.lines().position(|line| line.starts_with("default_answr")).unwrap() + 1;
         assert_eq!((file.as_str(), *line), ("mine.yaml", expected as u64), "{error}");
 
         let text = BUILTIN[0].1.replace(r"'^Create new file\?$'", "'^Create ( new file'");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();
-        assert!(error.starts_with("mine.yaml: answers[") && error.contains("new file"), "{error}");
+        assert!(
+            error.starts_with("mine.yaml: answers[") && error.contains("new file"),
+            "{error}"
+        );
 
         let text = BUILTIN[0].1.replace("{{ api_base }}", "{{ api_base");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();

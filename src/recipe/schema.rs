@@ -117,7 +117,10 @@ pub struct Terminal {
 
 impl Default for Terminal {
     fn default() -> Self {
-        Self { rows: 50, columns: 4000 }
+        Self {
+            rows: 50,
+            columns: 4000,
+        }
     }
 }
 
@@ -200,6 +203,9 @@ pub struct Calls {
     pub event: String,
     pub started: String,
     pub finished: String,
+    /// The agent itself failed during the call: it has crashed, whether it goes on or not.
+    #[serde(default)]
+    pub crashed: Option<String>,
     /// The failure when a call failed and no line says why.
     pub failure: Failure,
 }

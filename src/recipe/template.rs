@@ -87,7 +87,11 @@ impl Recipe {
                 }
                 continue;
             };
-            for item in environment.compile_expression(each)?.eval(context.clone())?.try_iter()? {
+            for item in environment
+                .compile_expression(each)?
+                .eval(context.clone())?
+                .try_iter()?
+            {
                 let mut inner = places.clone();
                 inner.insert("item", item);
                 let inner = Value::from(inner);
@@ -108,6 +112,11 @@ impl Recipe {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),
             None => None,
         };
-        Ok(Rendered { argv, env, files, calls })
+        Ok(Rendered {
+            argv,
+            env,
+            files,
+            calls,
+        })
     }
 }

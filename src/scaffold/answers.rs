@@ -28,27 +28,45 @@ impl Question {
         let captures = recipe.questions.iter().find_map(|question| question.captures(tail))?;
         let question = captures.name("question")?;
         let text = String::from_utf8_lossy(question.as_bytes()).trim().to_owned();
-        Some(Self { text, subject: subject(&tail[..question.start()]) })
+        Some(Self {
+            text,
+            subject: subject(&tail[..question.start()]),
+        })
     }
 
     /// A question of no known form: the unfinished last line.
     pub fn unknown(tail: &[u8]) -> Self {
         let start = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let text = String::from_utf8_lossy(&tail[start..]).trim().chars().take(500).collect();
-        Self { text, subject: subject(&tail[..start]) }
+        let text = String::from_utf8_lossy(&tail[start..])
+            .trim()
+            .chars()
+            .take(500)
+            .collect();
+        Self {
+            text,
+            subject: subject(&tail[..start]),
+        }
     }
 }
 
-/// The last lines of a text up to a blank one.
+/// The last lines of a text up to an empty one. Without an empty line the beginning is unknown, which shows as a line of
+/// its own, `…`: then the subject is more than one line, whatever it is. A line of spaces is not empty: a path full of
+/// spaces, wrapped, could otherwise show its harmless end only.
 fn subject(text: &[u8]) -> Vec<String> {
+    const MOST: usize = 100;
     let text = String::from_utf8_lossy(text);
-    let mut lines: Vec<String> = text
-        .lines()
-        .rev()
-        .take_while(|line| !line.trim().is_empty())
-        .take(100)
-        .map(|line| line.trim_end().chars().take(5000).collect())
-        .collect();
+    let mut lines: Vec<String> = Vec::new();
+    let mut whole = false;
+    for line in text.lines().rev().take(MOST) {
+        if line.trim_end_matches('\r').is_empty() {
+            whole = true;
+            break;
+        }
+        lines.push(line.trim_end().chars().take(5000).collect());
+    }
+    if !whole {
+        lines.push("…".into());
+    }
     lines.reverse();
     lines
 }
@@ -56,10 +74,22 @@ fn subject(text: &[u8]) -> Vec<String> {
 /// Looks the question up. `shell_commands`: whether they are enabled.
 pub fn reply(recipe: &Recipe, question: &Question, workspace: &Path, shell_commands: bool) -> Reply {
     let subject = question.subject.join("\n");
-    let Some(rule) = recipe.rule(&question.text).and_then(|rule| recipe.source.answers.get(rule.0)) else {
+    let Some(rule) = recipe
+        .rule(&question.text)
+        .and_then(|rule| recipe.source.answers.get(rule.0))
+    else {
         let answer = recipe.source.default_answer.clone();
-        let answer = Answer { question: question.text.clone(), subject, answer, rule: None };
-        return Reply { answer, runs_command: false, failure: None };
+        let answer = Answer {
+            question: question.text.clone(),
+            subject,
+            answer,
+            rule: None,
+        };
+        return Reply {
+            answer,
+            runs_command: false,
+            failure: None,
+        };
     };
     let holds = match rule.only_if {
         None => true,
@@ -69,19 +99,29 @@ pub fn reply(recipe: &Recipe, question: &Question, workspace: &Path, shell_comma
             matches!(question.subject.as_slice(), [path] if is_inside(workspace, path))
         }
     };
-    let answer = if holds { &rule.answer } else { rule.otherwise.as_ref().unwrap_or(&rule.answer) };
+    let answer = if holds {
+        &rule.answer
+    } else {
+        rule.otherwise.as_ref().unwrap_or(&rule.answer)
+    };
     let answer = Answer {
         question: question.text.clone(),
         subject,
         answer: answer.clone(),
         rule: Some(rule.rule.clone()),
     };
-    Reply { answer, runs_command: rule.runs_command && holds, failure: rule.failure }
+    Reply {
+        answer,
+        runs_command: rule.runs_command && holds,
+        failure: rule.failure,
+    }
 }
 
 /// Whether a path, taken from the workspace, leads into the workspace once all links are followed.
 fn is_inside(workspace: &Path, path: &str) -> bool {
-    let Ok(root) = workspace.canonicalize() else { return false };
+    let Ok(root) = workspace.canonicalize() else {
+        return false;
+    };
     resolve(&root.join(path)).is_some_and(|real| real.starts_with(&root) && real != root)
 }
 
@@ -124,11 +164,17 @@ mod tests {
     fn questions_are_read_with_their_subject() {
         let tail = "Tokens: 1 sent\r\n\r\nsub/new.py \r\nCreate new file? (Y)es/(N)o [Yes]: ";
         let read = question(tail);
-        assert_eq!((read.text.as_str(), read.subject), ("Create new file?", vec!["sub/new.py".to_owned()]));
+        assert_eq!(
+            (read.text.as_str(), read.subject),
+            ("Create new file?", vec!["sub/new.py".to_owned()])
+        );
         let tail = "\r\n\r\necho 1\r\necho 2\r\nRun shell commands? (Y)es/(N)o/(S)kip all/(D)on't ask again [Yes]: ";
         assert_eq!(question(tail).subject, ["echo 1", "echo 2"]);
         let crash = question("x\r\nOpen a GitHub Issue pre-filled with the above error in your browser? (Y/n) ");
-        assert_eq!(reply(&Recipe::builtin("aider").unwrap(), &crash, Path::new("/"), true).failure, Some(Failure::AgentCrashed));
+        assert_eq!(
+            reply(&Recipe::builtin("aider").unwrap(), &crash, Path::new("/"), true).failure,
+            Some(Failure::AgentCrashed)
+        );
     }
 
     #[test]
@@ -140,19 +186,43 @@ mod tests {
         std::os::unix::fs::symlink(base.path().join("absent"), workspace.join("dangling")).unwrap();
         std::os::unix::fs::symlink("sub", workspace.join("in")).unwrap();
         let absolute = workspace.join("x.py").display().to_string();
-        for path in ["a.py", "sub/b.py", "new/deep/c.py", "in/d.py", "sub/../e.py", "./f.py", absolute.as_str()] {
+        for path in [
+            "a.py",
+            "sub/b.py",
+            "new/deep/c.py",
+            "in/d.py",
+            "sub/../e.py",
+            "./f.py",
+            absolute.as_str(),
+        ] {
             assert!(is_inside(&workspace, path), "{path}");
         }
-        for path in ["../a.py", "/etc/passwd", "out/a.py", "dangling", "new/../../a.py", "", ".", "sub/../.."] {
+        for path in [
+            "../a.py",
+            "/etc/passwd",
+            "out/a.py",
+            "dangling",
+            "new/../../a.py",
+            "",
+            ".",
+            "sub/../..",
+        ] {
             assert!(!is_inside(&workspace, path), "{path}");
         }
     }
 
     #[test]
-    fn a_path_that_spans_lines_is_refused() {
-        let tail = "\r\n\r\n../evil\r\nx.py\r\nCreate new file? (Y)es/(N)o [Yes]: ";
+    fn a_path_that_is_not_seen_whole_is_refused() {
         let workspace = tempfile::tempdir().unwrap();
-        let reply = reply(&Recipe::builtin("aider").unwrap(), &question(tail), workspace.path(), true);
-        assert_eq!(reply.answer.answer, "n");
+        let recipe = Recipe::builtin("aider").unwrap();
+        let told = |before: &str| {
+            let tail = format!("{before}x.py\r\nCreate new file? (Y)es/(N)o [Yes]: ");
+            reply(&recipe, &question(&tail), workspace.path(), true).answer.answer
+        };
+        assert_eq!(told("said\r\n\r\n"), "y");
+        assert_eq!(told("\r\n"), "y");
+        for before in ["\r\n../evil\r\n", "\r\n../evil\r\n    \r\n", "     ", "../evil\r\n"] {
+            assert_eq!(told(before), "n", "{before:?}");
+        }
     }
 }

@@ -93,7 +93,9 @@ impl Dialogue {
     pub fn agent(&mut self) -> Option<Process> {
         if self.agent.is_none() {
             let shepherd = self.shepherd;
-            self.agent = tree::children_of(shepherd).into_iter().min_by_key(|process| process.started);
+            self.agent = tree::children_of(shepherd)
+                .into_iter()
+                .min_by_key(|process| process.started);
         }
         self.agent
     }
@@ -183,7 +185,10 @@ impl Dialogue {
                 return Waited::Ended;
             }
             let now = Instant::now();
-            let mut wake = deadlines.turn.min(deadlines.session).min(self.last_output + deadlines.quiet);
+            let mut wake = deadlines
+                .turn
+                .min(deadlines.session)
+                .min(self.last_output + deadlines.quiet);
             if prompt {
                 match self.stands(now) {
                     Ok(()) => return self.prompt(recipe),
@@ -242,7 +247,9 @@ impl Dialogue {
         let mut buffer = [0; 16 << 10];
         let mut any = false;
         for _ in 0..64 {
-            let Ok(Some(count)) = self.session.get_stream_mut().try_read(&mut buffer) else { break };
+            let Ok(Some(count)) = self.session.get_stream_mut().try_read(&mut buffer) else {
+                break;
+            };
             if count == 0 {
                 break;
             }

@@ -61,28 +61,58 @@ impl Seen {
 
     /// The crash that the agent reported before it left.
     pub fn crash(&self, recipe: &Recipe) -> Option<Ending> {
-        let crashed = |ending: &Ending| matches!(ending, Ending::Failed { failure: Failure::AgentCrashed, .. });
+        let crashed = |ending: &Ending| {
+            matches!(
+                ending,
+                Ending::Failed {
+                    failure: Failure::AgentCrashed,
+                    ..
+                }
+            )
+        };
         self.failure(recipe, None).filter(crashed)
     }
 
-    /// The failure that the turn ended with. `call_failed`: what the log of calls says, `None` without one.
-    pub fn failure(&self, recipe: &Recipe, call_failed: Option<bool>) -> Option<Ending> {
+    /// The failure that the turn ended with. `last_call`: what the log of calls says, `None` without one.
+    pub fn failure(&self, recipe: &Recipe, last_call: Option<Call>) -> Option<Ending> {
         if let Some(failure) = self.failure {
-            return Some(Ending::Failed { failure, detail: "the agent reported a crash".into() });
+            return Some(Ending::Failed {
+                failure,
+                detail: "the agent reported a crash".into(),
+            });
+        }
+        if last_call == Some(Call::Crashed) {
+            let detail = "the agent failed during a call of the model".into();
+            return Some(Ending::Failed {
+                failure: Failure::AgentCrashed,
+                detail,
+            });
         }
         for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
             if let Some(detail) = seen
-                && (!failure.failed_call || call_failed != Some(false))
+                && (!failure.failed_call || last_call != Some(Call::Finished))
             {
-                return Some(Ending::Failed { failure: failure.kind, detail: detail.clone() });
+                return Some(Ending::Failed {
+                    failure: failure.kind,
+                    detail: detail.clone(),
+                });
             }
         }
         let calls = recipe.source.calls.as_ref()?;
-        (call_failed == Some(true)).then(|| Ending::Failed {
+        (last_call == Some(Call::Failed)).then(|| Ending::Failed {
             failure: calls.failure,
             detail: "a call of the model did not return".into(),
         })
     }
+}
+
+/// How the last call of the model went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Finished,
+    Failed,
+    /// The agent failed, not the model.
+    Crashed,
 }
 
 /// Follows the agent's own log of its calls.
@@ -97,12 +127,12 @@ impl CallLog {
         Self { path, read: 0 }
     }
 
-    /// Reads what is new; whether the last call of it failed: `None` when there was no call.
-    pub fn last_call_failed(&mut self, recipe: &Recipe) -> Option<bool> {
+    /// Reads what is new; how the last call of it went: `None` when there was no call.
+    pub fn last_call(&mut self, recipe: &Recipe) -> Option<Call> {
         let calls = recipe.source.calls.as_ref()?;
         let mut file = File::open(&self.path).ok()?;
         file.seek(SeekFrom::Start(self.read)).ok()?;
-        let mut failed = None;
+        let mut last = None;
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
         while let Ok(count) = reader.read_until(b'\n', &mut line) {
@@ -111,14 +141,19 @@ impl CallLog {
             }
             self.read += count as u64;
             let event: Option<serde_json::Value> = serde_json::from_slice(&line).ok();
-            match event.as_ref().and_then(|event| event.get(&calls.event)).and_then(|event| event.as_str()) {
-                Some(name) if name == calls.started => failed = Some(true),
-                Some(name) if name == calls.finished => failed = Some(false),
+            match event
+                .as_ref()
+                .and_then(|event| event.get(&calls.event))
+                .and_then(|event| event.as_str())
+            {
+                Some(name) if name == calls.started => last = Some(Call::Failed),
+                Some(name) if name == calls.finished => last = Some(Call::Finished),
+                Some(name) if Some(name) == calls.crashed.as_deref() => last = Some(Call::Crashed),
                 _ => {}
             }
             line.clear();
         }
-        failed
+        last
     }
 }
 
@@ -126,13 +161,13 @@ impl CallLog {
 mod tests {
     use super::*;
 
-    fn ending(lines: &[&str], call_failed: bool) -> Option<Failure> {
+    fn ending(lines: &[&str], failed: bool) -> Option<Failure> {
         let recipe = Recipe::builtin("aider").unwrap();
         let mut seen = Seen::default();
         for line in lines {
             seen.line(&recipe, line.as_bytes());
         }
-        match seen.failure(&recipe, Some(call_failed)) {
+        match seen.failure(&recipe, Some(if failed { Call::Failed } else { Call::Finished })) {
             Some(Ending::Failed { failure, .. }) => Some(failure),
             _ => None,
         }
@@ -144,10 +179,16 @@ mod tests {
         let end = "Tokens: 2.4k sent, 25 received. Cost: $0.0050 message, $0.0050 session.";
         assert_eq!(ending(&[end, bad], false), Some(Failure::EditFormat));
         assert_eq!(ending(&[end, bad, end], false), None);
-        assert_eq!(ending(&[end, bad, "Only 3 reflections allowed, stopping."], false), Some(Failure::ReflectionsExhausted));
+        assert_eq!(
+            ending(&[end, bad, "Only 3 reflections allowed, stopping."], false),
+            Some(Failure::ReflectionsExhausted)
+        );
         let empty = "Empty response received from LLM. Check your provider account?";
         assert_eq!(ending(&[empty, end], false), Some(Failure::EmptyAnswer));
-        assert_eq!(ending(&["Model openai/o3 has hit a token limit!"], true), Some(Failure::TokenLimit));
+        assert_eq!(
+            ending(&["Model openai/o3 has hit a token limit!"], true),
+            Some(Failure::TokenLimit)
+        );
     }
 
     #[test]
@@ -155,8 +196,17 @@ mod tests {
         let line = "litellm.RateLimitError: RateLimitError: OpenAIException - slow down";
         assert_eq!(ending(&[line], true), Some(Failure::RateLimit));
         assert_eq!(ending(&[line], false), None);
-        assert_eq!(ending(&["litellm.AuthenticationError: no"], true), Some(Failure::Authentication));
-        assert_eq!(ending(&["litellm.InternalServerError: no"], true), Some(Failure::ProviderError));
-        assert_eq!(ending(&["    litellm.RateLimitError: quoted"], true), Some(Failure::ProviderError));
+        assert_eq!(
+            ending(&["litellm.AuthenticationError: no"], true),
+            Some(Failure::Authentication)
+        );
+        assert_eq!(
+            ending(&["litellm.InternalServerError: no"], true),
+            Some(Failure::ProviderError)
+        );
+        assert_eq!(
+            ending(&["    litellm.RateLimitError: quoted"], true),
+            Some(Failure::ProviderError)
+        );
     }
 }

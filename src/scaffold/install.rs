@@ -47,8 +47,15 @@ pub enum InstallError {
         "{folder} holds {name} {found}, not the pinned {wanted}: delete the folder, and it is installed again",
         folder = folder.display()
     )]
-    WrongVersion { name: String, folder: PathBuf, found: String, wanted: String },
-    #[error("{python} cannot create environments: install its `venv` module (on Debian and Ubuntu: apt install python3-venv)")]
+    WrongVersion {
+        name: String,
+        folder: PathBuf,
+        found: String,
+        wanted: String,
+    },
+    #[error(
+        "{python} cannot create environments: install its `venv` module (on Debian and Ubuntu: apt install python3-venv)"
+    )]
     NoVenv { python: String },
     #[error("{step} failed: {output}")]
     Step { step: &'static str, output: String },
@@ -70,12 +77,18 @@ pub struct Installer {
 impl Installer {
     /// `cache` is created when something is installed.
     pub fn new(cache: &Path) -> Self {
-        Self { agents: cache.join("agents") }
+        Self {
+            agents: cache.join("agents"),
+        }
     }
 
     /// The user's cache folder: `$MTSEC_CACHE`, else `$XDG_CACHE_HOME/mtsec-agents`, else `~/.cache/mtsec-agents`.
     pub fn default_cache() -> Option<PathBuf> {
-        let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let folder = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         folder("MTSEC_CACHE")
             .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("mtsec-agents")))
             .or_else(|| folder("HOME").map(|home| home.join(".cache/mtsec-agents")))
@@ -98,10 +111,17 @@ impl Installer {
         for folder in folders {
             match verify(recipe, &folder) {
                 Ok(installed) => return Status::Ready(installed),
-                Err(error) => broken = Some(Status::Broken { folder, reason: error.to_string() }),
+                Err(error) => {
+                    broken = Some(Status::Broken {
+                        folder,
+                        reason: error.to_string(),
+                    })
+                }
             }
         }
-        broken.unwrap_or(Status::Missing { folder: versions.join(&recipe.source.version) })
+        broken.unwrap_or(Status::Missing {
+            folder: versions.join(&recipe.source.version),
+        })
     }
 
     /// The recipe's agent, installed first if it is missing or half installed. Blocks, for minutes if it must download;
@@ -113,7 +133,10 @@ impl Installer {
         let range = PythonRange::parse(&recipe.source.install.python);
         let python = find_python(&range)?;
         let parent = self.agents.join(&recipe.source.name);
-        let folder = parent.join(format!("{}-py{}.{}", recipe.source.version, python.version.0, python.version.1));
+        let folder = parent.join(format!(
+            "{}-py{}.{}",
+            recipe.source.version, python.version.0, python.version.1
+        ));
         fs::create_dir_all(&parent).map_err(io(&parent))?;
 
         let lock_path = parent.join(format!(".{}.lock", recipe.source.version));
@@ -138,8 +161,12 @@ impl Installer {
         venv.args(["-m", "venv"]).arg(&folder);
         if let Err(error) = run("creating the environment", &mut venv, progress) {
             return Err(match error {
-                InstallError::Step { output, .. } if output.contains("ensurepip") || output.contains("No module named venv") => {
-                    InstallError::NoVenv { python: python.path.display().to_string() }
+                InstallError::Step { output, .. }
+                    if output.contains("ensurepip") || output.contains("No module named venv") =>
+                {
+                    InstallError::NoVenv {
+                        python: python.path.display().to_string(),
+                    }
                 }
                 other => other,
             });
@@ -147,20 +174,33 @@ impl Installer {
         let inner = folder.join("bin/python3");
         progress(Progress::Step("downloading and installing packages"));
         let mut pip = Command::new(&inner);
-        pip.args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-compile", "--progress-bar=off"])
-            .args(&recipe.source.install.requirements);
+        pip.args([
+            "-m",
+            "pip",
+            "install",
+            "--no-input",
+            "--disable-pip-version-check",
+            "--no-compile",
+            "--progress-bar=off",
+        ])
+        .args(&recipe.source.install.requirements);
         run("downloading and installing packages", &mut pip, progress)?;
 
         progress(Progress::Step("compiling"));
         let mut compile = Command::new(&inner);
         // Some packages hold files for other versions of Python on purpose, which do not compile.
-        compile.args(["-m", "compileall", "-q", "-j", "0"]).arg(folder.join("lib"));
+        compile
+            .args(["-m", "compileall", "-q", "-j", "0"])
+            .arg(folder.join("lib"));
         let _ = run("compiling", &mut compile, &mut |_| {});
         if !recipe.source.install.prewarm.is_empty() {
             progress(Progress::Step("first start"));
             let home = tempfile::tempdir().map_err(io(&folder))?;
             let mut first = Command::new(&inner);
-            first.args(&recipe.source.install.prewarm).env("HOME", home.path()).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+            first
+                .args(&recipe.source.install.prewarm)
+                .env("HOME", home.path())
+                .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
             run("first start", &mut first, progress)?;
         }
         let marker = folder.join(MARKER);
@@ -173,28 +213,49 @@ impl Installer {
 fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, InstallError> {
     let source = &recipe.source;
     if !folder.join(MARKER).is_file() {
-        return Err(InstallError::Incomplete(format!("{} has not been finished", folder.display())));
+        return Err(InstallError::Incomplete(format!(
+            "{} has not been finished",
+            folder.display()
+        )));
     }
-    let found = distribution_version(folder, &source.install.distribution)
-        .ok_or_else(|| InstallError::Incomplete(format!("{} has no {}", folder.display(), source.install.distribution)))?;
+    let found = distribution_version(folder, &source.install.distribution).ok_or_else(|| {
+        InstallError::Incomplete(format!("{} has no {}", folder.display(), source.install.distribution))
+    })?;
     if found != source.version {
         let (name, wanted) = (source.name.clone(), source.version.clone());
-        return Err(InstallError::WrongVersion { name, folder: folder.to_owned(), found, wanted });
+        return Err(InstallError::WrongVersion {
+            name,
+            folder: folder.to_owned(),
+            found,
+            wanted,
+        });
     }
     let program = folder.join(&source.install.program);
     let interpreter = shebang(&program)
         .filter(|interpreter| interpreter.exists())
         .ok_or_else(|| InstallError::Incomplete(format!("{} cannot be started", program.display())))?;
-    Ok(Installed { name: source.name.clone(), version: found, folder: folder.to_owned(), program, interpreter })
+    Ok(Installed {
+        name: source.name.clone(),
+        version: found,
+        folder: folder.to_owned(),
+        program,
+        interpreter,
+    })
 }
 
 /// The version of a distribution in an environment, from its metadata.
 fn distribution_version(folder: &Path, distribution: &str) -> Option<String> {
     let wanted = distribution.replace('-', "_").to_lowercase();
     for lib in fs::read_dir(folder.join("lib")).ok()?.flatten() {
-        for entry in fs::read_dir(lib.path().join("site-packages")).into_iter().flatten().flatten() {
+        for entry in fs::read_dir(lib.path().join("site-packages"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((name, _)) = name.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')) else { continue };
+            let Some((name, _)) = name.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')) else {
+                continue;
+            };
             if name.replace('-', "_").to_lowercase() == wanted {
                 let metadata = fs::read_to_string(entry.path().join("METADATA")).ok()?;
                 let version = metadata.lines().find_map(|line| line.strip_prefix("Version: "))?;
@@ -208,7 +269,10 @@ fn distribution_version(folder: &Path, distribution: &str) -> Option<String> {
 /// The interpreter of a script.
 fn shebang(program: &Path) -> Option<PathBuf> {
     let mut line = String::new();
-    BufReader::new(File::open(program).ok()?).take(4096).read_line(&mut line).ok()?;
+    BufReader::new(File::open(program).ok()?)
+        .take(4096)
+        .read_line(&mut line)
+        .ok()?;
     Some(PathBuf::from(line.strip_prefix("#!")?.trim()))
 }
 
@@ -220,7 +284,12 @@ fn run(step: &'static str, command: &mut Command, progress: &mut dyn FnMut(Progr
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     let mut last: Vec<String> = Vec::new();
-    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines().map_while(Result::ok)) {
+    for line in child
+        .stdout
+        .take()
+        .into_iter()
+        .flat_map(|output| BufReader::new(output).lines().map_while(Result::ok))
+    {
         progress(Progress::Detail(line.clone()));
         last.push(line);
         let surplus = last.len().saturating_sub(10);

@@ -41,10 +41,19 @@ pub fn launch(
     let logs = real(&stage.logs)?;
     if !installed.program.is_file() {
         let source = std::io::ErrorKind::NotFound.into();
-        return Err(OpenError::Spawn { program: installed.program.display().to_string(), source });
+        return Err(OpenError::Spawn {
+            program: installed.program.display().to_string(),
+            source,
+        });
     }
     let with_repository = repository::is_needed(stage);
-    let places = places(recipe, installed, stage, [&workspace, &home, &tmp, &logs], with_repository);
+    let places = places(
+        recipe,
+        installed,
+        stage,
+        [&workspace, &home, &tmp, &logs],
+        with_repository,
+    );
     let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
         path: recipe.source.name.clone().into(),
         source: std::io::Error::other(error.to_string()),
@@ -59,20 +68,41 @@ pub fn launch(
         repository::create(stage, &workspace)?;
     }
 
-    let room = Room { workspace: &workspace, home: &home, tmp: &tmp, logs: &logs };
+    let room = Room {
+        workspace: &workspace,
+        home: &home,
+        tmp: &tmp,
+        logs: &logs,
+    };
     let report = logs.join("shepherd.json");
     let argv = shepherd::command(program, &report, containment.wrap(rendered.argv, room));
-    let own = [("PATH", PATH.into()), ("HOME", home.clone().into_os_string()), ("TMPDIR", tmp.clone().into())];
+    let own = [
+        ("PATH", PATH.into()),
+        ("HOME", home.clone().into_os_string()),
+        ("TMPDIR", tmp.clone().into()),
+    ];
     let env = own
         .into_iter()
         .map(|(name, value): (&str, OsString)| (name.into(), value))
-        .chain(rendered.env.into_iter().map(|(name, value)| (name.into(), value.into())));
+        .chain(
+            rendered
+                .env
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
     let folder = logs.join("turns/0");
     let recorder = Recorder::open(&folder).map_err(prepare(&folder))?;
     let size = (recipe.source.terminal.rows, recipe.source.terminal.columns);
-    let spawned = pty::spawn(argv, env, &workspace, size, recorder)
-        .map_err(|source| OpenError::Spawn { program: program.display().to_string(), source })?;
-    Ok(Launched { spawned, workspace, report, calls: rendered.calls })
+    let spawned = pty::spawn(argv, env, &workspace, size, recorder).map_err(|source| OpenError::Spawn {
+        program: program.display().to_string(),
+        source,
+    })?;
+    Ok(Launched {
+        spawned,
+        workspace,
+        report,
+        calls: rendered.calls,
+    })
 }
 
 /// What the recipe's templates may name.
@@ -113,12 +143,18 @@ fn places(
         (
             "options",
             Value::from(Places::from([
-                ("edit_format", format.map_or(Value::from(()), |format| Value::from(format.name()))),
+                (
+                    "edit_format",
+                    format.map_or(Value::from(()), |format| Value::from(format.name())),
+                ),
                 ("no_lint", Value::from(options.no_lint)),
                 ("no_shell_commands", Value::from(options.no_shell_commands)),
                 ("repo_map", Value::from(options.repo_map)),
                 ("reasoning_effort", text(&options.reasoning_effort)),
-                ("thinking_tokens", options.thinking_tokens.map_or(Value::from(()), Value::from)),
+                (
+                    "thinking_tokens",
+                    options.thinking_tokens.map_or(Value::from(()), Value::from),
+                ),
             ])),
         ),
         (

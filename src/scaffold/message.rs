@@ -37,11 +37,19 @@ pub fn framed(form: &Message, prompt: &str, guard: &str) -> Result<String, Refus
             break tag;
         }
     };
-    let guard = if prompt.starts_with(|first| form.commands.contains(first)) { guard } else { "" };
+    let guard = if prompt.starts_with(|first| form.commands.contains(first)) {
+        guard
+    } else {
+        ""
+    };
     let end = if prompt.ends_with('\n') { "" } else { "\n" };
     let mut text = format!("{guard}{prompt}{end}");
     if let Some(swallowed) = form.swallowed {
         text = text.replace(&format!("{swallowed}\n"), &format!("{swallowed}{swallowed}\n"));
     }
-    Ok(format!("{}{text}{}", form.open.replace("TAG", &tag), form.close.replace("TAG", &tag)))
+    Ok(format!(
+        "{}{text}{}",
+        form.open.replace("TAG", &tag),
+        form.close.replace("TAG", &tag)
+    ))
 }

@@ -36,7 +36,12 @@ pub struct PtyScaffold {
 
 impl PtyScaffold {
     pub fn new(recipe: Arc<Recipe>, installed: Installed, program: PathBuf) -> Self {
-        Self { recipe, installed, program, containment: Arc::new(Bare) }
+        Self {
+            recipe,
+            installed,
+            program,
+            containment: Arc::new(Bare),
+        }
     }
 
     /// The same agent in another containment.
@@ -48,7 +53,9 @@ impl PtyScaffold {
 
 /// Time to a point that is far enough away for every limit that cannot be reached.
 fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).min(Duration::from_secs(30 * 24 * 3600))
+    Duration::try_from_secs_f64(seconds)
+        .unwrap_or(Duration::MAX)
+        .min(Duration::from_secs(30 * 24 * 3600))
 }
 
 #[async_trait]
@@ -59,7 +66,13 @@ impl Scaffold for PtyScaffold {
 
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
         let started = Instant::now();
-        let launched = launch(&self.recipe, &self.installed, &self.program, self.containment.as_ref(), stage)?;
+        let launched = launch(
+            &self.recipe,
+            &self.installed,
+            &self.program,
+            self.containment.as_ref(),
+            stage,
+        )?;
         let mut session = PtySession::new(self.recipe.clone(), launched, stage, started)?;
         let deadlines = Deadlines {
             turn: started + seconds(limits.ready_seconds),
@@ -75,8 +88,14 @@ impl Scaffold for PtyScaffold {
         Err(match (came, exit) {
             (Attended::Cancelled, _) => OpenError::Cancelled,
             (Attended::Ended, Exit::Code(code)) => OpenError::Exited { code, tail },
-            (Attended::Ended, Exit::Killed) => OpenError::Exited { code: -libc::SIGKILL, tail },
-            _ => OpenError::NotReady { seconds: started.elapsed().as_secs_f64(), tail },
+            (Attended::Ended, Exit::Killed) => OpenError::Exited {
+                code: -libc::SIGKILL,
+                tail,
+            },
+            _ => OpenError::NotReady {
+                seconds: started.elapsed().as_secs_f64(),
+                tail,
+            },
         })
     }
 }
@@ -115,8 +134,10 @@ enum Attended {
 impl PtySession {
     fn new(recipe: Arc<Recipe>, launched: Launched, stage: &Stage, started: Instant) -> Result<Self, OpenError> {
         let shepherd = launched.spawned.pid;
-        let dialogue = Dialogue::new(launched.spawned.io, shepherd)
-            .map_err(|source| OpenError::Spawn { program: recipe.source.name.clone(), source })?;
+        let dialogue = Dialogue::new(launched.spawned.io, shepherd).map_err(|source| OpenError::Spawn {
+            program: recipe.source.name.clone(),
+            source,
+        })?;
         Ok(Self {
             dialogue,
             child: Some(launched.spawned.child),
@@ -166,7 +187,10 @@ impl PtySession {
             let reply = answers::reply(&self.recipe, &question, &self.workspace, self.shell_commands);
             if reply.answer.rule.is_none() {
                 let told = &reply.answer.answer;
-                self.warnings.push(format!("no rule knows the question `{}`: answered `{told}`", question.text));
+                self.warnings.push(format!(
+                    "no rule knows the question `{}`: answered `{told}`",
+                    question.text
+                ));
             }
             let text = format!("{}{}", reply.answer.answer, self.recipe.source.enter);
             self.dialogue.seen.failure = self.dialogue.seen.failure.or(reply.failure);
@@ -219,8 +243,9 @@ impl PtySession {
             let _ = child.try_wait();
         }
         self.dialogue.io().recorder.flush();
-        let report: Option<Report> =
-            std::fs::read(&self.report).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let report: Option<Report> = std::fs::read(&self.report)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
         let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
         self.strays += report.map_or(0, |report| report.strays);
         self.over = Some(exit);
@@ -238,9 +263,13 @@ impl PtySession {
 
     /// The ending of a turn that came to `attended`.
     async fn ending(&mut self, attended: Attended) -> Ending {
-        let call_failed = self.calls.as_mut().and_then(|calls| calls.last_call_failed(&self.recipe));
+        let last_call = self.calls.as_mut().and_then(|calls| calls.last_call(&self.recipe));
         match attended {
-            Attended::Ready => self.dialogue.seen.failure(&self.recipe, call_failed).unwrap_or(Ending::Answered),
+            Attended::Ready => self
+                .dialogue
+                .seen
+                .failure(&self.recipe, last_call)
+                .unwrap_or(Ending::Answered),
             Attended::Limit(limit) => {
                 self.stop().await;
                 Ending::TimedOut { limit }
@@ -265,9 +294,13 @@ impl PtySession {
 
 /// Waits until a child of ours has ended.
 async fn gone(pid: i32, patience: Duration) -> bool {
-    let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else { return true };
+    let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+        return true;
+    };
     // SAFETY: an `OwnedFd` always gives the same, open descriptor.
-    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }) else { return false };
+    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }) else {
+        return false;
+    };
     let ended = tokio::time::timeout(patience, fd.readable()).await;
     matches!(ended, Ok(Ok(_)))
 }
@@ -327,7 +360,10 @@ impl Session for PtySession {
         let exit = match self.over {
             Some(exit) => exit,
             None => {
-                let (text, patience) = (self.recipe.source.exit.clone(), seconds(self.recipe.source.exit_seconds));
+                let (text, patience) = (
+                    self.recipe.source.exit.clone(),
+                    seconds(self.recipe.source.exit_seconds),
+                );
                 match self.dialogue.leave(&text, patience).await {
                     true => self.bury().await,
                     false => self.stop().await,

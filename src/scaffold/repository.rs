@@ -25,10 +25,20 @@ pub fn is_needed(stage: &Stage) -> bool {
 /// Makes the workspace a repository whose data lie in the agent's home: the workspace gains one small file, `.git`.
 pub fn create(stage: &Stage, workspace: &Path) -> Result<(), OpenError> {
     let data = stage.home.join("repository.git");
-    let failed = |path: PathBuf, message: String| OpenError::Prepare { path, source: std::io::Error::other(message) };
+    let failed = |path: PathBuf, message: String| OpenError::Prepare {
+        path,
+        source: std::io::Error::other(message),
+    };
     let git = |arguments: &[&str]| -> Result<(), OpenError> {
         let output = Command::new("git")
-            .args(["-c", "user.name=mtsec", "-c", "user.email=mtsec@localhost", "-c", "commit.gpgsign=false"])
+            .args([
+                "-c",
+                "user.name=mtsec",
+                "-c",
+                "user.email=mtsec@localhost",
+                "-c",
+                "commit.gpgsign=false",
+            ])
             .args(arguments)
             .current_dir(workspace)
             .env_remove("GIT_DIR")
@@ -41,7 +51,10 @@ pub fn create(stage: &Stage, workspace: &Path) -> Result<(), OpenError> {
             .map_err(|error| failed("git".into(), format!("{error}; install git")))?;
         match output.status.success() {
             true => Ok(()),
-            false => Err(failed(workspace.to_owned(), String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+            false => Err(failed(
+                workspace.to_owned(),
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            )),
         }
     };
     let place = format!("--separate-git-dir={}", data.display());

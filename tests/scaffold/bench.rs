@@ -15,7 +15,9 @@ pub fn aider() -> (Arc<Recipe>, Installed) {
     let recipe = Recipe::builtin("aider").unwrap();
     let installed = AIDER.get_or_init(|| {
         let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
-        installer.ensure(&recipe, &mut |progress| eprintln!("{progress:?}")).unwrap_or_else(|error| panic!("{error}"))
+        installer
+            .ensure(&recipe, &mut |progress| eprintln!("{progress:?}"))
+            .unwrap_or_else(|error| panic!("{error}"))
     });
     (Arc::new(recipe), installed.clone())
 }
@@ -67,8 +69,13 @@ impl Bench {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        let limits =
-            Limits { ready_seconds: 90.0, turn_seconds: 90.0, session_seconds: 300.0, quiet_seconds: 60.0, answers: 20 };
+        let limits = Limits {
+            ready_seconds: 90.0,
+            turn_seconds: 90.0,
+            session_seconds: 300.0,
+            quiet_seconds: 60.0,
+            answers: 20,
+        };
         Self { folder, stage, limits }
     }
 
@@ -81,7 +88,10 @@ impl Bench {
     pub async fn aider(&self) -> Box<dyn Session> {
         let (recipe, installed) = aider();
         let scaffold = PtyScaffold::new(recipe, installed, program());
-        scaffold.open(&self.stage, &self.limits).await.unwrap_or_else(|error| panic!("{error}"))
+        scaffold
+            .open(&self.stage, &self.limits)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// What the agent printed in a turn, for messages.

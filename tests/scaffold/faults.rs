@@ -90,7 +90,10 @@ impl Fake {
     }
 
     fn nothing_runs(&self) {
-        assert_eq!(processes(&self.bench.folder.path().display().to_string()), Vec::<i32>::new());
+        assert_eq!(
+            processes(&self.bench.folder.path().display().to_string()),
+            Vec::<i32>::new()
+        );
     }
 }
 
@@ -99,12 +102,18 @@ async fn an_agent_that_never_gets_ready_or_leaves_is_told_with_its_last_words() 
     let mut agent = fake("print('still loading'); time.sleep(600)");
     agent.bench.limits.ready_seconds = 0.5;
     let Err(error) = agent.open().await else { panic!() };
-    assert!(matches!(&error, OpenError::NotReady { tail, .. } if tail == "still loading"), "{error}");
+    assert!(
+        matches!(&error, OpenError::NotReady { tail, .. } if tail == "still loading"),
+        "{error}"
+    );
     agent.nothing_runs();
 
     let agent = fake("print('no licence'); sys.exit(3)");
     let Err(error) = agent.open().await else { panic!() };
-    assert!(matches!(&error, OpenError::Exited { code: 3, tail } if tail == "no licence"), "{error}");
+    assert!(
+        matches!(&error, OpenError::Exited { code: 3, tail } if tail == "no licence"),
+        "{error}"
+    );
 
     let mut agent = fake("");
     agent.bench.stage.home = PathBuf::from("/nonexistent");
@@ -116,15 +125,22 @@ async fn an_agent_that_never_gets_ready_or_leaves_is_told_with_its_last_words() 
 async fn questions_that_no_rule_knows_get_the_default_and_a_warning() {
     let code = "
 def turn(text):
-    open('answers', 'w').write(ask('about this\\nKnown? [y/n] ') + ask('Strange? [y/n] ') + ask('Password: '))
+    open('answers', 'w').write(ask('\\nabout this\\nKnown? [y/n] ') + ask('Strange? [y/n] ') + ask('Password: '))
 ";
     let agent = fake(&format!("{code}{LOOP}"));
     let mut session = agent.opened().await;
     let end = session.say(1, "go", &agent.bench.limits).await;
     assert_eq!(end.ending, Ending::Answered);
     assert_eq!(agent.bench.read("answers"), "ynn");
-    let rules: Vec<_> = end.answers.iter().map(|answer| (answer.question.as_str(), answer.rule.as_deref())).collect();
-    assert_eq!(rules, [("Known?", Some("known")), ("Strange?", None), ("Password:", None)]);
+    let rules: Vec<_> = end
+        .answers
+        .iter()
+        .map(|answer| (answer.question.as_str(), answer.rule.as_deref()))
+        .collect();
+    assert_eq!(
+        rules,
+        [("Known?", Some("known")), ("Strange?", None), ("Password:", None)]
+    );
     assert_eq!(end.answers[0].subject, "about this");
     assert_eq!(end.warnings.len(), 2);
     assert_eq!(session.close().await, (Exit::Code(0), 0));
@@ -132,28 +148,39 @@ def turn(text):
 
 #[tokio::test]
 async fn endless_questions_endless_silence_and_a_stubborn_agent_end_in_limits() {
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     while True:
         ask('Known? [y/n] ')
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     let end = session.say(1, "go", &agent.bench.limits).await;
-    assert_eq!((end.ending, end.answers.len()), (Ending::TimedOut { limit: Limit::Answers }, 5));
+    assert_eq!(
+        (end.ending, end.answers.len()),
+        (Ending::TimedOut { limit: Limit::Answers }, 5)
+    );
     session.close().await;
 
-    let mut agent = fake(&format!("
+    let mut agent = fake(&format!(
+        "
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 def turn(text):
     subprocess.Popen(['setsid', 'sleep', '876543'])
     sys.stdout.write('\\nready> '); sys.stdout.flush()  # not true: it does not read
     time.sleep(600)
-{LOOP}"));
+{LOOP}"
+    ));
     agent.bench.limits.quiet_seconds = 0.5;
     let mut session = agent.opened().await;
     let end = session.say(1, "go", &agent.bench.limits).await;
-    assert_eq!(end.ending, Ending::TimedOut { limit: Limit::Quiet }, "a printed prompt alone is no end of a turn");
+    assert_eq!(
+        end.ending,
+        Ending::TimedOut { limit: Limit::Quiet },
+        "a printed prompt alone is no end of a turn"
+    );
     agent.nothing_runs();
     assert!(processes("sleep 876543").is_empty());
     assert_eq!(session.close().await, (Exit::Killed, 1));
@@ -161,41 +188,68 @@ def turn(text):
 
 #[tokio::test]
 async fn an_agent_that_leaves_or_crashes_in_the_middle_of_a_turn_is_told() {
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     sys.exit(7)
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
-    assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::AgentExited { code: 7 });
-    assert_eq!(session.say(2, "go", &agent.bench.limits).await.ending, Ending::NotReached);
+    assert_eq!(
+        session.say(1, "go", &agent.bench.limits).await.ending,
+        Ending::AgentExited { code: 7 }
+    );
+    assert_eq!(
+        session.say(2, "go", &agent.bench.limits).await.ending,
+        Ending::NotReached
+    );
     assert_eq!(session.close().await, (Exit::Code(7), 0));
 
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     os.kill(os.getpid(), 11)
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
-    assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::AgentExited { code: -11 });
+    assert_eq!(
+        session.say(1, "go", &agent.bench.limits).await.ending,
+        Ending::AgentExited { code: -11 }
+    );
     session.close().await;
 
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     ask('Report? [y/n] ')
     sys.exit(1)
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     let end = session.say(1, "go", &agent.bench.limits).await;
-    assert!(matches!(end.ending, Ending::Failed { failure: Failure::AgentCrashed, .. }), "{:?}", end.ending);
+    assert!(
+        matches!(
+            end.ending,
+            Ending::Failed {
+                failure: Failure::AgentCrashed,
+                ..
+            }
+        ),
+        "{:?}",
+        end.ending
+    );
     session.close().await;
 }
 
 #[tokio::test]
 async fn floods_of_output_are_survived_in_bounded_space() {
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     for i in range(3000):
         sys.stdout.write('x' * 32768 + '\\n')
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     let mut limits = agent.bench.limits;
     limits.turn_seconds = 60.0;
@@ -203,7 +257,9 @@ def turn(text):
     let end = session.say(1, "go", &limits).await;
     assert_eq!(end.ending, Ending::Answered);
     assert!(memory() < before + 20_000, "{} KB, then {} KB", before, memory());
-    let log = std::fs::metadata(agent.bench.stage.logs.join("turns/1/agent.log")).unwrap().len();
+    let log = std::fs::metadata(agent.bench.stage.logs.join("turns/1/agent.log"))
+        .unwrap()
+        .len();
     assert_eq!(log, 64 << 20);
     assert_eq!(session.close().await, (Exit::Code(0), 0));
 }
@@ -217,16 +273,21 @@ fn memory() -> u64 {
 
 #[tokio::test]
 async fn settling_spares_the_waiting_agent_and_finds_what_hides() {
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     subprocess.Popen(['sleep', '765431'])
     subprocess.Popen(['setsid', 'sleep', '765432'])
     # A double fork: its parent is gone before anyone can look.
     subprocess.run(['sh', '-c', '(setsid sleep 765433 &) ; (trap \"\" TERM HUP; sleep 765434) &'])
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     for turn in 1..=2 {
-        assert_eq!(session.say(turn, "go", &agent.bench.limits).await.ending, Ending::Answered);
+        assert_eq!(
+            session.say(turn, "go", &agent.bench.limits).await.ending,
+            Ending::Answered
+        );
         let strays = session.settle().await;
         assert!((4..=6).contains(&strays), "{strays}");
         assert!(processes("sleep 76543").is_empty());
@@ -243,16 +304,20 @@ async fn a_user_can_cancel_at_the_start_and_a_dropped_session_leaves_nothing() {
     assert!(matches!(error, OpenError::Cancelled), "{error}");
     agent.nothing_runs();
 
-    let agent = fake(&format!("
+    let agent = fake(&format!(
+        "
 def turn(text):
     subprocess.Popen(['setsid', 'sleep', '654321'])
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     session.say(1, "go", &agent.bench.limits).await;
     drop(session);
     let end = Instant::now() + Duration::from_secs(5);
     while !processes("sleep 654321").is_empty() || !processes("fake.py").is_empty() {
-        if processes(&agent.bench.folder.path().display().to_string()).is_empty() && processes("sleep 654321").is_empty() {
+        if processes(&agent.bench.folder.path().display().to_string()).is_empty()
+            && processes("sleep 654321").is_empty()
+        {
             break;
         }
         assert!(Instant::now() < end, "still running");
@@ -263,11 +328,15 @@ def turn(text):
 /// Not a test of its own: the driver that the next test kills. It does nothing unless it is told where to work.
 #[tokio::test]
 async fn a_driver_to_be_killed() {
-    let Ok(mark) = std::env::var("MTSEC_TEST_DRIVER") else { return };
-    let agent = fake(&format!("
+    let Ok(mark) = std::env::var("MTSEC_TEST_DRIVER") else {
+        return;
+    };
+    let agent = fake(&format!(
+        "
 def turn(text):
     subprocess.Popen(['setsid', 'sleep', '543210'])
-{LOOP}"));
+{LOOP}"
+    ));
     let mut session = agent.opened().await;
     session.say(1, "go", &agent.bench.limits).await;
     std::fs::write(&mark, agent.bench.folder.path().display().to_string()).unwrap();

@@ -18,7 +18,11 @@ fn fake(folder: &Path, version: &str, finished: bool) {
     let info = folder.join("lib/python3.11/site-packages/aider_chat-0.dist-info");
     fs::create_dir_all(&info).unwrap();
     fs::create_dir_all(folder.join("bin")).unwrap();
-    fs::write(info.join("METADATA"), format!("Metadata-Version: 2.1\nName: aider-chat\nVersion: {version}\n")).unwrap();
+    fs::write(
+        info.join("METADATA"),
+        format!("Metadata-Version: 2.1\nName: aider-chat\nVersion: {version}\n"),
+    )
+    .unwrap();
     fs::write(folder.join("bin/aider"), "#!/bin/sh\n").unwrap();
     if finished {
         fs::write(folder.join(".complete"), "").unwrap();
@@ -30,7 +34,9 @@ fn the_pinned_aider_is_installed_once_and_then_found() {
     let (recipe, installed) = bench::aider();
     assert_eq!(installed.version, "0.82.1");
     let installer = Installer::new(&Installer::default_cache().unwrap());
-    let again = installer.ensure(&recipe, &mut |progress| panic!("{progress:?}")).unwrap();
+    let again = installer
+        .ensure(&recipe, &mut |progress| panic!("{progress:?}"))
+        .unwrap();
     assert_eq!(again, installed);
     assert_eq!(installer.status(&recipe), Status::Ready(installed));
 }
@@ -45,16 +51,27 @@ fn missing_half_and_wrong_installations_are_told_apart() {
     let range = recipe.source.install.python.clone();
     assert_eq!(range, ">=3.10,<3.13");
     for minor in [10, 11, 12] {
-        fake(&cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")), "0.82.1", false);
+        fake(
+            &cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")),
+            "0.82.1",
+            false,
+        );
     }
     assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
     for minor in [10, 11, 12] {
-        fake(&cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")), "0.81.0", true);
+        fake(
+            &cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")),
+            "0.81.0",
+            true,
+        );
     }
     let error = installer.ensure(&recipe, &mut |_| {}).unwrap_err();
     assert!(matches!(error, InstallError::WrongVersion { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains("0.81.0") && text.contains("0.82.1") && text.contains("delete the folder"), "{text}");
+    assert!(
+        text.contains("0.81.0") && text.contains("0.82.1") && text.contains("delete the folder"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -73,8 +90,13 @@ fn a_package_that_pip_cannot_get_leaves_nothing_that_looks_finished() {
     let recipe = recipe(|text| text.replace("aider-chat==0.82.1", "/nonexistent/aider_chat-0.82.1.tar.gz"));
     let installer = Installer::new(cache.path());
     let mut steps = Vec::new();
-    let error = installer.ensure(&recipe, &mut |progress| steps.push(progress)).unwrap_err();
-    assert!(matches!(&error, InstallError::Step { output, .. } if output.contains("nonexistent")), "{error}");
+    let error = installer
+        .ensure(&recipe, &mut |progress| steps.push(progress))
+        .unwrap_err();
+    assert!(
+        matches!(&error, InstallError::Step { output, .. } if output.contains("nonexistent")),
+        "{error}"
+    );
     assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
     assert!(steps.len() >= 2);
 }

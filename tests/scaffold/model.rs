@@ -42,11 +42,15 @@ impl Model {
     /// Starts a server that gives these replies in turn, and `ok` once they are used up.
     pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let replies = replies.into_iter().collect();
-        let script = Arc::new(Mutex::new(Script { replies, ..Script::default() }));
+        let script = Arc::new(Mutex::new(Script {
+            replies,
+            ..Script::default()
+        }));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}/t/token/v1", listener.local_addr().unwrap());
-        let router =
-            Router::new().route("/t/token/v1/chat/completions", post(complete)).with_state(script.clone());
+        let router = Router::new()
+            .route("/t/token/v1/chat/completions", post(complete))
+            .with_state(script.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { script, base }
     }
@@ -78,7 +82,11 @@ async fn complete(
     body: String,
 ) -> (StatusCode, Json<Value>) {
     let guard = script.lock().unwrap().guard.clone();
-    let body = if guard.is_empty() { body } else { body.replace(&guard, "") };
+    let body = if guard.is_empty() {
+        body
+    } else {
+        body.replace(&guard, "")
+    };
     let request: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(headers["authorization"], "Bearer dummy-key");
     let reply = {

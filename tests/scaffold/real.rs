@@ -19,7 +19,11 @@ fn failure(ending: &Ending) -> Option<Failure> {
 }
 
 async fn three_turns(format: EditFormat) {
-    let steps = ["def f():\n    return 1\n", "def f():\n    return 2\n", "def g():\n    return 3\n"];
+    let steps = [
+        "def f():\n    return 1\n",
+        "def f():\n    return 2\n",
+        "def g():\n    return 3\n",
+    ];
     let mut old = "";
     let mut replies = Vec::new();
     for new in steps {
@@ -32,18 +36,35 @@ async fn three_turns(format: EditFormat) {
     for (index, step) in steps.iter().enumerate() {
         let prompt = format!("Step {index}:\n```python\ndef f():\n\treturn {{}}\n```\n");
         let end = session.say(index + 1, &prompt, &bench.limits).await;
-        assert_eq!((end.ending, end.answers.as_slice()), (Ending::Answered, &[][..]), "{:?}", end.warnings);
+        assert_eq!(
+            (end.ending, end.answers.as_slice()),
+            (Ending::Answered, &[][..]),
+            "{:?}",
+            end.warnings
+        );
         assert_eq!(bench.read("app.py"), *step, "{format}, turn {index}");
-        assert!(model.last_user_message().starts_with(&prompt), "{}", model.last_user_message());
+        assert!(
+            model.last_user_message().starts_with(&prompt),
+            "{}",
+            model.last_user_message()
+        );
         assert_eq!(session.settle().await, 0);
     }
     assert_eq!(model.requests().len(), 3);
+    assert_eq!(model.requests()[2]["temperature"], 0.0);
     assert_eq!(session.close().await, (Exit::Code(0), 0));
-    let files: Vec<_> = std::fs::read_dir(&bench.stage.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
+    let files: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name())
+        .collect();
     assert_eq!(files, ["app.py"], "nothing but the agent's edits");
     for turn in 0..=3 {
         let cast = std::fs::read_to_string(bench.stage.logs.join(format!("turns/{turn}/session.cast"))).unwrap();
-        assert!(cast.starts_with("{\"version\":2,") && cast.lines().count() > 1, "{cast}");
+        assert!(
+            cast.starts_with("{\"version\":2,") && cast.lines().count() > 1,
+            "{cast}"
+        );
     }
     assert!(processes(&bench.folder.path().display().to_string()).is_empty());
 }
@@ -66,7 +87,10 @@ async fn three_turns_in_one_process_with_whole() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prompts_arrive_byte_for_byte() {
     let long = "x".repeat(5000);
-    let controls: String = (1..32u8).chain([127]).map(|byte| format!("a{}b", char::from(byte))).collect();
+    let controls: String = (1..32u8)
+        .chain([127])
+        .map(|byte| format!("a{}b", char::from(byte)))
+        .collect();
     let prompts = [
         "plain".to_owned(),
         "/etc/passwd is read by this function\nsecond line".into(),
@@ -105,8 +129,15 @@ async fn prompts_arrive_byte_for_byte() {
         let line_end = if prompt.ends_with('\n') { "" } else { "\n" };
         let expected = format!("{prompt}{line_end}");
         let rest = arrived.strip_prefix(&expected);
-        assert!(rest.is_some(), "{prompt:?} arrived as {:?}", arrived.chars().take(200).collect::<String>());
-        assert!(rest.unwrap().starts_with("\n\n#"), "only the agent's reminder follows: {rest:?}");
+        assert!(
+            rest.is_some(),
+            "{prompt:?} arrived as {:?}",
+            arrived.chars().take(200).collect::<String>()
+        );
+        assert!(
+            rest.unwrap().starts_with("\n\n#"),
+            "only the agent's reminder follows: {rest:?}"
+        );
     }
     assert!(!bench.exists("ran"));
     let (recipe, installed) = aider();
@@ -144,7 +175,11 @@ async fn questions_are_answered_as_the_recipe_says() {
         "test.yaml",
         &include_str!("../../scaffolds/aider.yaml").replace("\n  seconds: 60\n", "\n  seconds: 1\n"),
     )
-    .map(|quick| (quick.source.version == recipe.source.version).then_some(quick).unwrap())
+    .map(|quick| {
+        (quick.source.version == recipe.source.version)
+            .then_some(quick)
+            .unwrap()
+    })
     .unwrap();
     let scaffold = PtyScaffold::new(recipe.into(), installed, program());
     let mut session = scaffold.open(&bench.stage, &bench.limits).await.unwrap();
@@ -154,26 +189,43 @@ async fn questions_are_answered_as_the_recipe_says() {
             turn += 1;
             let end = session.say(turn, "go on\n", &bench.limits).await;
             assert!(end.warnings.is_empty(), "{:?}", end.warnings);
-            let told: Vec<_> =
-                end.answers.iter().map(|a| (a.rule.clone().unwrap(), a.subject.clone(), a.answer.clone())).collect();
+            let told: Vec<_> = end
+                .answers
+                .iter()
+                .map(|a| (a.rule.clone().unwrap(), a.subject.clone(), a.answer.clone()))
+                .collect();
             (end.ending, told)
         }};
     }
     let (ending, told) = say!();
     assert_eq!(ending, Ending::Answered);
-    assert_eq!(told[0], ("shell command".into(), "echo hello > ran.txt; echo seen".into(), "y".into()));
+    assert_eq!(
+        told[0],
+        (
+            "shell command".into(),
+            "echo hello > ran.txt; echo seen".into(),
+            "y".into()
+        )
+    );
     assert_eq!(told[1].0, "command output");
     assert_eq!(bench.read("ran.txt"), "hello\n");
 
     for path in ["../escape.py", "/tmp/mtsec-escape-test.py", "link/escape.py"] {
         let (ending, told) = say!();
-        assert_eq!(told, [("new file".to_owned(), path.to_owned(), "n".to_owned())], "{ending:?}");
+        assert_eq!(
+            told,
+            [("new file".to_owned(), path.to_owned(), "n".to_owned())],
+            "{ending:?}"
+        );
         assert!(!bench.exists(path), "{path}");
     }
     let messages = model.requests()[1].to_string();
     assert!(messages.contains("seen"), "the command's output is in the next request");
     let (_, told) = say!();
-    assert_eq!(told, [("new file".to_owned(), "sub/inside.py".to_owned(), "y".to_owned())]);
+    assert_eq!(
+        told,
+        [("new file".to_owned(), "sub/inside.py".to_owned(), "y".to_owned())]
+    );
     assert!(bench.exists("sub/inside.py"));
 
     let (ending, told) = say!();
@@ -211,7 +263,11 @@ async fn shell_commands_and_linting_can_be_switched_off() {
     }
     let end = session.say(2, "go", &bench.limits).await;
     assert_eq!(failure(&end.ending), Some(Failure::ProviderError), "{}", bench.log(2));
-    assert_eq!(model.requests().len(), 4, "the HTTP client inside does not retry by itself");
+    assert_eq!(
+        model.requests().len(),
+        4,
+        "the HTTP client inside does not retry by itself"
+    );
     session.close().await;
 }
 
@@ -222,18 +278,32 @@ async fn failures_of_the_model_are_told_apart() {
     let bench = Bench::new(&model.base, &[("app.py", "def f():\n    return 1\n")]);
     let mut session = bench.aider().await;
     let end = session.say(1, "go", &bench.limits).await;
-    assert_eq!(failure(&end.ending), Some(Failure::ReflectionsExhausted), "{}", bench.log(1));
+    assert_eq!(
+        failure(&end.ending),
+        Some(Failure::ReflectionsExhausted),
+        "{}",
+        bench.log(1)
+    );
     assert_eq!(model.requests().len(), 4);
 
     model.then(bad());
-    model.then(text(edit(EditFormat::Diff, "app.py", "    return 1\n", "    return 2\n")));
+    model.then(text(edit(
+        EditFormat::Diff,
+        "app.py",
+        "    return 1\n",
+        "    return 2\n",
+    )));
     let end = session.say(2, "go", &bench.limits).await;
     assert_eq!(end.ending, Ending::Answered, "a mended reply is a good one");
 
     model.then(Reply::Cut("app.py\n```python\n<<<<<<< SEARCH\n".into()));
     let end = session.say(3, "go", &bench.limits).await;
     assert_eq!(failure(&end.ending), Some(Failure::TokenLimit), "{}", bench.log(3));
-    assert!(end.warnings.is_empty() && end.answers.iter().all(|answer| answer.answer == "n"), "{:?}", end.answers);
+    assert!(
+        end.warnings.is_empty() && end.answers.iter().all(|answer| answer.answer == "n"),
+        "{:?}",
+        end.answers
+    );
 
     model.then(text(""));
     let end = session.say(4, "go", &bench.limits).await;
@@ -241,7 +311,9 @@ async fn failures_of_the_model_are_told_apart() {
 
     // A model that only talks of failures has none.
     let talk = "litellm.AuthenticationError: no\nThe LLM did not conform to the edit format.\n\n> \nRetrying in 0.2 seconds...\n";
-    model.then(text(format!("{talk}{talk}{talk}{talk}\nCreate new file? (Y)es/(N)o [Yes]: ")));
+    model.then(text(format!(
+        "{talk}{talk}{talk}{talk}\nCreate new file? (Y)es/(N)o [Yes]: "
+    )));
     let end = session.say(5, "go", &bench.limits).await;
     assert_eq!((end.ending, end.answers), (Ending::Answered, vec![]));
 
@@ -258,21 +330,42 @@ async fn failures_of_the_model_are_told_apart() {
     assert!(before.elapsed() < Duration::from_secs(8), "{:?}", before.elapsed());
     let end = session.say(8, "go", &bench.limits).await;
     assert_eq!(end.ending, Ending::Answered, "the session goes on");
-    session.close().await;
+
+    // Aider does not expect its own history to be a folder: it catches that, and goes on as if nothing had happened.
+    let history = bench.stage.logs.join("aider/llm.txt");
+    std::fs::remove_file(&history).unwrap();
+    std::fs::create_dir(&history).unwrap();
+    let end = session.say(9, "go", &bench.limits).await;
+    assert_eq!(failure(&end.ending), Some(Failure::AgentCrashed), "{}", bench.log(9));
+    let exit = session.close().await;
+    assert_eq!(exit, (Exit::Code(0), 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_in_folders_keep_their_paths() {
     let files = [("pkg/main.py", "import db\n"), ("pkg/db.py", "x = 1\n")];
     let model = Model::start([text(edit(EditFormat::Diff, "pkg/db.py", "x = 1\n", "x = 2\n"))]).await;
-    let bench = Bench::new(&model.base, &files);
+    let mut bench = Bench::new(&model.base, &files);
+    bench.stage.model.temperature = None;
+    bench.stage.model.accepts_reasoning_effort = true;
+    bench.stage.options.reasoning_effort = Some("low".into());
     let mut session = bench.aider().await;
     let end = session.say(1, "change pkg/db.py", &bench.limits).await;
+    let request = &model.requests()[0];
+    assert_eq!(
+        (&request["reasoning_effort"], request.get("temperature")),
+        (&"low".into(), None)
+    );
+    assert_eq!(request["model"], "scripted");
     assert_eq!((end.ending, end.answers), (Ending::Answered, vec![]));
     assert_eq!(bench.read("pkg/db.py"), "x = 2\n");
     assert!(!bench.exists("pkg/pkg"));
     assert_eq!(session.close().await, (Exit::Code(0), 0));
-    let mut top: Vec<_> = std::fs::read_dir(&bench.stage.workspace).unwrap().flatten().map(|e| e.file_name()).collect();
+    let mut top: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name())
+        .collect();
     top.sort();
     assert_eq!(top, [".git", "pkg"]);
     assert!(bench.stage.workspace.join(".git").is_file(), "only a pointer");
@@ -286,7 +379,10 @@ async fn a_hanging_model_ends_in_a_limit_or_by_the_user_and_nothing_is_left() {
     bench.limits.turn_seconds = 2.0;
     let end = session.say(1, "go", &bench.limits).await;
     assert_eq!(end.ending, Ending::TimedOut { limit: Limit::Turn });
-    assert!(processes(&bench.folder.path().display().to_string()).is_empty(), "dead when the turn is over");
+    assert!(
+        processes(&bench.folder.path().display().to_string()).is_empty(),
+        "dead when the turn is over"
+    );
     assert_eq!(session.say(2, "go", &bench.limits).await.ending, Ending::NotReached);
     assert_eq!(session.close().await, (Exit::Killed, 0));
 
