@@ -12,6 +12,8 @@ pub struct Recorder {
     started: Instant,
     /// Bytes of output that are still recorded.
     left: usize,
+    /// Bytes of the cast that may still be written: escaped, the output may be several times as long.
+    cast_left: usize,
     /// The beginning of a character whose rest has not come yet.
     partial: Vec<u8>,
 }
@@ -26,6 +28,7 @@ impl Recorder {
             files: None,
             started: Instant::now(),
             left: 0,
+            cast_left: 0,
             partial: Vec::new(),
         }
     }
@@ -43,6 +46,7 @@ impl Recorder {
             files: Some((cast, log)),
             started: Instant::now(),
             left: Self::CAP,
+            cast_left: 2 * Self::CAP,
             partial: Vec::new(),
         })
     }
@@ -84,7 +88,12 @@ impl Recorder {
     fn event(&mut self, kind: &str, text: &str) {
         let Some((cast, _)) = &mut self.files else { return };
         let seconds = (self.started.elapsed().as_secs_f64() * 1e6).round() / 1e6;
-        let line = serde_json::json!([seconds, kind, text]);
+        let line = serde_json::json!([seconds, kind, text]).to_string();
+        if line.len() >= self.cast_left {
+            self.cast_left = 0;
+            return;
+        }
+        self.cast_left -= line.len() + 1;
         if writeln!(cast, "{line}").is_err() {
             self.files = None;
         }

@@ -203,6 +203,9 @@ pub struct Calls {
     pub event: String,
     pub started: String,
     pub finished: String,
+    /// The agent itself failed during the call: it has crashed, whether it goes on or not.
+    #[serde(default)]
+    pub crashed: Option<String>,
     /// The failure when a call failed and no line says why.
     pub failure: Failure,
 }

@@ -49,16 +49,24 @@ impl Question {
     }
 }
 
-/// The last lines of a text up to a blank one.
+/// The last lines of a text up to an empty one. Without an empty line the beginning is unknown, which shows as a line of
+/// its own, `…`: then the subject is more than one line, whatever it is. A line of spaces is not empty: a path full of
+/// spaces, wrapped, could otherwise show its harmless end only.
 fn subject(text: &[u8]) -> Vec<String> {
+    const MOST: usize = 100;
     let text = String::from_utf8_lossy(text);
-    let mut lines: Vec<String> = text
-        .lines()
-        .rev()
-        .take_while(|line| !line.trim().is_empty())
-        .take(100)
-        .map(|line| line.trim_end().chars().take(5000).collect())
-        .collect();
+    let mut lines: Vec<String> = Vec::new();
+    let mut whole = false;
+    for line in text.lines().rev().take(MOST) {
+        if line.trim_end_matches('\r').is_empty() {
+            whole = true;
+            break;
+        }
+        lines.push(line.trim_end().chars().take(5000).collect());
+    }
+    if !whole {
+        lines.push("…".into());
+    }
     lines.reverse();
     lines
 }
@@ -204,15 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_spans_lines_is_refused() {
-        let tail = "\r\n\r\n../evil\r\nx.py\r\nCreate new file? (Y)es/(N)o [Yes]: ";
+    fn a_path_that_is_not_seen_whole_is_refused() {
         let workspace = tempfile::tempdir().unwrap();
-        let reply = reply(
-            &Recipe::builtin("aider").unwrap(),
-            &question(tail),
-            workspace.path(),
-            true,
-        );
-        assert_eq!(reply.answer.answer, "n");
+        let recipe = Recipe::builtin("aider").unwrap();
+        let told = |before: &str| {
+            let tail = format!("{before}x.py\r\nCreate new file? (Y)es/(N)o [Yes]: ");
+            reply(&recipe, &question(&tail), workspace.path(), true).answer.answer
+        };
+        assert_eq!(told("said\r\n\r\n"), "y");
+        assert_eq!(told("\r\n"), "y");
+        for before in ["\r\n../evil\r\n", "\r\n../evil\r\n    \r\n", "     ", "../evil\r\n"] {
+            assert_eq!(told(before), "n", "{before:?}");
+        }
     }
 }

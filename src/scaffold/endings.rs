@@ -73,17 +73,24 @@ impl Seen {
         self.failure(recipe, None).filter(crashed)
     }
 
-    /// The failure that the turn ended with. `call_failed`: what the log of calls says, `None` without one.
-    pub fn failure(&self, recipe: &Recipe, call_failed: Option<bool>) -> Option<Ending> {
+    /// The failure that the turn ended with. `last_call`: what the log of calls says, `None` without one.
+    pub fn failure(&self, recipe: &Recipe, last_call: Option<Call>) -> Option<Ending> {
         if let Some(failure) = self.failure {
             return Some(Ending::Failed {
                 failure,
                 detail: "the agent reported a crash".into(),
             });
         }
+        if last_call == Some(Call::Crashed) {
+            let detail = "the agent failed during a call of the model".into();
+            return Some(Ending::Failed {
+                failure: Failure::AgentCrashed,
+                detail,
+            });
+        }
         for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
             if let Some(detail) = seen
-                && (!failure.failed_call || call_failed != Some(false))
+                && (!failure.failed_call || last_call != Some(Call::Finished))
             {
                 return Some(Ending::Failed {
                     failure: failure.kind,
@@ -92,11 +99,20 @@ impl Seen {
             }
         }
         let calls = recipe.source.calls.as_ref()?;
-        (call_failed == Some(true)).then(|| Ending::Failed {
+        (last_call == Some(Call::Failed)).then(|| Ending::Failed {
             failure: calls.failure,
             detail: "a call of the model did not return".into(),
         })
     }
+}
+
+/// How the last call of the model went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    Finished,
+    Failed,
+    /// The agent failed, not the model.
+    Crashed,
 }
 
 /// Follows the agent's own log of its calls.
@@ -111,12 +127,12 @@ impl CallLog {
         Self { path, read: 0 }
     }
 
-    /// Reads what is new; whether the last call of it failed: `None` when there was no call.
-    pub fn last_call_failed(&mut self, recipe: &Recipe) -> Option<bool> {
+    /// Reads what is new; how the last call of it went: `None` when there was no call.
+    pub fn last_call(&mut self, recipe: &Recipe) -> Option<Call> {
         let calls = recipe.source.calls.as_ref()?;
         let mut file = File::open(&self.path).ok()?;
         file.seek(SeekFrom::Start(self.read)).ok()?;
-        let mut failed = None;
+        let mut last = None;
         let mut reader = BufReader::new(file);
         let mut line = Vec::new();
         while let Ok(count) = reader.read_until(b'\n', &mut line) {
@@ -130,13 +146,14 @@ impl CallLog {
                 .and_then(|event| event.get(&calls.event))
                 .and_then(|event| event.as_str())
             {
-                Some(name) if name == calls.started => failed = Some(true),
-                Some(name) if name == calls.finished => failed = Some(false),
+                Some(name) if name == calls.started => last = Some(Call::Failed),
+                Some(name) if name == calls.finished => last = Some(Call::Finished),
+                Some(name) if Some(name) == calls.crashed.as_deref() => last = Some(Call::Crashed),
                 _ => {}
             }
             line.clear();
         }
-        failed
+        last
     }
 }
 
@@ -144,13 +161,13 @@ impl CallLog {
 mod tests {
     use super::*;
 
-    fn ending(lines: &[&str], call_failed: bool) -> Option<Failure> {
+    fn ending(lines: &[&str], failed: bool) -> Option<Failure> {
         let recipe = Recipe::builtin("aider").unwrap();
         let mut seen = Seen::default();
         for line in lines {
             seen.line(&recipe, line.as_bytes());
         }
-        match seen.failure(&recipe, Some(call_failed)) {
+        match seen.failure(&recipe, Some(if failed { Call::Failed } else { Call::Finished })) {
             Some(Ending::Failed { failure, .. }) => Some(failure),
             _ => None,
         }

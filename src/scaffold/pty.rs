@@ -263,15 +263,12 @@ impl PtySession {
 
     /// The ending of a turn that came to `attended`.
     async fn ending(&mut self, attended: Attended) -> Ending {
-        let call_failed = self
-            .calls
-            .as_mut()
-            .and_then(|calls| calls.last_call_failed(&self.recipe));
+        let last_call = self.calls.as_mut().and_then(|calls| calls.last_call(&self.recipe));
         match attended {
             Attended::Ready => self
                 .dialogue
                 .seen
-                .failure(&self.recipe, call_failed)
+                .failure(&self.recipe, last_call)
                 .unwrap_or(Ending::Answered),
             Attended::Limit(limit) => {
                 self.stop().await;

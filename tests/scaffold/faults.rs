@@ -125,7 +125,7 @@ async fn an_agent_that_never_gets_ready_or_leaves_is_told_with_its_last_words() 
 async fn questions_that_no_rule_knows_get_the_default_and_a_warning() {
     let code = "
 def turn(text):
-    open('answers', 'w').write(ask('about this\\nKnown? [y/n] ') + ask('Strange? [y/n] ') + ask('Password: '))
+    open('answers', 'w').write(ask('\\nabout this\\nKnown? [y/n] ') + ask('Strange? [y/n] ') + ask('Password: '))
 ";
     let agent = fake(&format!("{code}{LOOP}"));
     let mut session = agent.opened().await;

@@ -51,6 +51,7 @@ async fn three_turns(format: EditFormat) {
         assert_eq!(session.settle().await, 0);
     }
     assert_eq!(model.requests().len(), 3);
+    assert_eq!(model.requests()[2]["temperature"], 0.0);
     assert_eq!(session.close().await, (Exit::Code(0), 0));
     let files: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
         .unwrap()
@@ -329,16 +330,33 @@ async fn failures_of_the_model_are_told_apart() {
     assert!(before.elapsed() < Duration::from_secs(8), "{:?}", before.elapsed());
     let end = session.say(8, "go", &bench.limits).await;
     assert_eq!(end.ending, Ending::Answered, "the session goes on");
-    session.close().await;
+
+    // Aider does not expect its own history to be a folder: it catches that, and goes on as if nothing had happened.
+    let history = bench.stage.logs.join("aider/llm.txt");
+    std::fs::remove_file(&history).unwrap();
+    std::fs::create_dir(&history).unwrap();
+    let end = session.say(9, "go", &bench.limits).await;
+    assert_eq!(failure(&end.ending), Some(Failure::AgentCrashed), "{}", bench.log(9));
+    let exit = session.close().await;
+    assert_eq!(exit, (Exit::Code(0), 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_in_folders_keep_their_paths() {
     let files = [("pkg/main.py", "import db\n"), ("pkg/db.py", "x = 1\n")];
     let model = Model::start([text(edit(EditFormat::Diff, "pkg/db.py", "x = 1\n", "x = 2\n"))]).await;
-    let bench = Bench::new(&model.base, &files);
+    let mut bench = Bench::new(&model.base, &files);
+    bench.stage.model.temperature = None;
+    bench.stage.model.accepts_reasoning_effort = true;
+    bench.stage.options.reasoning_effort = Some("low".into());
     let mut session = bench.aider().await;
     let end = session.say(1, "change pkg/db.py", &bench.limits).await;
+    let request = &model.requests()[0];
+    assert_eq!(
+        (&request["reasoning_effort"], request.get("temperature")),
+        (&"low".into(), None)
+    );
+    assert_eq!(request["model"], "scripted");
     assert_eq!((end.ending, end.answers), (Ending::Answered, vec![]));
     assert_eq!(bench.read("pkg/db.py"), "x = 2\n");
     assert!(!bench.exists("pkg/pkg"));
