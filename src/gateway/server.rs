@@ -262,9 +262,14 @@ fn whole_answer(mut pending: Pending, id: &str, model: &str, answer: &Answer) ->
         failure: Some(chat::cut()),
         ..End::default()
     });
-    let broken = [Ok(Bytes::from(text)), Err(std::io::Error::other("cut"))];
+    // What came before the break is sent only if the server gets to breathe in between.
+    let broken = futures_util::stream::once(async {
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("cut"))
+    });
+    let pieces = futures_util::stream::iter([Ok(Bytes::from(text))]).chain(broken);
     let headers = [("content-type".to_owned(), "application/json".to_owned())];
-    respond(200, &headers, Body::from_stream(futures_util::stream::iter(broken)))
+    respond(200, &headers, Body::from_stream(pieces))
 }
 
 fn sse(
@@ -289,6 +294,7 @@ fn sse(
             assembler,
             with_usage,
             limit,
+            broken: None,
         }),
     )
 }
@@ -300,6 +306,7 @@ struct Recorded {
     assembler: chat::Assembler,
     with_usage: bool,
     limit: usize,
+    broken: Option<std::io::Error>,
 }
 
 impl Recorded {
@@ -336,6 +343,9 @@ impl Stream for Recorded {
     type Item = Result<Bytes, std::io::Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(broken) = self.broken.take() {
+            return Poll::Ready(Some(Err(broken)));
+        }
         loop {
             let failure = match std::task::ready!(self.events.poll_next_unpin(context)) {
                 Some(Ok(event)) => {
@@ -370,7 +380,10 @@ impl Stream for Recorded {
             let broken = std::io::Error::other(failure.to_string());
             self.finish(Some(failure));
             self.events = futures_util::stream::empty().boxed();
-            return Poll::Ready(Some(Err(broken)));
+            // What came before the break is sent only if the server gets to breathe in between.
+            self.broken = Some(broken);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
     }
 }
