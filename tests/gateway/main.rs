@@ -5,5 +5,6 @@ mod edits;
 mod provider;
 mod route;
 mod scripted;
+mod streams;
 mod support;
 mod upstream;

@@ -72,6 +72,17 @@ async fn streams_say_the_same_as_whole_answers() {
 }
 
 #[tokio::test]
+async fn tokens_of_streams_are_known_even_when_nobody_asked() {
+    let bench = Bench::new(oracle(vec!["x = 1\n".to_owned()], EditFormat::Whole)).await;
+    let mut body = prompt_body("go");
+    body["stream"] = json!(true);
+    let (_, streamed) = bench.call(&body).await;
+    assert!(!streamed.as_str().expect("a text").contains("usage"));
+    let usage = bench.route.usage();
+    assert!(usage.input_tokens > 0 && usage.output_tokens > 0 && usage.cost.is_some());
+}
+
+#[tokio::test]
 async fn the_oracle_uses_the_fence_that_it_is_told() {
     let bench = Bench::new(oracle(vec!["x = 1\n".to_owned()], EditFormat::Whole)).await;
     let said = bench

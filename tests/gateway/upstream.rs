@@ -28,27 +28,31 @@ fn config() -> UpstreamConfig {
 }
 
 /// The model `name` at this base, set up as a run sets it up.
-fn model(name: &str, base: &str, key: &str, effort: Option<&str>) -> Arc<dyn Model> {
+fn model(name: &str, base: &str, key: &str) -> Arc<dyn Model> {
+    model_with(config(), name, base, key)
+}
+
+fn model_with(config: UpstreamConfig, name: &str, base: &str, key: &str) -> Arc<dyn Model> {
     let catalogue = ModelCatalogue::built_in().expect("the table");
     let resolved = catalogue
         .resolve_with(name, Some(base), &|variable| {
             (variable == "MTSEC_API_KEY").then(|| key.to_owned())
         })
         .expect("a model");
-    let settings = resolved.settings(effort, None).expect("settings");
-    Backends::new(config())
+    let settings = resolved.settings(None, None).expect("settings");
+    Backends::new(config)
         .model(&resolved, settings, None)
         .expect("a backend")
 }
 
-async fn bench(acts: Vec<Act>) -> (Provider, Bench) {
+pub async fn bench(acts: Vec<Act>) -> (Provider, Bench) {
     let provider = Provider::start(acts).await;
-    let bench = Bench::new(model("gpt-4o", &provider.base, KEY, None)).await;
+    let bench = Bench::new(model("gpt-4o", &provider.base, KEY)).await;
     (provider, bench)
 }
 
 /// Everything on disk and everything said, searched for the secrets.
-fn assert_no_secrets(bench: &Bench, said: &Value) {
+pub fn assert_no_secrets(bench: &Bench, said: &Value) {
     let record = std::fs::read_to_string(bench.record_path(1)).expect("a record");
     let failures = format!("{:?}", bench.route.failures());
     for text in [record, failures] {
@@ -91,7 +95,7 @@ async fn the_key_is_swapped_and_the_papers_settings_are_applied() {
 #[tokio::test]
 async fn reasoning_models_get_an_effort_and_no_temperature() {
     let provider = Provider::start(Vec::new()).await;
-    let bench = Bench::new(model("o3", &provider.base, KEY, None)).await;
+    let bench = Bench::new(model("o3", &provider.base, KEY)).await;
     let mut body = prompt_body("hi");
     body["temperature"] = json!(0);
     bench.call(&body).await;
@@ -104,86 +108,6 @@ async fn reasoning_models_get_an_effort_and_no_temperature() {
     );
     assert!(requests.iter().all(|request| request.get("temperature").is_none()));
     assert_eq!(bench.records(1)[0]["applied"]["temperature"], Value::Null);
-}
-
-fn chunk(choices: Value) -> String {
-    format!(
-        "data: {}\n\n",
-        json!({"id": "c", "object": "chat.completion.chunk", "choices": choices})
-    )
-}
-
-fn stream_pieces() -> (Vec<String>, String, String) {
-    let shown = [
-        chunk(json!([{"index": 0, "delta": {"role": "assistant", "content": "hé"}, "finish_reason": null}])),
-        ": a comment\n\n".to_owned(),
-        chunk(json!([{"index": 0, "delta": {"content": "llo"}, "finish_reason": "stop"}])),
-    ]
-    .concat();
-    let usage = format!(
-        "data: {}\n\n",
-        json!({"choices": [], "usage": {"prompt_tokens": 50, "completion_tokens": 5}})
-    );
-    let done = "data: [DONE]\n\n".to_owned();
-    let whole = format!("{shown}{usage}{done}");
-    // Cut anywhere, even within a line end.
-    let characters: Vec<char> = whole.chars().collect();
-    let pieces = characters.chunks(7).map(|piece| piece.iter().collect()).collect();
-    (pieces, format!("{shown}{done}"), whole)
-}
-
-#[tokio::test]
-async fn streams_pass_unchanged_and_their_tokens_are_known() {
-    let (pieces, hidden, whole) = stream_pieces();
-    let acts = [1, 2].map(|_| Act::Stream {
-        pieces: pieces.clone(),
-        broken: false,
-    });
-    let (provider, bench) = bench(acts.into()).await;
-    let mut body = prompt_body("hi");
-    body["stream"] = json!(true);
-    let (_, said) = bench.call(&body).await;
-    assert_eq!(said, json!(hidden), "the usage that nobody asked for is held back");
-    body["stream_options"] = json!({"include_usage": true});
-    let (_, said) = bench.call(&body).await;
-    assert_eq!(said, json!(whole));
-
-    assert!(
-        provider
-            .requests()
-            .iter()
-            .all(|request| request["stream_options"] == json!({"include_usage": true}))
-    );
-    let records = bench.records(1);
-    for record in &records {
-        assert_eq!(record["response"]["message"]["content"], "héllo");
-        assert_eq!(record["response"]["events"], json!(whole));
-        assert_eq!(record["tokens"], json!({"input": 50, "cached": 0, "output": 5}));
-        assert!(record.get("error").is_none());
-    }
-    assert_eq!(bench.route.usage().input_tokens, 100);
-    assert_eq!(bench.route.failures(), []);
-}
-
-#[tokio::test]
-async fn a_stream_that_breaks_off_breaks_for_the_agent_too() {
-    let first = chunk(json!([{"index": 0, "delta": {"content": "par"}}]));
-    let act = |broken| Act::Stream {
-        pieces: vec![first.clone()],
-        broken,
-    };
-    let (_provider, bench) = bench(vec![act(true), act(false)]).await;
-    let mut body = prompt_body("hi");
-    body["stream"] = json!(true);
-    // Whether the connection breaks or ends as if all were said, the agent must not take half an answer for a whole.
-    for number in 1..=2 {
-        let response = bench.request().json(&body).send().await.expect("an answer");
-        assert!(response.text().await.is_err());
-        let failure = bench.route.failure_of_turn(1).expect("a failure");
-        assert_eq!((failure.call, failure.failure.kind), (number, FailureKind::Cut));
-    }
-    assert_eq!(bench.records(1)[0]["response"]["message"]["content"], "par");
-    assert_eq!(bench.route.usage().cost, None, "nobody knows what half an answer costs");
 }
 
 #[tokio::test]
@@ -237,7 +161,7 @@ async fn what_remains_of_a_fault_reaches_the_agent_and_is_told_apart() {
 async fn refusals_are_not_retried_and_never_show_the_key() {
     let provider = Provider::start(Vec::new()).await;
     let wrong = "sk-wrong-key-987654321";
-    let bench = Bench::new(model("gpt-4o", &provider.base, wrong, None)).await;
+    let bench = Bench::new(model("gpt-4o", &provider.base, wrong)).await;
     let (status, said) = bench.call(&prompt_body("hi")).await;
     assert_eq!(status, 401);
     assert!(
@@ -296,7 +220,12 @@ async fn kinds_of_failure_come_from_statuses_and_codes() {
 
 #[tokio::test]
 async fn silence_and_closed_ports_end_in_time() {
-    let (provider, bench) = bench(vec![Act::Hang]).await;
+    let provider = Provider::start(vec![Act::Hang]).await;
+    let impatient = UpstreamConfig {
+        read_timeout: Duration::from_millis(300),
+        ..config()
+    };
+    let bench = Bench::new(model_with(impatient, "gpt-4o", &provider.base, KEY)).await;
     assert_eq!(bench.call(&prompt_body("hi")).await.0, 504);
     assert_eq!(bench.route.failures()[0].failure.kind, FailureKind::TimedOut);
     assert_eq!(
@@ -309,30 +238,21 @@ async fn silence_and_closed_ports_end_in_time() {
         .expect("a port")
         .local_addr()
         .expect("an address");
-    let bench = Bench::new(model("gpt-4o", &format!("http://{closed}/v1"), KEY, None)).await;
-    let (status, said) = bench.call(&prompt_body("hi")).await;
-    assert_eq!(status, 502);
-    assert_eq!(bench.route.failures()[0].failure.kind, FailureKind::Unreachable);
-    assert_eq!(bench.records(1)[0]["attempts"], 3);
-    assert_no_secrets(&bench, &said);
+    for scheme in ["http", "https"] {
+        let bench = Bench::new(model("gpt-4o", &format!("{scheme}://{closed}/v1"), KEY)).await;
+        let (status, said) = bench.call(&prompt_body("hi")).await;
+        assert_eq!(status, 502);
+        assert_eq!(bench.route.failures()[0].failure.kind, FailureKind::Unreachable);
+        assert_eq!(bench.records(1)[0]["attempts"], 3);
+        assert_no_secrets(&bench, &said);
+    }
 }
 
 #[tokio::test]
-async fn error_events_within_a_stream_are_failures() {
-    let event = format!(
-        "data: {}\n\n",
-        json!({"error": {"message": format!("server_error for {KEY}")}})
-    );
-    let (_provider, bench) = bench(vec![Act::Stream {
-        pieces: vec![event],
-        broken: false,
-    }])
-    .await;
-    let mut body = prompt_body("hi");
-    body["stream"] = json!(true);
-    let response = bench.request().json(&body).send().await.expect("an answer");
-    assert!(response.text().await.is_err());
-    let failures = bench.route.failures();
-    assert_eq!(failures[0].failure.kind, FailureKind::Provider);
-    assert_no_secrets(&bench, &Value::Null);
+async fn errors_said_with_a_good_status_are_errors() {
+    let act = || Act::json(200, json!({"error": {"message": "upstream is busy", "code": 429}}));
+    let (provider, bench) = bench((0..3).map(|_| act()).collect()).await;
+    assert_eq!(bench.call(&prompt_body("hi")).await.0, 429);
+    assert_eq!(bench.route.failures()[0].failure.kind, FailureKind::RateLimit);
+    assert_eq!(provider.requests().len(), 3);
 }
