@@ -3,19 +3,23 @@
 //! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
-//! Modules: `server` (HTTP), `route` (one trial), `record` (JSON lines), `dialect` (wire forms), `model` (who answers:
-//! `oracle`, `nop`, `script`, `upstream`), `catalogue` (what a user types → model), `backend` (model → who answers).
+//! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `record` (JSON lines), `dialect` (wire
+//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `upstream` with `limiter`),
+//! `catalogue` (what a user types → model), `backend` (model → who answers).
 
 pub mod backend;
 pub mod catalogue;
 pub mod dialect;
 pub mod drafts;
 pub mod edit;
+mod failure;
 pub mod limiter;
 pub mod model;
 pub mod nop;
 pub mod oracle;
+mod pending;
 pub mod record;
+mod reply;
 mod route;
 pub mod script;
 mod secret;
@@ -31,7 +35,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use model::{Failure, FailureKind, Model, Pricing};
+pub use failure::{Failure, FailureKind};
+pub use model::{Model, Pricing};
 pub use route::{CallFailure, Route, RouteSpec};
 pub use secret::Secret;
 use server::Registry;

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::dialect::Dialect;
+use super::failure::Failure;
 use super::secret::Secret;
-use crate::trial;
 
 /// Answers the calls of an agent.
 #[async_trait]
@@ -146,86 +146,6 @@ fn estimate(call: &Call) -> u64 {
     call.dialect.prompt_texts(&call.body).map(tokens_of).sum()
 }
 
-/// What went wrong with a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{message}")]
-pub struct Failure {
-    pub kind: FailureKind,
-    /// HTTP status, where there was one.
-    pub status: Option<u16>,
-    /// For people; holds no secret.
-    pub message: String,
-}
-
-/// The kinds of failure between gateway and model, told from statuses and error codes, never from an agent's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// The provider does not take the key (401, 403).
-    Authentication,
-    /// 429, after retries.
-    RateLimit,
-    /// The account is out of money (402, or 429 with `insufficient_quota`): retrying is no use.
-    Quota,
-    /// The request is longer than the model's context.
-    TokenLimit,
-    /// Another refusal (4xx, redirects).
-    Rejected,
-    /// 5xx, after retries.
-    Provider,
-    /// No connection, after retries.
-    Unreachable,
-    /// No answer, or a pause within one, for too long.
-    TimedOut,
-    /// The answer broke off.
-    Cut,
-    /// The answer is not what the dialect allows.
-    Malformed,
-    /// A scripted model has no answer for the call.
-    Script,
-    /// The call could not be recorded.
-    Record,
-}
-
-impl FailureKind {
-    /// The failure of the turn that this one amounts to.
-    pub fn as_trial(self) -> trial::Failure {
-        match self {
-            Self::Authentication => trial::Failure::Authentication,
-            Self::RateLimit | Self::Quota => trial::Failure::RateLimit,
-            Self::TokenLimit => trial::Failure::TokenLimit,
-            _ => trial::Failure::ProviderError,
-        }
-    }
-
-    /// Whether it says nothing about the agent or the model.
-    pub fn is_infrastructure(self) -> bool {
-        self.as_trial().is_infrastructure()
-    }
-
-    /// The kind of an error answer. `body` is the answer's text.
-    pub fn of_status(status: u16, body: &str) -> Self {
-        let has = |words: &[&str]| words.iter().any(|word| body.contains(word));
-        match status {
-            401 | 403 => Self::Authentication,
-            402 => Self::Quota,
-            408 => Self::TimedOut,
-            429 if has(&["insufficient_quota"]) => Self::Quota,
-            429 => Self::RateLimit,
-            400 | 413 | 422 if has(&["context_length_exceeded", "maximum context length", "context window"]) => {
-                Self::TokenLimit
-            }
-            500..=599 => Self::Provider,
-            _ => Self::Rejected,
-        }
-    }
-
-    /// Whether asking again may help.
-    pub fn is_passing(self) -> bool {
-        matches!(self, Self::RateLimit | Self::Provider | Self::Unreachable)
-    }
-}
-
 /// US dollars per million tokens; `None`: not known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,23 +201,5 @@ mod tests {
             None
         );
         assert_eq!(Pricing::FREE.cost(&tokens), Some(0.0));
-    }
-
-    #[test]
-    fn kinds_follow_statuses_and_codes() {
-        let kind = FailureKind::of_status;
-        assert_eq!(kind(401, ""), FailureKind::Authentication);
-        assert_eq!(kind(429, ""), FailureKind::RateLimit);
-        assert_eq!(
-            kind(429, r#"{"error":{"code":"insufficient_quota"}}"#),
-            FailureKind::Quota
-        );
-        assert_eq!(
-            kind(400, r#"{"error":{"code":"context_length_exceeded"}}"#),
-            FailureKind::TokenLimit
-        );
-        assert_eq!(kind(404, ""), FailureKind::Rejected);
-        assert_eq!(kind(503, ""), FailureKind::Provider);
-        assert!(!FailureKind::TokenLimit.is_infrastructure() && FailureKind::Cut.is_infrastructure());
     }
 }

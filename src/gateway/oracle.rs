@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
 use super::edit::{self, EditError, Fence};
-use super::model::{Answer, Call, Failure, FailureKind, Model, Reply};
+use super::failure::{Failure, FailureKind};
+use super::model::{Answer, Call, Model, Reply};
 use crate::plan::EditFormat;
 
 /// What it says when nothing is left to do.

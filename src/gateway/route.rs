@@ -3,16 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::GatewayError;
 use super::dialect::Dialect;
-use super::model::{Failure, FailureKind, Model, Pricing, Tokens};
-use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
+use super::failure::{Failure, FailureKind};
+use super::model::{Model, Pricing};
+use super::pending::Pending;
+use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
 use crate::trial::Usage;
@@ -128,17 +127,17 @@ pub(super) struct Line {
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     file: Option<Arc<TurnFile>>,
     calls: u64,
-    usage: BTreeMap<usize, Usage>,
+    pub(super) usage: BTreeMap<usize, Usage>,
     /// Turn → its latest answered call.
-    last_call: BTreeMap<usize, u64>,
-    failures: Vec<CallFailure>,
+    pub(super) last_call: BTreeMap<usize, u64>,
+    pub(super) failures: Vec<CallFailure>,
 }
 
 impl Line {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -151,153 +150,6 @@ impl Line {
             .failures
             .iter()
             .any(|failure| failure.turn == file.turn && failure.failure.kind.is_passing());
-        Some(Pending {
-            line: self.clone(),
-            number: state.calls,
-            file,
-            retry,
-            dialect,
-            started: Timestamp::now(),
-            clock: Instant::now(),
-            request: Value::Null,
-            stream: false,
-            applied: Map::new(),
-            attempts: 0,
-            finished: false,
-        })
-    }
-}
-
-/// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
-pub(super) struct Pending {
-    line: Arc<Line>,
-    pub file: Arc<TurnFile>,
-    pub number: u64,
-    /// See [`super::model::Call::retry`].
-    pub retry: bool,
-    dialect: Dialect,
-    started: Timestamp,
-    clock: Instant,
-    pub request: Value,
-    pub stream: bool,
-    pub applied: Map<String, Value>,
-    pub attempts: u32,
-    finished: bool,
-}
-
-/// How a call ended.
-#[derive(Default)]
-pub(super) struct End {
-    pub status: u16,
-    pub response: Value,
-    pub tokens: Option<Tokens>,
-    pub failure: Option<Failure>,
-    /// An error that is the client's own.
-    pub error: Option<RecordedError>,
-}
-
-impl Pending {
-    pub fn line(&self) -> &Arc<Line> {
-        &self.line
-    }
-
-    pub fn is_finished(&self) -> bool {
-        self.finished
-    }
-
-    /// Counts and records the call.
-    pub fn finish(&mut self, end: End) {
-        if std::mem::replace(&mut self.finished, true) {
-            return;
-        }
-        let elapsed = self.clock.elapsed();
-        let turn = self.file.turn;
-        // A refused call costs nothing; an answered one without counts costs nobody knows what.
-        let cost = match (&end.tokens, end.status) {
-            (Some(tokens), _) => self.line.spec.pricing.cost(tokens),
-            (None, 200..=299 | CLIENT_GONE) if self.attempts > 0 => None,
-            (None, _) => Some(0.0),
-        };
-        let tokens = end.tokens.unwrap_or_default();
-        let used = Usage {
-            calls: u64::from(self.attempts > 0),
-            input_tokens: tokens.input,
-            output_tokens: tokens.output,
-            cost,
-            model_seconds: elapsed.as_secs_f64(),
-        };
-        let error = end.error.or_else(|| {
-            let failure = end.failure.as_ref()?;
-            let kind = serde_json::to_value(failure.kind).ok()?;
-            Some(RecordedError {
-                kind: kind.as_str()?.to_owned(),
-                message: failure.message.clone(),
-            })
-        });
-        let record = CallRecord {
-            turn,
-            call: self.number,
-            started: self.started,
-            latency_ms: elapsed.as_secs_f64() * 1e3,
-            dialect: self.dialect,
-            stream: self.stream,
-            status: end.status,
-            attempts: self.attempts,
-            request: std::mem::take(&mut self.request),
-            applied: std::mem::take(&mut self.applied),
-            response: end.response,
-            tokens: end.tokens,
-            cost,
-            error,
-        };
-        let written = self.file.append(record, &self.line.redactor);
-        let mut state = self.line.state();
-        state.usage.entry(turn).or_default().add(&used);
-        if self.attempts > 0 && end.status != CLIENT_GONE {
-            state.last_call.insert(turn, self.number);
-        }
-        let mut fail = |failure: Failure| {
-            state.failures.push(CallFailure {
-                turn,
-                call: self.number,
-                failure,
-            })
-        };
-        if let Some(mut failure) = end.failure {
-            self.line.redactor.string(&mut failure.message);
-            fail(failure);
-        }
-        if let Err(error) = written {
-            let message = format!("cannot record a call in {}: {error}", self.file.path().display());
-            fail(Failure {
-                kind: FailureKind::Record,
-                status: None,
-                message,
-            });
-        }
-    }
-
-    /// Counts and records a call whose client went away, with what it had received.
-    pub fn client_gone(&mut self, response: Value, tokens: Option<Tokens>) {
-        let message = "the client closed the connection before the answer was complete".to_owned();
-        let error = Some(RecordedError {
-            kind: "client_gone".to_owned(),
-            message,
-        });
-        self.finish(End {
-            status: CLIENT_GONE,
-            response,
-            tokens,
-            failure: None,
-            error,
-        });
-    }
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        if !self.finished {
-            self.client_gone(Value::Null, None);
-        }
+        Some(Pending::new(self.clone(), file, state.calls, retry, dialect))
     }
 }

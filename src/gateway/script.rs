@@ -28,7 +28,8 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::Map;
 
-use super::model::{Answer, Call, Content, Failure, FailureKind, Model, Reply, Tokens};
+use super::failure::{Failure, FailureKind};
+use super::model::{Answer, Call, Content, Model, Reply, Tokens};
 
 /// Longest delay, in seconds.
 const LONGEST_DELAY: f64 = 3600.0;

@@ -1,6 +1,7 @@
 //! Texts that must never be shown or written down, and their removal from what is recorded.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -37,11 +38,14 @@ pub(crate) fn same(left: &str, right: &str) -> bool {
     left.len() == right.len() && differences == 0
 }
 
+/// What an `Authorization` header holds.
+static BEARER: LazyLock<Option<regex::Regex>> =
+    LazyLock::new(|| regex::Regex::new(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}").ok());
+
 /// Removes a fixed set of secrets, and anything that follows the word `Bearer`, from texts.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     secrets: Vec<Secret>,
-    bearer: Option<regex::Regex>,
 }
 
 impl Redactor {
@@ -51,7 +55,6 @@ impl Redactor {
                 .into_iter()
                 .filter(|secret| secret.0.len() >= SHORTEST)
                 .collect(),
-            bearer: regex::Regex::new(r"(?i)\bbearer\s+[A-Za-z0-9._~+/=\-]{8,}").ok(),
         }
     }
 
@@ -64,7 +67,7 @@ impl Redactor {
                 clean = Some(current.replace(secret.reveal(), REDACTED));
             }
         }
-        if let Some(bearer) = &self.bearer {
+        if let Some(bearer) = BEARER.as_ref() {
             let current = clean.as_deref().unwrap_or(text);
             if bearer.is_match(current) {
                 clean = Some(bearer.replace_all(current, format!("Bearer {REDACTED}")).into_owned());

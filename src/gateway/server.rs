@@ -1,9 +1,7 @@
 //! The HTTP side: routes looked up by token, requests checked, replies rendered and recorded on their way out.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -12,14 +10,15 @@ use axum::response::Response;
 use axum::routing::any;
 use axum::{Router, http::Method};
 use bytes::Bytes;
-use futures_util::Stream;
-use futures_util::stream::{BoxStream, StreamExt};
+use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, chat};
-use super::model::{Answer, Call, Content, Failure, FailureKind, Reply};
+use super::model::Call;
+use super::pending::{End, Pending};
 use super::record::RecordedError;
-use super::route::{End, Line, Pending};
+use super::reply::render;
+use super::route::Line;
 use super::secret::{edit_texts, same};
 
 /// The open routes.
@@ -27,7 +26,7 @@ use super::secret::{edit_texts, same};
 pub struct Registry {
     lines: RwLock<HashMap<String, Arc<Line>>>,
     max_request: usize,
-    max_reply: usize,
+    pub(super) max_reply: usize,
 }
 
 impl Registry {
@@ -141,7 +140,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     let (turn, number, stream) = (call.turn, call.number, call.stream);
     drop(call);
     let id = format!("chatcmpl-{turn}-{number}");
-    render(registry, pending, reply, &id, stream, with_usage).await
+    render(registry.max_reply, pending, reply, &id, stream, with_usage).await
 }
 
 /// Reads a body up to a limit; the error is a status and a text for the agent.
@@ -175,221 +174,11 @@ fn refuse(mut pending: Pending, status: u16, message: String) -> Response {
     answer
 }
 
-/// Sends a reply to the agent in the dialect, recording it on the way.
-async fn render(
-    registry: &Registry,
-    mut pending: Pending,
-    reply: Reply,
-    id: &str,
-    stream: bool,
-    with_usage: bool,
-) -> Response {
-    pending.applied = reply.applied;
-    pending.attempts = reply.attempts;
-    let model = pending.line().spec.wire_model.clone();
-    let failure = reply.failure;
-    match reply.content {
-        Content::Answer(answer) => {
-            if stream {
-                let events = chat::events(id, &model, &answer, with_usage);
-                return sse(
-                    registry,
-                    pending,
-                    futures_util::stream::iter(events).boxed(),
-                    with_usage,
-                );
-            }
-            whole_answer(pending, id, &model, &answer)
-        }
-        Content::Error {
-            status,
-            headers,
-            mut message,
-        } => {
-            pending.line().redactor.string(&mut message);
-            let response = chat::error(status, &message);
-            let answer = json_response(status, &headers, &response);
-            pending.finish(End {
-                status,
-                response,
-                failure,
-                ..End::default()
-            });
-            answer
-        }
-        Content::Body {
-            status,
-            headers,
-            mut body,
-        } => {
-            if status >= 400
-                && let Some(clean) = pending.line().redactor.text(&String::from_utf8_lossy(&body))
-            {
-                body = clean.into();
-            }
-            let response = serde_json::from_slice(&body)
-                .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-            let tokens = chat::tokens(&response);
-            pending.finish(End {
-                status,
-                response,
-                tokens,
-                failure,
-                error: None,
-            });
-            respond(status, &headers, Body::from(body))
-        }
-        Content::Events(events) => sse(registry, pending, events, with_usage),
-    }
-}
-
-fn whole_answer(mut pending: Pending, id: &str, model: &str, answer: &Answer) -> Response {
-    let response = chat::body(id, model, answer);
-    let Some(cut_after) = answer.cut_after else {
-        let body = json_response(200, &[], &response);
-        pending.finish(End {
-            status: 200,
-            response,
-            tokens: Some(answer.tokens),
-            ..End::default()
-        });
-        return body;
-    };
-    let text: String = response.to_string().chars().take(cut_after).collect();
-    pending.finish(End {
-        status: 200,
-        response: json!(text),
-        failure: Some(chat::cut()),
-        ..End::default()
-    });
-    let broken = [Ok(Bytes::from(text)), Err(std::io::Error::other("cut"))];
-    let headers = [("content-type".to_owned(), "application/json".to_owned())];
-    respond(200, &headers, Body::from_stream(futures_util::stream::iter(broken)))
-}
-
-fn sse(
-    registry: &Registry,
-    pending: Pending,
-    events: BoxStream<'static, Result<Bytes, Failure>>,
-    with_usage: bool,
-) -> Response {
-    let headers = [
-        ("content-type", "text/event-stream; charset=utf-8"),
-        ("cache-control", "no-cache"),
-    ];
-    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let assembler = chat::Assembler::default();
-    let limit = registry.max_reply;
-    respond(
-        200,
-        &headers,
-        Body::from_stream(Recorded {
-            events,
-            pending,
-            assembler,
-            with_usage,
-            limit,
-        }),
-    )
-}
-
-/// A stream of events that is recorded as it passes.
-struct Recorded {
-    events: BoxStream<'static, Result<Bytes, Failure>>,
-    pending: Pending,
-    assembler: chat::Assembler,
-    with_usage: bool,
-    limit: usize,
-}
-
-impl Recorded {
-    fn finish(&mut self, failure: Option<Failure>) {
-        let assembler = std::mem::take(&mut self.assembler);
-        let tokens = assembler.tokens();
-        self.pending.finish(End {
-            status: 200,
-            response: assembler.into_value(),
-            tokens,
-            failure,
-            error: None,
-        });
-    }
-
-    /// What a stream that ended by itself, or went on too long, amounts to.
-    fn ending(&self) -> Option<Failure> {
-        let failure = |kind, message: &str| {
-            Some(Failure {
-                kind,
-                status: None,
-                message: message.to_owned(),
-            })
-        };
-        match self.assembler.error() {
-            Some(message) => failure(FailureKind::Provider, message),
-            None if self.assembler.is_whole() => None,
-            None => Some(chat::cut()),
-        }
-    }
-}
-
-impl Stream for Recorded {
-    type Item = Result<Bytes, std::io::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let failure = match std::task::ready!(self.events.poll_next_unpin(context)) {
-                Some(Ok(event)) => {
-                    let hide = self.assembler.push(&event) && !self.with_usage;
-                    if self.assembler.is_done() {
-                        let failure = self.ending();
-                        self.finish(failure);
-                    }
-                    if self.assembler.size() > self.limit {
-                        let message = format!("the answer is longer than {} bytes", self.limit);
-                        Failure {
-                            kind: FailureKind::Malformed,
-                            status: None,
-                            message,
-                        }
-                    } else if hide {
-                        continue;
-                    } else {
-                        return Poll::Ready(Some(Ok(event)));
-                    }
-                }
-                Some(Err(failure)) => failure,
-                // A clean end without its closing event would look like a short answer: the agent must see a break.
-                None => match self.ending().filter(|_| !self.pending.is_finished()) {
-                    Some(failure) => failure,
-                    None => {
-                        self.finish(None);
-                        return Poll::Ready(None);
-                    }
-                },
-            };
-            let broken = std::io::Error::other(failure.to_string());
-            self.finish(Some(failure));
-            self.events = futures_util::stream::empty().boxed();
-            return Poll::Ready(Some(Err(broken)));
-        }
-    }
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        if !self.pending.is_finished() {
-            let assembler = std::mem::take(&mut self.assembler);
-            let tokens = assembler.tokens();
-            self.pending.client_gone(assembler.into_value(), tokens);
-        }
-    }
-}
-
 fn error(status: u16, headers: &[(String, String)], message: &str) -> Response {
     json_response(status, headers, &chat::error(status, message))
 }
 
-fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
+pub(super) fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
     let mut response = respond(status, headers, Body::from(value.to_string()));
     response
         .headers_mut()
@@ -397,10 +186,14 @@ fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Re
     response
 }
 
-/// Headers that HTTP does not allow are left out.
-fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
+/// Headers that HTTP does not allow, or that say how the body is framed, are left out.
+pub(super) fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let framing = ["content-length", "transfer-encoding", "connection"];
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| !framing.contains(&name.to_ascii_lowercase().as_str()));
     for (name, value) in headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);

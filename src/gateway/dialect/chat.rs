@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use crate::gateway::model::{Answer, Failure, FailureKind, Tokens};
+use crate::gateway::failure::{Failure, FailureKind};
+use crate::gateway::model::{Answer, Tokens};
 
 /// Characters of content per event of a rendered stream.
 const PIECE: usize = 200;
@@ -99,8 +100,8 @@ pub fn body(id: &str, model: &str, answer: &Answer) -> Value {
     })
 }
 
-/// Renders an answer as server-sent events; one that is to be cut ends in a failure.
-pub fn events(id: &str, model: &str, answer: &Answer, with_usage: bool) -> Vec<Result<Bytes, Failure>> {
+/// Renders an answer as server-sent events, the last but one telling the usage; one that is to be cut ends in a failure.
+pub fn events(id: &str, model: &str, answer: &Answer) -> Vec<Result<Bytes, Failure>> {
     let created = jiff::Timestamp::now().as_second();
     let head = json!({"id": id, "object": "chat.completion.chunk", "created": created, "model": model});
     let event = |choices: Value, usage: Option<Value>| {
@@ -127,9 +128,7 @@ pub fn events(id: &str, model: &str, answer: &Answer, with_usage: bool) -> Vec<R
         return events;
     }
     events.push(event(choice(json!({}), json!(answer.finish_reason)), None));
-    if with_usage {
-        events.push(event(json!([]), Some(usage(&answer.tokens))));
-    }
+    events.push(event(json!([]), Some(usage(&answer.tokens))));
     events.push(Ok(Bytes::from_static(b"data: [DONE]\n\n")));
     events
 }

@@ -95,7 +95,8 @@ fn applies(blocks: &[Block], before: &str, after: &str, file: &str, fence: &Fenc
         {
             return false;
         }
-        match apply(&content, &unwrap(search, file, fence), &unwrap(replace, file, fence)) {
+        let unwrapped = unwrap(search, file, fence).zip(unwrap(replace, file, fence));
+        match unwrapped.and_then(|(search, replace)| apply(&content, &search, &replace)) {
             Some(next) => content = next,
             None => return false,
         }
@@ -104,8 +105,11 @@ fn applies(blocks: &[Block], before: &str, after: &str, file: &str, fence: &Fenc
 }
 
 /// Aider's `strip_quoted_wrapping`: drops a first line that ends with the file's name and fences around the rest, and
-/// turns every line break into a line feed.
-fn unwrap(part: &str, file: &str, fence: &Fence) -> String {
+/// turns every line break into a line feed. `None`: Aider fails, because nothing is left behind the name.
+fn unwrap(part: &str, file: &str, fence: &Fence) -> Option<String> {
+    if part.is_empty() {
+        return Some(String::new());
+    }
     let ends = |c: char| {
         matches!(
             c,
@@ -118,17 +122,15 @@ fn unwrap(part: &str, file: &str, fence: &Fence) -> String {
     if lines.first().is_some_and(|line| strip(line).ends_with(file)) {
         lines.remove(0);
     }
-    if let (Some(first), Some(last)) = (lines.first(), lines.last())
-        && first.starts_with(&fence.open)
-        && last.starts_with(&fence.close)
-    {
+    let (first, last) = (lines.first()?, lines.last()?);
+    if first.starts_with(&fence.open) && last.starts_with(&fence.close) {
         lines = lines.get(1..lines.len().saturating_sub(1)).unwrap_or_default().to_vec();
     }
     let mut text = lines.join("\n");
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
-    text
+    Some(text)
 }
 
 /// Aider's `do_replace`, without its guesses: a search for nothing appends, any other replaces the first place.

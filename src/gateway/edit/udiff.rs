@@ -25,8 +25,14 @@ pub(super) fn write(file: &str, before: &str, after: &str) -> Result<String, Edi
     if applies(&whole, before, after) {
         return Ok(render(&whole, file));
     }
-    Err(EditError::LineBreaks {
-        format: EditFormat::Udiff,
+    let format = EditFormat::Udiff;
+    Err(match new.iter().position(|line| line.starts_with("++ ")) {
+        Some(index) => EditError::Delimiter {
+            format,
+            line: index + 1,
+            text: new[index].trim_end().to_owned(),
+        },
+        None => EditError::LineBreaks { format },
     })
 }
 
@@ -60,12 +66,14 @@ fn render(hunks: &[Signed], file: &str) -> String {
 fn applies(hunks: &[Signed], before: &str, after: &str) -> bool {
     let mut content = before.to_owned();
     for (index, hunk) in hunks.iter().enumerate() {
-        // `--- x` followed by `+++ y` would start another file; a hunk said twice is applied once.
-        let header = hunk.windows(2).any(|pair| {
-            let starts =
-                |(sign, line): (char, &str), mark: char| sign == mark && line.starts_with(&format!("{mark}{mark} "));
-            starts(pair[0], '-') && starts(pair[1], '+')
-        });
+        // `--- x` followed by `+++ y` would start another file, and Aider fails on a hunk that begins with `+++ y`.
+        let starts = |line: Option<&(char, &str)>, mark: char| {
+            line.is_some_and(|(sign, line)| *sign == mark && line.starts_with(&format!("{mark}{mark} ")))
+        };
+        let header = starts(hunk.first(), '+')
+            || hunk
+                .windows(2)
+                .any(|pair| starts(pair.first(), '-') && starts(pair.last(), '+'));
         let unended = hunk.last().is_some_and(|(_, line)| !line.ends_with('\n'));
         if header || unended || hunks[..index].contains(hunk) {
             return false;

@@ -1,0 +1,167 @@
+//! A model that can be called, and why one cannot.
+
+use std::path::PathBuf;
+
+use reqwest::Url;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::gateway::dialect::Dialect;
+use crate::gateway::model::Pricing;
+use crate::gateway::secret::Secret;
+use crate::gateway::upstream::{Settings, Temperature};
+
+/// A model as the user types it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelSpec {
+    Oracle,
+    OracleInsecure,
+    Nop,
+    Script(PathBuf),
+    /// A name for the catalogue.
+    Named(String),
+}
+
+impl ModelSpec {
+    pub fn parse(text: &str) -> Self {
+        match (text, text.strip_prefix("script:")) {
+            ("oracle", _) => Self::Oracle,
+            ("oracle:insecure", _) => Self::OracleInsecure,
+            ("nop", _) => Self::Nop,
+            (_, Some(path)) => Self::Script(path.into()),
+            _ => Self::Named(text.to_owned()),
+        }
+    }
+
+    /// Whether its answers are made up here: numbers that come from it say nothing about any model.
+    pub fn is_scripted(&self) -> bool {
+        !matches!(self, Self::Named(_))
+    }
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backend {
+    Oracle { insecure: bool },
+    Nop,
+    Script(PathBuf),
+    Upstream { api_base: Url, key: Option<Secret> },
+}
+
+/// A model that can be called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResolvedModel {
+    /// As typed.
+    pub name: String,
+    pub backend: Backend,
+    /// `scripted`, or the provider's name in the table.
+    pub provider: String,
+    /// The model's name at its provider.
+    pub wire_model: String,
+    pub dialect: Dialect,
+    /// Whether it is run as a reasoning model.
+    pub reasoning: bool,
+    /// The effort asked for by default; `None`: the model takes none.
+    pub effort: Option<String>,
+    /// The thinking budget asked for by default; `None`: the model takes none.
+    pub thinking_tokens: Option<u32>,
+    /// `None`: the model takes none.
+    pub temperature: Option<f64>,
+    pub max_input_tokens: u32,
+    pub max_output_tokens: u32,
+    pub pricing: Pricing,
+    pub(super) thinking: Thinking,
+    pub(super) extra: Map<String, Value>,
+    /// Whether the table knows it.
+    pub(super) listed: bool,
+}
+
+impl ResolvedModel {
+    pub fn is_scripted(&self) -> bool {
+        !matches!(self.backend, Backend::Upstream { .. })
+    }
+
+    /// What the gateway sets in every request; `effort` and `thinking_tokens` are the user's wishes.
+    pub fn settings(&self, effort: Option<&str>, thinking_tokens: Option<u32>) -> Result<Settings, ModelError> {
+        let unsupported = |setting| {
+            Err(ModelError::UnsupportedSetting {
+                name: self.name.clone(),
+                setting,
+            })
+        };
+        // A model that is not in the table may well take an effort: the user knows.
+        if self.listed && effort.is_some() && self.effort.is_none() {
+            return unsupported("a reasoning effort");
+        }
+        let mut extra = self.extra.clone();
+        match (self.thinking, thinking_tokens.or(self.thinking_tokens)) {
+            (Thinking::None, _) if thinking_tokens.is_some() && !self.is_scripted() => {
+                return unsupported("a thinking budget over this dialect");
+            }
+            (Thinking::Google, Some(budget)) => {
+                let config = json!({"google": {"thinking_config": {"thinking_budget": budget}}});
+                extra.insert("extra_body".to_owned(), config);
+            }
+            _ => {}
+        }
+        Ok(Settings {
+            temperature: self.temperature.map_or(Temperature::Omit, Temperature::Set),
+            reasoning_effort: effort.map(str::to_owned).or_else(|| self.effort.clone()),
+            extra,
+        })
+    }
+}
+
+/// A name that leads to no model that can be called.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("malformed model table, line {line}, column {column}: {message}")]
+    Table { line: u64, column: u64, message: String },
+    #[error("unknown model `{name}`; near it: {}. For a server of your own add --api-base URL", .nearest.join(", "))]
+    Unknown { name: String, nearest: Vec<String> },
+    #[error(
+        "`{name}` speaks {dialect}, which the gateway does not pass on yet; an OpenAI-compatible server of it can be named with --api-base URL"
+    )]
+    UnsupportedDialect { name: String, dialect: Dialect },
+    #[error("`{name}` needs a key: set {variable}")]
+    MissingKey { name: String, variable: String },
+    #[error("`{name}` runs on a server of your own: name it with --api-base URL")]
+    NeedsApiBase { name: String },
+    #[error("`{url}` is not an API base: {reason}")]
+    BadApiBase { url: String, reason: String },
+    #[error("`{name}` is answered here: --api-base means nothing for it")]
+    ScriptedApiBase { name: String },
+    #[error("`{name}` does not take {setting}")]
+    UnsupportedSetting { name: String, setting: &'static str },
+}
+
+/// How a thinking budget is said in chat completions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Thinking {
+    #[default]
+    None,
+    /// `extra_body.google.thinking_config.thinking_budget`.
+    Google,
+}
+
+/// A model that is answered here.
+pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
+    ResolvedModel {
+        name: name.to_owned(),
+        backend,
+        provider: "scripted".to_owned(),
+        wire_model: "scripted".to_owned(),
+        dialect: Dialect::OpenaiChat,
+        reasoning: false,
+        effort: None,
+        thinking_tokens: None,
+        temperature: Some(0.0),
+        max_input_tokens: 1_000_000,
+        max_output_tokens: 100_000,
+        pricing: Pricing::FREE,
+        thinking: Thinking::None,
+        extra: Map::new(),
+        listed: false,
+    }
+}

@@ -1,0 +1,164 @@
+//! From what a user types to a model.
+
+use mtsec_agents::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ModelSpec, ResolvedModel};
+use mtsec_agents::gateway::dialect::Dialect;
+use mtsec_agents::gateway::upstream::Temperature;
+
+fn resolve_with_keys(name: &str, base: Option<&str>, keys: &[&str]) -> Result<ResolvedModel, ModelError> {
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    catalogue.resolve_with(name, base, &|variable| {
+        keys.contains(&variable).then(|| format!("key-of-{variable}"))
+    })
+}
+
+fn resolve(name: &str) -> ResolvedModel {
+    resolve_with_keys(name, None, &["OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"]).expect("a model")
+}
+
+fn upstream(model: &ResolvedModel) -> (String, Option<String>) {
+    match &model.backend {
+        Backend::Upstream { api_base, key } => (api_base.to_string(), key.as_ref().map(|key| key.reveal().to_owned())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_table_holds_every_model_of_the_paper() {
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    let papers: std::collections::BTreeSet<_> = catalogue
+        .models()
+        .iter()
+        .filter_map(|entry| entry.paper.as_deref())
+        .collect();
+    assert_eq!(papers.len(), 36);
+    for entry in catalogue.models() {
+        let thinks = entry
+            .paper
+            .as_deref()
+            .is_some_and(|paper| paper.ends_with("[thinking]"));
+        assert_eq!(entry.reasoning, thinks, "{}", entry.name);
+        assert_eq!(
+            entry.temperature == Some(0.0),
+            !thinks || entry.provider == "gemini",
+            "{}",
+            entry.name
+        );
+        let resolved = resolve_with_keys(&entry.name, Some("http://localhost:1/v1"), &[]).expect("a model");
+        assert_eq!(resolved.wire_model, entry.checkpoint);
+    }
+}
+
+#[test]
+fn names_may_have_their_provider_in_front() {
+    for name in ["o3", "openai/o3", "o3-2025-04-16", "openai/o3-2025-04-16"] {
+        let model = resolve(name);
+        assert_eq!(model.wire_model, "o3-2025-04-16");
+        assert_eq!((model.effort.as_deref(), model.temperature), (Some("low"), None));
+        assert_eq!(
+            upstream(&model),
+            (
+                "https://api.openai.com/v1".to_owned(),
+                Some("key-of-OPENAI_API_KEY".to_owned())
+            )
+        );
+        assert_eq!(
+            model.settings(None, None).expect("settings").temperature,
+            Temperature::Omit
+        );
+    }
+    let model = resolve("openrouter/anthropic/claude-3.7-sonnet");
+    assert_eq!(
+        (model.wire_model.as_str(), model.dialect),
+        ("anthropic/claude-3.7-sonnet", Dialect::OpenaiChat)
+    );
+    assert_eq!((model.pricing.input, model.temperature), (None, Some(0.0)));
+    assert!(!model.is_scripted());
+}
+
+#[test]
+fn an_api_base_takes_any_name() {
+    let base = Some("http://127.0.0.1:8000/v1");
+    let model = resolve_with_keys("openai/gpt-oss-20b", base, &[]).expect("a model");
+    assert_eq!(model.wire_model, "openai/gpt-oss-20b");
+    assert_eq!(upstream(&model).1, None, "local servers need no key");
+    let model = resolve_with_keys(
+        "claude-sonnet-4",
+        Some("https://proxy.example.org/v1"),
+        &["OPENAI_API_KEY", "MTSEC_API_KEY"],
+    )
+    .expect("a model");
+    assert_eq!(upstream(&model).1.as_deref(), Some("key-of-MTSEC_API_KEY"));
+    let error = resolve_with_keys("x", Some("https://proxy.example.org/v1"), &[]).expect_err("an error");
+    assert!(error.to_string().contains("MTSEC_API_KEY or OPENAI_API_KEY"), "{error}");
+    for bad in [
+        "nonsense",
+        "ftp://x/",
+        "http://user:secret-word@x/v1",
+        "http://x/v1?key=secret-word",
+    ] {
+        let error = resolve_with_keys("x", Some(bad), &[]).expect_err("an error");
+        assert!(
+            matches!(error, ModelError::BadApiBase { .. }) && !error.to_string().contains("secret-word"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_called_is_refused_in_words() {
+    let error = |name: &str, keys: &[&str]| resolve_with_keys(name, None, keys).expect_err("an error").to_string();
+    assert!(error("gpt5", &[]).contains("gpt-5"), "{}", error("gpt5", &[]));
+    assert!(error("nowhere/model", &[]).contains("unknown model `nowhere/model`"));
+    assert!(error("o3", &[]).contains("OPENAI_API_KEY"));
+    assert!(error("claude-3-7-sonnet", &["ANTHROPIC_API_KEY"]).contains("anthropic-messages"));
+    assert!(error("qwen3-8b", &[]).contains("--api-base"));
+    assert!(error("openai/", &["OPENAI_API_KEY"]).contains("unknown model"));
+    assert!(resolve_with_keys("oracle", Some("http://localhost/v1"), &[]).is_err());
+}
+
+#[test]
+fn wishes_are_checked_against_the_model() {
+    assert_eq!(
+        resolve("o3")
+            .settings(Some("high"), None)
+            .expect("settings")
+            .reasoning_effort
+            .as_deref(),
+        Some("high")
+    );
+    assert!(resolve("gpt-4o").settings(Some("low"), None).is_err());
+    assert!(resolve("o3").settings(None, Some(4000)).is_err());
+    let budget = |tokens| {
+        let settings = resolve("gemini-2.5-pro").settings(None, tokens).expect("settings");
+        settings.extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
+    };
+    assert_eq!((budget(None), budget(Some(0))), (Some(4000), Some(0)));
+}
+
+#[test]
+fn scripted_models_need_nothing_and_cost_nothing() {
+    for name in ["oracle", "oracle:insecure", "nop", "script:some/file.yaml"] {
+        let model = resolve_with_keys(name, None, &[]).expect("a model");
+        assert!(model.is_scripted() && ModelSpec::parse(name).is_scripted());
+        assert_eq!(model.pricing.output, Some(0.0));
+    }
+    assert!(!ModelSpec::parse("oracle2").is_scripted());
+    let shown = format!("{:?}", resolve("o3"));
+    assert!(!shown.contains("key-of-"), "{shown}");
+}
+
+#[test]
+fn a_malformed_table_is_refused_with_its_place() {
+    let error = ModelCatalogue::parse("providers: {}\nmodels:\n  - nam: x\n")
+        .expect_err("an error")
+        .to_string();
+    assert!(error.contains("line 3"), "{error}");
+    let twice = "providers: {p: {dialect: openai-chat, api_base: null, key: null}}\nmodels:\n".to_owned()
+        + &"  - {name: a, provider: p, checkpoint: c, max_input_tokens: 1, max_output_tokens: 1}\n".repeat(2);
+    assert!(
+        ModelCatalogue::parse(&twice)
+            .expect_err("an error")
+            .to_string()
+            .contains("twice")
+    );
+}

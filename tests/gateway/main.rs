@@ -1,0 +1,10 @@
+//! The gateway as agents, providers and the runner see it: over HTTP and in its records.
+
+mod catalogue;
+mod edits;
+mod provider;
+mod route;
+mod scripted;
+mod streams;
+mod support;
+mod upstream;
