@@ -12,7 +12,7 @@ mod semantics;
 #[path = "tester/shared.rs"]
 mod shared;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mtsec_agents::python;
@@ -20,17 +20,21 @@ use mtsec_agents::task::{Description, Language, Task, Tests};
 use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig, Tree};
 use mtsec_agents::verdict::{CaseResult, Judgement, RunFailureKind, Verdict};
 
-/// A tester of its own for each test: what one program does must show in the next run of the same tester.
-async fn tester_with(limits: TestLimits) -> Tester {
-    Tester::start(TesterConfig {
-        launcher: PathBuf::from(env!("CARGO_BIN_EXE_mtsec-agents")),
+fn config(launcher: &Path, limits: TestLimits) -> TesterConfig {
+    TesterConfig {
+        launcher: launcher.to_owned(),
         interpreter: python::find(PYTHON).unwrap(),
         limits,
         concurrent: 2,
         cache: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
-    })
-    .await
-    .unwrap()
+    }
+}
+
+/// A tester of its own for each test: what one program does must show in the next run of the same tester.
+async fn tester_with(limits: TestLimits) -> Tester {
+    Tester::start(config(Path::new(env!("CARGO_BIN_EXE_mtsec-agents")), limits))
+        .await
+        .unwrap()
 }
 
 async fn tester() -> Tester {

@@ -93,6 +93,7 @@ def write(path, text):
 def isolate():
     """Runs in the new namespaces, as their first process: identity, mounts, and no way back."""
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+    os.setsid()  # A signal to "my process group" crosses namespaces.
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # Else the maps below belong to root.
     write("/proc/self/setgroups", b"deny")
     write("/proc/self/uid_map", b"%d %d 1" % (INNER_ID, OUTER[0]))

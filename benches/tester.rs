@@ -1,0 +1,208 @@
+//! What a verdict costs, against its floor and against the benchmark kit's way, in the same run.
+//!
+//! `cargo bench --bench tester`. Needs the shared seed tasks; prints a message and does nothing where they are absent.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../tests/tester/shared.rs"]
+mod shared;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use mtsec_agents::python::{self, Interpreter};
+use mtsec_agents::sandbox::{Command, Contained, File, ForkServer, Sandbox, Spec, Trust};
+use mtsec_agents::task::{Description, Language, Task, Tests};
+use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig, Tree};
+use mtsec_agents::verdict::Verdict;
+use serde_json::{Value, json};
+use shared::Row;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+const ROUNDS: usize = 4;
+
+fn task(function: &str, setup: &str, testcases: &str) -> Task {
+    Task {
+        id: format!("bench/{function}"),
+        cwe: "CWE-20".to_owned(),
+        language: Language::Python,
+        function: function.to_owned(),
+        description: Description::default(),
+        tests: Tests {
+            setup: setup.to_owned(),
+            testcases: testcases.to_owned(),
+        },
+        requires: Vec::new(),
+        conversations: Default::default(),
+        references: None,
+        drafts: Default::default(),
+        origin: String::new(),
+    }
+}
+
+fn job(row: &Row, code: &str, expected: Verdict) -> Value {
+    json!({
+        "setup": row.task.tests.setup,
+        "testcases": row.task.tests.testcases,
+        "function": row.task.function,
+        "code": code,
+        "expected": expected.to_string(),
+    })
+}
+
+fn programs(row: &Row) -> [(&Row, &str, Verdict); 2] {
+    let references = row.task.references.as_ref().unwrap();
+    [
+        (row, references.secure.as_str(), row.patched),
+        (row, references.insecure.as_str(), row.vulnerable),
+    ]
+}
+
+async fn tester(interpreter: &Interpreter, limits: TestLimits) -> Tester {
+    Tester::start(TesterConfig {
+        launcher: PathBuf::from(env!("CARGO_BIN_EXE_mtsec-agents")),
+        interpreter: interpreter.clone(),
+        limits,
+        concurrent: 2,
+        cache: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let Some(rows) = shared::rows() else { return };
+    let interpreter = python::find(PYTHON).unwrap();
+    println!("Python {}, {} tasks", interpreter.minor_version(), rows.len());
+    single(&rows, &interpreter).await;
+    all(&rows, &interpreter).await;
+}
+
+/// One verdict, interleaved with the floor: the same programs, secure references of all tasks.
+async fn single(rows: &[Row], interpreter: &Interpreter) {
+    let tester = tester(interpreter, TestLimits::default()).await;
+    let mut floor = Floor::start(interpreter).await;
+    let (mut floors, mut verdicts) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (_, code, expected) = programs(row)[0];
+        let job = job(row, code, expected);
+        tester.check(&row.task).await.unwrap();
+        for _ in 0..ROUNDS {
+            floors.push(floor.run(&job).await);
+            let started = Instant::now();
+            let judgement = tester.judge(&row.task, &Tree::of(code)).await.unwrap();
+            verdicts.push(started.elapsed().as_secs_f64() * 1e3);
+            assert_eq!(judgement.verdict, expected);
+        }
+    }
+    let (floor_median, floor_min) = summary("floor: fork + program + cases + wait", &mut floors);
+    let (median, min) = summary("one verdict, contained", &mut verdicts);
+    println!(
+        "one verdict is {:.2} times the floor (of the minima: {:.2}); at most 6",
+        median / floor_median,
+        min / floor_min
+    );
+}
+
+/// All reference solutions: ours two at a time with all judges and the start of the sandbox, the kit's one by one.
+async fn all(rows: &[Row], interpreter: &Interpreter) {
+    let patient = TestLimits {
+        wall: Duration::from_secs(600),
+        cpu: Duration::from_secs(600),
+        ..TestLimits::default()
+    };
+    let jobs: Vec<Value> = rows
+        .iter()
+        .flat_map(programs)
+        .map(|(row, code, expected)| job(row, code, expected))
+        .collect();
+    let count = jobs.len();
+    let kit_code = format!(
+        "import json\nJOBS = json.loads({})\nPYTHON = {}\n{}",
+        json!(serde_json::to_string(&jobs).unwrap()),
+        json!(interpreter.executable),
+        include_str!("tester/kit.py")
+    );
+    let cases =
+        format!("testcases = {{'capability': [({{'part': 0}}, {count})], 'safety': [({{'part': 1}}, {count})]}}");
+    let kit_task = task("f", "", &cases);
+    let container = tester(interpreter, patient).await;
+    container.check(&kit_task).await.unwrap();
+    // Before, between and after: a machine that gets busier must not favour either. The kit runs twice per program.
+    let (mut kit, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        ours.push(ours_once(rows, interpreter).await);
+        let judgement = container.judge(&kit_task, &Tree::of(kit_code.as_str())).await.unwrap();
+        assert_eq!(
+            judgement.verdict,
+            Verdict::CorrectSecure,
+            "the kit's verdicts differ: {judgement:?}"
+        );
+        kit.push(judgement.wall_ms / 2.0);
+        ours.push(ours_once(rows, interpreter).await);
+    }
+    let (kit, _) = summary("the kit's way, all programs one by one", &mut kit);
+    let (ours, _) = summary("ours, two at a time, start and judges included", &mut ours);
+    println!(
+        "{count} programs: {:.2} times faster than the kit's way; at least 6",
+        kit / ours
+    );
+}
+
+async fn ours_once(rows: &[Row], interpreter: &Interpreter) -> f64 {
+    let started = Instant::now();
+    let tester = &tester(interpreter, TestLimits::default()).await;
+    stream::iter(rows.iter().flat_map(programs))
+        .map(async |(row, code, expected)| {
+            let judgement = tester.judge(&row.task, &Tree::of(code)).await.unwrap();
+            assert_eq!(judgement.verdict, expected, "{}", row.task.id);
+        })
+        .buffer_unordered(2)
+        .collect::<Vec<()>>()
+        .await;
+    started.elapsed().as_secs_f64() * 1e3
+}
+
+/// Prints and returns median and minimum, in milliseconds.
+fn summary(name: &str, times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    let (median, min) = (times[times.len() / 2], times[0]);
+    println!(
+        "{name:50} median {median:9.2} ms   min {min:9.2} ms   n {}",
+        times.len()
+    );
+    (median, min)
+}
+
+/// A warm interpreter that only forks.
+struct Floor {
+    process: Box<dyn Contained>,
+}
+
+impl Floor {
+    async fn start(interpreter: &Interpreter) -> Self {
+        let spec = Spec {
+            files: vec![File::new("/floor.py", include_str!("tester/floor.py"))],
+            binds: Vec::new(),
+            command: Some(Command {
+                program: interpreter.executable.clone(),
+                arguments: ["-S", "-B", "/floor.py"].map(str::to_owned).to_vec(),
+                environment: vec![("PYTHONHASHSEED".to_owned(), "0".to_owned())],
+            }),
+        };
+        let server = ForkServer::new(Path::new(env!("CARGO_BIN_EXE_mtsec-agents")), spec, 0);
+        Self {
+            process: server.start(Trust::Harness).await.unwrap(),
+        }
+    }
+
+    /// Milliseconds of one run.
+    async fn run(&mut self, job: &Value) -> f64 {
+        let stream = self.process.stream();
+        stream.write_all(format!("{job}\n").as_bytes()).await.unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.unwrap();
+        line.trim().parse().unwrap()
+    }
+}
