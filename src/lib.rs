@@ -21,6 +21,7 @@ pub mod python;
 pub mod recipe;
 pub mod store;
 pub mod workspace;
+pub mod yaml;
 
 // Actors.
 pub mod sandbox;

@@ -101,7 +101,7 @@ fn malformed_tasks_are_named_by_file_line_and_column() {
         place.path(),
         &["run", "aider", "-m", "oracle", "--tasks", "tasks"],
         2,
-        &["tasks/one/task.yaml", "line 4"],
+        &["tasks/one/task.yaml:3:11"],
     );
 }
 

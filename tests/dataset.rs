@@ -124,7 +124,7 @@ fn an_import_reads_back_as_the_same_tasks() {
         .success();
     let (read, imported) = (
         dataset::load(&[rows], None).unwrap(),
-        dataset::load(&[ours.clone()], None).unwrap(),
+        dataset::load(std::slice::from_ref(&ours), None).unwrap(),
     );
     assert_eq!(read.tasks.len(), 2);
     for (mut before, mut after) in read.tasks.into_iter().zip(imported.tasks) {

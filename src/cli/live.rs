@@ -25,6 +25,7 @@ use crate::scaffold::{Installed, Installer, PtyScaffold, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
+use crate::yaml;
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -356,7 +357,7 @@ fn write_lock(
         lines.push(b'\n');
     }
     run.write("tasks.jsonl", &lines)?;
-    run.write("run.yaml", serde_yaml::to_string(request)?.as_bytes())?;
+    run.write("run.yaml", yaml::write(request)?.as_bytes())?;
     let lock = Lock {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created: jiff::Timestamp::now(),

@@ -42,7 +42,7 @@ Exit codes: 0 all trials have a verdict, 1 internal error, 2 bad input, 3 a prer
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Resume(resume::Resume),
     Report(report::Report),
     #[command(subcommand)]

@@ -34,8 +34,7 @@ impl Resume {
         let path = self.run.join("run.yaml");
         let text = std::fs::read_to_string(&path)
             .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
-        let request: Request = serde_yaml::from_str(&text)
-            .map_err(|error| Failed::bad_input(anyhow::anyhow!("{}: {error}", path.display())))?;
+        let request: Request = crate::yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)?;
         let concurrent = self.concurrent.or(request.concurrent);
         let start = Start::Again {
             folder: Box::new(folder),

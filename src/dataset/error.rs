@@ -14,8 +14,8 @@ pub enum DatasetError {
         column: usize,
         message: String,
     },
-    #[error("{path}: {message}")]
-    Yaml { path: PathBuf, message: String },
+    #[error(transparent)]
+    Yaml(#[from] crate::yaml::YamlError),
     #[error("{origin}: task `{id}`: {problem}")]
     Task {
         origin: String,

@@ -86,10 +86,7 @@ pub fn tasks(folder: &Path) -> Result<Vec<Task>, DatasetError> {
 pub fn task(source: &dyn Source) -> Result<Task, DatasetError> {
     let path = source.name("task.yaml");
     let yaml = required(source, "task.yaml")?;
-    let file: TaskFile = serde_yaml::from_str(&yaml).map_err(|error| DatasetError::Yaml {
-        path: path.clone(),
-        message: error.to_string(),
-    })?;
+    let file: TaskFile = crate::yaml::read(&path.display().to_string(), &yaml)?;
     let problem = |problem: String| DatasetError::Task {
         origin: path.display().to_string(),
         id: file.id.clone(),

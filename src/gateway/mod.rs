@@ -25,7 +25,6 @@ pub mod script;
 mod secret;
 mod server;
 pub mod upstream;
-mod yaml;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -30,6 +30,7 @@ use serde_json::Map;
 
 use super::failure::{Failure, FailureKind};
 use super::model::{Answer, Call, Content, Model, Reply, Tokens};
+use crate::yaml;
 
 /// Longest delay, in seconds.
 const LONGEST_DELAY: f64 = 3600.0;
@@ -114,11 +115,13 @@ impl Script {
         let replies = match path.extension().is_some_and(|ending| ending == "jsonl") {
             true => json_lines(path, text)?,
             false => {
-                let replies = super::yaml::read::<Replies>(text).map_err(|error| ScriptError::Malformed {
-                    path: path.to_owned(),
-                    line: error.line,
-                    column: error.column,
-                    message: error.message,
+                let replies = yaml::read::<Replies>(&path.display().to_string(), text).map_err(|error| {
+                    ScriptError::Malformed {
+                        path: path.to_owned(),
+                        line: error.line,
+                        column: error.column,
+                        message: error.message,
+                    }
                 })?;
                 replies.replies
             }

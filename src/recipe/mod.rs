@@ -8,6 +8,8 @@ pub use compiled::{Evidence, Recipe, Rule};
 pub use schema::*;
 pub use template::{Places, Rendered};
 
+use crate::yaml::{self, YamlError};
+
 /// The recipes that come with the program: file name and text.
 const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
 
@@ -16,14 +18,8 @@ const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../..
 pub enum RecipeError {
     #[error("unknown scaffold `{name}`: expected one of {known}")]
     Unknown { name: String, known: String },
-    /// `message` holds line, column and an excerpt.
-    #[error("{file}:{line}:{column}: {message}")]
-    Syntax {
-        file: String,
-        line: u64,
-        column: u64,
-        message: String,
-    },
+    #[error(transparent)]
+    Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]
     Value {
         file: String,
@@ -52,15 +48,7 @@ impl Recipe {
 
     /// Reads a recipe; `file` is only named in errors.
     pub fn parse(file: &str, text: &str) -> Result<Recipe, RecipeError> {
-        let source: Source = serde_yaml::from_str(text).map_err(|error| {
-            let place = error.location();
-            RecipeError::Syntax {
-                file: file.to_owned(),
-                line: place.map_or(0, |place| place.line()),
-                column: place.map_or(0, |place| place.column()),
-                message: error.to_string(),
-            }
-        })?;
+        let source: Source = yaml::read(file, text)?;
         Recipe::compile(file, source)
     }
 }
@@ -92,7 +80,7 @@ mod tests {
     fn a_malformed_recipe_names_file_line_and_column() {
         let text = BUILTIN[0].1.replace("default_answer:", "default_answr:");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err();
-        let RecipeError::Syntax { file, line, .. } = &error else {
+        let RecipeError::Syntax(YamlError { file, line, .. }) = &error else {
             panic!("{error}")
         };
         let expected = text.lines().position(|line| line.starts_with("default_answr")).unwrap() + 1;

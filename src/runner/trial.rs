@@ -28,8 +28,11 @@ pub struct CellRuntime {
     pub scaffold: Box<dyn Scaffold>,
     pub model: AgentModel,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
-    pub backend: Box<dyn Fn(&Task, &Conversation) -> Result<RouteSpec, String> + Send + Sync>,
+    pub backend: Backend,
 }
+
+/// Makes what answers a conversation on a task; the error says why it cannot.
+pub type Backend = Box<dyn Fn(&Task, &Conversation) -> Result<RouteSpec, String> + Send + Sync>;
 
 /// How the work on a trial ended in this process.
 pub(super) enum Try {

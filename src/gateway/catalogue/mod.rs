@@ -87,7 +87,7 @@ impl ModelCatalogue {
 
     /// Reads and checks a table.
     pub fn parse(text: &str) -> Result<Self, ModelError> {
-        let table: Table = crate::gateway::yaml::read(text).map_err(|error| ModelError::Table {
+        let table: Table = crate::yaml::read("scaffolds/models.yaml", text).map_err(|error| ModelError::Table {
             line: error.line,
             column: error.column,
             message: error.message,
