@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod agents;
+mod check;
 mod completions;
 mod live;
 mod models;
@@ -8,6 +9,7 @@ mod report;
 mod resume;
 mod run;
 mod select;
+mod signals;
 mod tasks;
 
 use clap::{Parser, Subcommand};

@@ -1,6 +1,8 @@
 //! Conducting a run: from the plan to trials, each with exactly one recorded outcome.
 
+mod attempt;
 mod conduct;
+mod logs;
 mod request;
 pub mod resolve;
 mod scratch;

@@ -1,0 +1,186 @@
+//! What must hold before a run starts anything.
+
+use std::path::Path;
+
+use super::live::{Job, Start};
+use super::{Failed, Result, tasks};
+use crate::conversation::Interaction;
+use crate::dataset::prompt;
+use crate::exit_code::Exit;
+use crate::plan::{self, Lock, TrialKey};
+use crate::recipe::Recipe;
+use crate::runner::resolve::{self, ResolvedCell};
+use crate::scaffold::{PtyScaffold, Scaffold};
+use crate::store::RunFolder;
+use crate::task::Task;
+use sha2::{Digest, Sha256};
+
+/// A run whose inputs are all good.
+pub struct Checked {
+    pub cells: Vec<ResolvedCell>,
+    pub tasks: Vec<Task>,
+    pub trials: Vec<TrialKey>,
+    pub skipped_rows: usize,
+}
+
+impl Job {
+    /// Everything that can be wrong with the input, found before anything is started.
+    pub fn check(&self, recipe: &Recipe) -> std::result::Result<Checked, Failed> {
+        let (cells, tasks, trials, skipped_rows) = match &self.start {
+            Start::New { dataset, .. } => {
+                let cells = resolve::cells(&self.request, recipe).map_err(Failed::bad_input)?;
+                let interactions = match self.request.interactions.as_slice() {
+                    [] => Interaction::ALL.to_vec(),
+                    chosen => chosen.to_vec(),
+                };
+                let plain: Vec<plan::Cell> = cells.iter().map(|cell| cell.cell.clone()).collect();
+                let trials = plan::trials(&dataset.tasks, &interactions, &plain, self.request.attempts);
+                self.tell_left_out(&dataset.tasks);
+                (cells, dataset.tasks.clone(), trials, dataset.skipped.len())
+            }
+            Start::Again { folder, .. } => {
+                let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
+                let tasks = stored_tasks(folder, &lock)?;
+                let api_base = lock.settings.api_base.as_deref();
+                let cells = lock.cells.into_iter().map(|cell| {
+                    if cell.version != recipe.source.version {
+                        return Err(Failed::bad_input(anyhow::anyhow!(
+                            "the run was made with {} {}, and this program drives {}: finish it with the version of mtsec-agents that began it",
+                            cell.scaffold, cell.version, recipe.source.version
+                        )));
+                    }
+                    resolve::resolve_cell(cell, api_base).map_err(Failed::bad_input)
+                });
+                (
+                    cells.collect::<std::result::Result<_, _>>()?,
+                    tasks,
+                    lock.trials,
+                    lock.skipped_rows,
+                )
+            }
+        };
+        resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
+        if trials.is_empty() {
+            let wanted: Vec<&str> = self.request.interactions.iter().map(|known| known.name()).collect();
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "no selected task has a {} conversation",
+                wanted.join(" or ")
+            )));
+        }
+        Ok(Checked {
+            cells,
+            tasks,
+            trials,
+            skipped_rows,
+        })
+    }
+
+    /// Tasks that lack an interaction that was asked for are left out of it, and never silently.
+    fn tell_left_out(&self, tasks: &[Task]) {
+        for interaction in &self.request.interactions {
+            let without = tasks
+                .iter()
+                .filter(|task| !task.interactions().contains(interaction))
+                .count();
+            if without > 0 {
+                self.console.warn(&format!(
+                    "{without} of {} tasks have no {interaction} conversation and are left out of it",
+                    tasks.len()
+                ));
+            }
+        }
+    }
+
+    pub fn dry_run(&self, checked: &Checked) -> Result {
+        tasks::tell_skipped(&self.console, checked.skipped_rows);
+        if self.json {
+            let cells: Vec<_> = checked
+                .cells
+                .iter()
+                .map(|cell| serde_json::json!({ "id": cell.cell.id(), "cell": cell.cell }))
+                .collect();
+            let plan =
+                serde_json::json!({ "cells": cells, "trials": checked.trials, "skipped_rows": checked.skipped_rows });
+            self.console
+                .result(&format!("{}\n", serde_json::to_string_pretty(&plan)?));
+            return Ok(Exit::Done);
+        }
+        let mut text = String::new();
+        for cell in &checked.cells {
+            let plan::Cell {
+                scaffold,
+                version,
+                model,
+                options,
+                ..
+            } = &cell.cell;
+            text.push_str(&format!(
+                "cell {}: {scaffold} {version}, model {model}, {options}\n",
+                cell.cell.id()
+            ));
+        }
+        for trial in &checked.trials {
+            text.push_str(&format!("trial {trial}\n"));
+        }
+        let (cells, trials) = (checked.cells.len(), checked.trials.len());
+        text.push_str(&format!(
+            "{cells} cells, {} tasks, {trials} trials; nothing was started\n",
+            checked.tasks.len()
+        ));
+        self.console.result(&text);
+        Ok(Exit::Done)
+    }
+}
+
+/// Finds out now whether the jobs folder takes files.
+pub fn check_writable(jobs: &Path) -> std::result::Result<(), Failed> {
+    let probe = || -> std::io::Result<()> {
+        std::fs::create_dir_all(jobs)?;
+        let mut file = tempfile::NamedTempFile::new_in(jobs)?;
+        std::io::Write::write_all(&mut file, &[0; 64 * 1024])?;
+        file.as_file().sync_data()
+    };
+    probe().map_err(|error| {
+        Failed::bad_input(anyhow::anyhow!(
+            "cannot write to the jobs folder {}: {error}",
+            jobs.display()
+        ))
+    })
+}
+
+/// Refuses conversations that the agent's terminal could not carry to its model byte for byte.
+pub fn check_carried(checked: &Checked, scaffold: &PtyScaffold) -> std::result::Result<(), Failed> {
+    for task in &checked.tasks {
+        for interaction in task.interactions() {
+            if !checked
+                .trials
+                .iter()
+                .any(|trial| trial.task == task.id && trial.interaction == interaction)
+            {
+                continue;
+            }
+            let conversation = prompt::conversation(task, interaction).map_err(Failed::bad_input)?;
+            for (index, turn) in conversation.turns.iter().enumerate() {
+                scaffold.carries(turn).map_err(|refusal| {
+                    let place = format!("{}: task `{}`, {interaction}, turn {}", task.origin, task.id, index + 1);
+                    Failed::bad_input(anyhow::Error::new(refusal).context(place))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The run's own copy of its tasks.
+fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, Failed> {
+    let path = run.path().join("tasks.jsonl");
+    let damaged = |why: String| Failed::bad_input(anyhow::anyhow!("{}: {why}", path.display()));
+    let text = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
+    if hex::encode(Sha256::digest(&text)) != lock.tasks_digest {
+        return Err(damaged("it is not what the run was started with".into()));
+    }
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).map_err(|error| damaged(error.to_string())))
+        .collect()
+}

@@ -1,0 +1,338 @@
+//! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::conduct::{RunError, Stand};
+use super::logs::keep_logs;
+use super::scratch::Places;
+use super::trial::CellRuntime;
+use crate::blob::BlobStore;
+use crate::conversation::Conversation;
+use crate::dataset::prompt;
+use crate::event::Event;
+use crate::gateway::Route;
+use crate::plan::{TestTurns, TrialKey};
+use crate::scaffold::{OpenError, Session, Stage};
+use crate::store::{StoreError, TrialFolder};
+use crate::task::Task;
+use crate::tester::Tree;
+use crate::trial::{Ending, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::verdict::Judgement;
+use crate::workspace::{self, Manifest, Snapshotter};
+
+/// One try of one trial.
+pub(super) struct Attempt<'a> {
+    stand: &'a Stand,
+    key: &'a TrialKey,
+    folder: &'a TrialFolder,
+    task: Arc<Task>,
+    runtime: Arc<CellRuntime>,
+    blobs: BlobStore,
+    turns: Vec<TurnRecord>,
+    warnings: Vec<String>,
+    usage: Usage,
+    agent_seconds: f64,
+    tester_seconds: f64,
+    began: Instant,
+    started: jiff::Timestamp,
+}
+
+/// Why a try ended without a verdict.
+enum Stop {
+    Cancelled,
+    Infrastructure(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl<'a> Attempt<'a> {
+    pub fn new(stand: &'a Stand, key: &'a TrialKey, folder: &'a TrialFolder) -> Result<Self, RunError> {
+        let conductor = &stand.conductor;
+        let task = conductor
+            .tasks
+            .get(&key.task)
+            .ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
+        let runtime = conductor
+            .cells
+            .get(&key.cell)
+            .ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
+        Ok(Self {
+            stand,
+            key,
+            folder,
+            task: task.clone(),
+            runtime: runtime.clone(),
+            blobs: conductor.run.blobs(),
+            turns: Vec::new(),
+            warnings: Vec::new(),
+            usage: Usage::default(),
+            agent_seconds: 0.0,
+            tester_seconds: 0.0,
+            began: Instant::now(),
+            started: jiff::Timestamp::now(),
+        })
+    }
+
+    /// `None`: cancelled.
+    pub async fn carry_out(mut self) -> Result<Option<TrialRecord>, RunError> {
+        let judged = match self.play().await {
+            Ok(snapshots) => self.judge(&snapshots).await,
+            Err(stop) => Err(stop),
+        };
+        let (outcome, judgements) = match judged {
+            Ok(judgements) => match judgements.last_key_value() {
+                Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
+                None => (infrastructure("no snapshot was judged"), judgements),
+            },
+            Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
+            Err(Stop::Cancelled) => return Ok(None),
+            Err(Stop::Store(error)) => return Err(error.into()),
+        };
+        let total = self.began.elapsed().as_secs_f64();
+        Ok(Some(TrialRecord {
+            key: self.key.clone(),
+            cwe: self.task.cwe.clone(),
+            outcome,
+            judgements,
+            usage: self.usage,
+            timings: Timings {
+                total,
+                agent: self.agent_seconds,
+                model: self.usage.model_seconds,
+                tester: self.tester_seconds,
+                added: total - self.agent_seconds,
+            },
+            turns: self.turns,
+            warnings: self.warnings,
+            started: self.started,
+            ended: jiff::Timestamp::now(),
+        }))
+    }
+
+    /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
+    async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
+        let conversation = prompt::conversation(&self.task, self.key.interaction)
+            .map_err(|error| Stop::Infrastructure(error.to_string()))?;
+        let places = self
+            .stand
+            .scratch
+            .places(self.key)
+            .map_err(|error| cannot("make the workspace", &error))?;
+        let played = self.play_in(&places, &conversation).await;
+        if let Err(error) = places.remove() {
+            self.warn(format!("the workspace could not be removed: {error}"))?;
+        }
+        played
+    }
+
+    async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
+        workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
+        let mut snapshotter = Snapshotter::new(&places.workspace, self.blobs.clone(), EXCLUDED);
+        let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
+        let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
+        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        spec.guard = Some(guard.clone());
+        let route = self.stand.conductor.gateway.open(spec);
+        let stage = Stage {
+            workspace: places.workspace.clone(),
+            files: workspace::starter_files(&self.task),
+            home: places.home.clone(),
+            tmp: places.tmp.clone(),
+            logs: places.logs.clone(),
+            api_base: route.base_url().to_owned(),
+            api_key: route.key().to_owned(),
+            guard,
+            model: self.runtime.model.clone(),
+            options: self.runtime.cell.options.clone(),
+            cancel: self.stand.conductor.cancel.clone(),
+        };
+        let opening = Instant::now();
+        let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
+        self.agent_seconds += opening.elapsed().as_secs_f64();
+        let mut session = opened.map_err(|error| match error {
+            OpenError::Cancelled => Stop::Cancelled,
+            error => Stop::Infrastructure(error.to_string()),
+        })?;
+        let said = self
+            .say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots)
+            .await;
+        let closing = Instant::now();
+        let (_, strays) = session.close().await;
+        self.agent_seconds += closing.elapsed().as_secs_f64();
+        if let Some(last) = self.turns.last_mut() {
+            last.strays += strays;
+        }
+        self.usage = route.usage();
+        keep_logs(&places.logs, self.folder)?;
+        said.map(|()| snapshots)
+    }
+
+    async fn say_all(
+        &mut self,
+        session: &mut dyn Session,
+        conversation: &Conversation,
+        route: &Route,
+        snapshotter: &mut Snapshotter,
+        snapshots: &mut Vec<Manifest>,
+    ) -> Result<(), Stop> {
+        for (index, text) in conversation.turns.iter().enumerate() {
+            let turn = index + 1;
+            self.folder.write(&format!("turns/{turn}/prompt.md"), text.as_bytes())?;
+            let record = self.folder.turn(turn)?.join("model.jsonl");
+            route
+                .begin_turn(turn, record)
+                .map_err(|error| Stop::Infrastructure(error.to_string()))?;
+            self.stand.note(&Event::TurnStarted {
+                key: self.key.clone(),
+                turn,
+            })?;
+            let saying = Instant::now();
+            let end = session.say(turn, text, &self.runtime.cell.limits).await;
+            let seconds = saying.elapsed().as_secs_f64();
+            self.agent_seconds += seconds;
+            for warning in end.warnings {
+                self.warn(warning)?;
+            }
+            let strays = session.settle().await;
+            let snapshot = self.snapshot(snapshotter, turn)?;
+            let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
+            let patch = workspace::diff(&snapshots[index], &snapshot, &self.blobs)
+                .map_err(|error| cannot("read a snapshot", &error))?;
+            self.folder
+                .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
+            snapshots.push(snapshot);
+            let (ending, stop) = self.weigh(end.ending, turn, route)?;
+            self.stand.note(&Event::TurnEnded {
+                key: self.key.clone(),
+                turn,
+                ending: ending.clone(),
+            })?;
+            let goes_on = ending.allows_next_turn();
+            let usage = route.usage_of_turn(turn);
+            self.turns.push(TurnRecord {
+                turn,
+                ending,
+                answers: end.answers,
+                strays,
+                drift,
+                usage,
+                seconds,
+            });
+            if let Some(stop) = stop {
+                return Err(stop);
+            }
+            if !goes_on {
+                self.turns
+                    .extend((turn + 1..=conversation.turns.len()).map(TurnRecord::not_reached));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
+    /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
+    fn weigh(&mut self, ending: Ending, turn: usize, route: &Route) -> Result<(Ending, Option<Stop>), StoreError> {
+        if ending == Ending::Cancelled {
+            return Ok((ending, Some(Stop::Cancelled)));
+        }
+        if let Some(failed) = route.failure_of_turn(turn)
+            && failed.failure.kind.is_infrastructure()
+        {
+            let reason = format!("turn {turn}: {}", failed.failure);
+            let ending = Ending::Failed {
+                failure: failed.failure.kind.as_trial(),
+                detail: failed.failure.message,
+            };
+            return Ok((ending, Some(Stop::Infrastructure(reason))));
+        }
+        match &ending {
+            Ending::Failed { failure, detail } if failure.is_infrastructure() => {
+                if route.usage_of_turn(turn).calls == 0 {
+                    let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
+                    return Ok((ending, Some(Stop::Infrastructure(reason))));
+                }
+                self.warn(format!(
+                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
+                ))?;
+                Ok((Ending::Answered, None))
+            }
+            _ => Ok((ending, None)),
+        }
+    }
+
+    fn snapshot(&self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
+        let manifest = snapshotter.take().map_err(|error| cannot("store a snapshot", &error))?;
+        self.folder
+            .write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Stage 9: the last snapshot's verdict is the trial's; earlier ones are judged when asked.
+    async fn judge(&mut self, snapshots: &[Manifest]) -> Result<BTreeMap<usize, Judgement>, Stop> {
+        let last = snapshots.len() - 1;
+        let first = match self.stand.conductor.lock.test_turns {
+            TestTurns::Last => last,
+            TestTurns::All => last.min(1),
+        };
+        let judging = Instant::now();
+        let mut judgements = BTreeMap::new();
+        for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
+            let files =
+                workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
+            let judgement = self.judge_tree(&Tree { files }).await?;
+            self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
+            if let Some(module) = &judgement.missing_module {
+                self.warn(format!(
+                    "turn {turn}: the solution imports `{module}`, which the tester does not have"
+                ))?;
+            }
+            judgements.insert(turn, judgement);
+        }
+        self.tester_seconds = judging.elapsed().as_secs_f64();
+        Ok(judgements)
+    }
+
+    /// Judges one tree; a tester that fails is asked again as often as the run allows.
+    async fn judge_tree(&mut self, tree: &Tree) -> Result<Judgement, Stop> {
+        let mut left = self.stand.conductor.lock.settings.retries;
+        loop {
+            match self.stand.conductor.tester.judge(&self.task, tree).await {
+                Ok(judgement) => return Ok(judgement),
+                Err(error) if left == 0 => return Err(Stop::Infrastructure(format!("tester: {error}"))),
+                Err(error) => self.warn(format!("the tester is asked again: {error}"))?,
+            }
+            left -= 1;
+        }
+    }
+
+    fn warn(&mut self, text: String) -> Result<(), StoreError> {
+        self.stand.note(&Event::Warning {
+            key: self.key.clone(),
+            text: text.clone(),
+        })?;
+        self.warnings.push(text);
+        Ok(())
+    }
+}
+
+/// Names at the top of a workspace that belong to the agent's machinery and are not part of its work.
+const EXCLUDED: &[&str] = &[".git", ".aider.tags.cache.v4"];
+
+fn infrastructure(reason: &str) -> Outcome {
+    Outcome::InfrastructureFailure {
+        reason: reason.to_owned(),
+    }
+}
+
+fn cannot(what: &str, error: &io::Error) -> Stop {
+    Stop::Infrastructure(format!("cannot {what}: {error}"))
+}
