@@ -164,17 +164,13 @@ pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 
     while empty < 2 && Instant::now() < end {
         let mut stopped: Vec<Process> = Vec::new();
         loop {
-            let new: Vec<Process> = descendants(root)
-                .into_iter()
-                .filter(|process| !keep.contains(process) && !stopped.contains(process))
-                .collect();
+            let mut new = descendants(root);
+            new.retain(|process| !keep.contains(process) && !stopped.contains(process));
             if new.is_empty() || Instant::now() >= end {
                 break;
             }
-            for process in new {
-                process.signal(Signal::STOP);
-                stopped.push(process);
-            }
+            // What was gone before the signal came has left its children to be found by the next look.
+            stopped.extend(new.into_iter().filter(|process| process.signal(Signal::STOP)));
         }
         for process in &stopped {
             process.signal(Signal::KILL);

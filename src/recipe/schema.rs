@@ -22,6 +22,9 @@ pub struct Source {
     pub env: BTreeMap<String, String>,
     #[serde(default)]
     pub files: Vec<File>,
+    /// Paths in the workspace that are the agent's or the driver's own and no part of its work: snapshots leave them out.
+    #[serde(default)]
+    pub litter: Vec<String>,
     #[serde(default)]
     pub terminal: Terminal,
     pub prompts: Prompts,

@@ -92,8 +92,7 @@ impl Dialogue {
     /// The agent's process. What it orphans has the same parent, but came later.
     pub fn agent(&mut self) -> Option<Process> {
         if self.agent.is_none() {
-            let shepherd = self.shepherd;
-            self.agent = tree::children_of(shepherd)
+            self.agent = tree::children_of(self.shepherd)
                 .into_iter()
                 .min_by_key(|process| process.started);
         }

@@ -1,23 +1,15 @@
 //! Pinned agents, each in a private, versioned folder of the cache.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::installed::{MARKER, verify};
 use super::interpreter::{NoPython, PythonRange, find_python};
 use crate::recipe::Recipe;
 
-/// An agent on this machine, ready to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
-    pub name: String,
-    pub version: String,
-    pub folder: PathBuf,
-    pub program: PathBuf,
-    /// The interpreter as the program itself names it.
-    pub interpreter: PathBuf,
-}
+pub use super::installed::Installed;
 
 /// What an installation is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,9 +56,6 @@ pub enum InstallError {
     #[error("the installation is incomplete: {0}")]
     Incomplete(String),
 }
-
-/// Written last: a folder without it is half an installation.
-const MARKER: &str = ".complete";
 
 /// Installs agents below one cache folder.
 #[derive(Debug, Clone)]
@@ -209,78 +198,13 @@ impl Installer {
     }
 }
 
-/// Checks an installation by what lies on the disk: starting the agent to ask it would take seconds.
-fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, InstallError> {
-    let source = &recipe.source;
-    if !folder.join(MARKER).is_file() {
-        return Err(InstallError::Incomplete(format!(
-            "{} has not been finished",
-            folder.display()
-        )));
-    }
-    let found = distribution_version(folder, &source.install.distribution).ok_or_else(|| {
-        InstallError::Incomplete(format!("{} has no {}", folder.display(), source.install.distribution))
-    })?;
-    if found != source.version {
-        let (name, wanted) = (source.name.clone(), source.version.clone());
-        return Err(InstallError::WrongVersion {
-            name,
-            folder: folder.to_owned(),
-            found,
-            wanted,
-        });
-    }
-    let program = folder.join(&source.install.program);
-    let interpreter = shebang(&program)
-        .filter(|interpreter| interpreter.exists())
-        .ok_or_else(|| InstallError::Incomplete(format!("{} cannot be started", program.display())))?;
-    Ok(Installed {
-        name: source.name.clone(),
-        version: found,
-        folder: folder.to_owned(),
-        program,
-        interpreter,
-    })
-}
-
-/// The version of a distribution in an environment, from its metadata.
-fn distribution_version(folder: &Path, distribution: &str) -> Option<String> {
-    let wanted = distribution.replace('-', "_").to_lowercase();
-    for lib in fs::read_dir(folder.join("lib")).ok()?.flatten() {
-        for entry in fs::read_dir(lib.path().join("site-packages"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((name, _)) = name.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')) else {
-                continue;
-            };
-            if name.replace('-', "_").to_lowercase() == wanted {
-                let metadata = fs::read_to_string(entry.path().join("METADATA")).ok()?;
-                let version = metadata.lines().find_map(|line| line.strip_prefix("Version: "))?;
-                return Some(version.trim().to_owned());
-            }
-        }
-    }
-    None
-}
-
-/// The interpreter of a script.
-fn shebang(program: &Path) -> Option<PathBuf> {
-    let mut line = String::new();
-    BufReader::new(File::open(program).ok()?)
-        .take(4096)
-        .read_line(&mut line)
-        .ok()?;
-    Some(PathBuf::from(line.strip_prefix("#!")?.trim()))
-}
-
 /// Runs one step; each line that it prints is a detail, and the last ones explain its failure.
 fn run(step: &'static str, command: &mut Command, progress: &mut dyn FnMut(Progress)) -> Result<(), InstallError> {
     let failed = |output: String| InstallError::Step { step, output };
     let errors = tempfile::tempfile().map_err(|error| failed(error.to_string()))?;
     let copy = errors.try_clone().map_err(|error| failed(error.to_string()))?;
+    // What the user has set for other Pythons must not lead this one astray.
+    command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
     let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
     let mut last: Vec<String> = Vec::new();
@@ -301,7 +225,9 @@ fn run(step: &'static str, command: &mut Command, progress: &mut dyn FnMut(Progr
     }
     let mut text = String::new();
     let mut errors = errors;
-    let _ = std::io::Seek::rewind(&mut errors).and_then(|()| errors.read_to_string(&mut text).map(drop));
+    let _ = errors
+        .rewind()
+        .and_then(|()| errors.read_to_string(&mut text).map(drop));
     let lines: Vec<&str> = last.iter().map(String::as_str).chain(text.lines()).collect();
     Err(failed(lines[lines.len().saturating_sub(12)..].join("\n")))
 }

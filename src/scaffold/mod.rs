@@ -4,11 +4,13 @@ mod answers;
 mod dialogue;
 mod endings;
 pub mod install;
+mod installed;
 mod interpreter;
 mod launch;
 mod message;
 mod pty;
 mod repository;
+mod session;
 
 use std::path::PathBuf;
 

@@ -297,6 +297,35 @@ def turn(text):
 }
 
 #[tokio::test]
+async fn a_process_that_keeps_changing_its_id_is_caught() {
+    let agent = fake(&format!(
+        "
+def turn(text):
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            if os.fork():
+                os._exit(0)
+            open('alive', 'a').write('x')
+{LOOP}"
+    ));
+    let mut session = agent.opened().await;
+    assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::Answered);
+    assert!(session.settle().await >= 1);
+    let seen = agent.bench.read("alive").len();
+    assert_eq!(
+        session.say(2, "exit is not said", &agent.bench.limits).await.ending,
+        Ending::Answered
+    );
+    assert!(session.settle().await >= 1, "the second turn's");
+    let after = agent.bench.read("alive").len();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(agent.bench.read("alive").len(), after, "{seen}");
+    session.close().await;
+    agent.nothing_runs();
+}
+
+#[tokio::test]
 async fn a_user_can_cancel_at_the_start_and_a_dropped_session_leaves_nothing() {
     let agent = fake("time.sleep(600)");
     agent.bench.stage.cancel.cancel();

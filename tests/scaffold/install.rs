@@ -100,3 +100,62 @@ fn a_package_that_pip_cannot_get_leaves_nothing_that_looks_finished() {
     assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
     assert!(steps.len() >= 2);
 }
+
+/// A wheel of nothing but a script, made by hand so that no registry is asked.
+fn wheel(folder: &Path) -> String {
+    let code = r##"
+import sys, zipfile
+info = "fake_agent-1.0.dist-info/"
+with zipfile.ZipFile(sys.argv[1], "w") as wheel:
+    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: fake-agent\nVersion: 1.0\n")
+    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+    wheel.writestr("fake_agent-1.0.data/scripts/fake", "#!python\nprint('hello')\n")
+    wheel.writestr(info + "RECORD", "")
+"##;
+    let path = folder.join("fake_agent-1.0-py3-none-any.whl");
+    let done = std::process::Command::new("python3")
+        .args(["-c", code])
+        .arg(&path)
+        .status()
+        .unwrap();
+    assert!(done.success());
+    path.display().to_string()
+}
+
+#[test]
+fn two_installations_at_once_become_one() {
+    let cache = tempfile::tempdir().unwrap();
+    let wheel = wheel(cache.path());
+    let text = include_str!("../../scaffolds/aider.yaml")
+        .replace("name: aider", "name: fake")
+        .replace("\"0.82.1\"", "\"1.0\"")
+        .replace("aider-chat==0.82.1", &wheel)
+        .replace("distribution: aider-chat", "distribution: fake-agent")
+        .replace("program: bin/aider", "program: bin/fake")
+        .replace(
+            "import aider.main, aider.coders, litellm, networkx, scipy.sparse, grep_ast, tiktoken",
+            "pass",
+        );
+    let install = || {
+        let recipe = Recipe::parse("fake.yaml", &text).unwrap();
+        let mut steps = 0;
+        let installed = Installer::new(cache.path()).ensure(&recipe, &mut |progress| {
+            steps += u32::from(matches!(progress, mtsec_agents::scaffold::Progress::Step(_)));
+        });
+        (installed.unwrap_or_else(|error| panic!("{error}")), steps)
+    };
+    let ((one, one_steps), (two, two_steps)) = std::thread::scope(|scope| {
+        let other = scope.spawn(install);
+        (install(), other.join().unwrap())
+    });
+    assert_eq!(one, two);
+    assert!(
+        one_steps.min(two_steps) == 0 && one_steps.max(two_steps) >= 3,
+        "{one_steps} {two_steps}"
+    );
+    let said = std::process::Command::new(&one.interpreter)
+        .arg(&one.program)
+        .output()
+        .unwrap();
+    assert_eq!(said.stdout, b"hello\n");
+}
