@@ -121,7 +121,7 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, Box::new(scaffold), backends.clone()).unwrap()),
+            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone()).unwrap()),
         );
     }
     let run = RunFolder::create(place, name).unwrap();
@@ -197,7 +197,7 @@ fn snapshot() {
         )
         .unwrap();
     }
-    let mut snapshotter = Snapshotter::new(&workspace, BlobStore::new(place.path().join("blobs")), &[]);
+    let mut snapshotter = Snapshotter::new(&workspace, BlobStore::new(place.path().join("blobs")), Vec::new());
     // Files that have just been written are read again until their timestamps tell.
     std::thread::sleep(Duration::from_millis(100));
     let first = snapshotter.take().unwrap();

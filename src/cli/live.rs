@@ -21,7 +21,7 @@ use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
-use crate::scaffold::{Installed, Installer, PtyScaffold, Scaffold};
+use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::RunFolder;
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
 use crate::yaml;
@@ -101,7 +101,7 @@ impl Job {
         for cell in checked.cells {
             let id = cell.cell.id();
             let agent = Box::new(scaffold(&recipe, &installed)?);
-            let runtime = resolve::runtime(cell, agent, backends.clone()).map_err(Failed::bad_input)?;
+            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
         let path = run.path().to_owned();

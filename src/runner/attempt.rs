@@ -135,7 +135,7 @@ impl<'a> Attempt<'a> {
 
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
         workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
-        let mut snapshotter = Snapshotter::new(&places.workspace, self.blobs.clone(), EXCLUDED);
+        let mut snapshotter = Snapshotter::new(&places.workspace, self.blobs.clone(), self.runtime.litter.clone());
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
         let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
@@ -323,9 +323,6 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 }
-
-/// Names at the top of a workspace that belong to the agent's machinery and are not part of its work.
-const EXCLUDED: &[&str] = &[".git", ".aider.tags.cache.v4"];
 
 fn infrastructure(reason: &str) -> Outcome {
     Outcome::InfrastructureFailure {

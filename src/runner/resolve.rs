@@ -120,6 +120,7 @@ pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), Resolv
 /// The model's settings cannot be had.
 pub fn runtime(
     resolved: ResolvedCell,
+    recipe: &Recipe,
     scaffold: Box<dyn Scaffold>,
     backends: Arc<Backends>,
 ) -> Result<CellRuntime, ResolveError> {
@@ -143,6 +144,7 @@ pub fn runtime(
         cell,
         scaffold,
         model: agent_model,
+        litter: recipe.source.litter.clone(),
         backend: Box::new(backend),
     })
 }

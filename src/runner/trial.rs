@@ -17,6 +17,8 @@ pub struct CellRuntime {
     pub cell: Cell,
     pub scaffold: Box<dyn Scaffold>,
     pub model: AgentModel,
+    /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
+    pub litter: Vec<String>,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

@@ -67,8 +67,7 @@ impl Stamp {
 }
 
 impl Snapshotter {
-    pub fn new(workspace: impl Into<PathBuf>, blobs: BlobStore, excluded: &[&str]) -> Self {
-        let excluded = excluded.iter().map(|name| (*name).to_owned()).collect();
+    pub fn new(workspace: impl Into<PathBuf>, blobs: BlobStore, excluded: Vec<String>) -> Self {
         Self {
             workspace: workspace.into(),
             blobs,
@@ -225,7 +224,11 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = place.path().join("workspace");
         std::fs::create_dir(&folder).unwrap();
-        let snapshotter = Snapshotter::new(&folder, BlobStore::new(place.path().join("blobs")), &[".git"]);
+        let snapshotter = Snapshotter::new(
+            &folder,
+            BlobStore::new(place.path().join("blobs")),
+            vec![".git".to_owned()],
+        );
         (place, folder, snapshotter)
     }
 
