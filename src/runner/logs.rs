@@ -7,30 +7,84 @@ use crate::store::{StoreError, TrialFolder};
 /// Where a session keeps a git repository outside the workspace: no log.
 const REPOSITORY: &str = "repository";
 
+/// What the driver, and not the agent, writes for each turn.
+const RECORDINGS: [&str; 2] = ["session.cast", "agent.log"];
+
 /// Largest file of an agent's logs that is kept, in bytes.
 const MAX_LOG: u64 = 64 << 20;
 
-/// Keeps the session's recordings and logs: `turns/` as they are named, all else under `agent/`. The agent could write
-/// there, so only regular files are taken, and no link is followed.
+/// Keeps the session's recordings in the folders of its turns, and all else under `agent/`.
+///
+/// The agent could write there: only regular files are taken, no link is followed, and nothing of ours is overwritten.
+///
+/// # Errors
+/// The trial's folder cannot be written.
 pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
+    if !std::fs::symlink_metadata(logs).is_ok_and(|metadata| metadata.is_dir()) {
+        return Ok(());
+    }
     for entry in walkdir::WalkDir::new(logs).follow_links(false).into_iter().flatten() {
         let Ok(relative) = entry.path().strip_prefix(logs) else {
             continue;
         };
-        let is_repository = relative.starts_with(REPOSITORY);
-        if !entry.file_type().is_file() || is_repository || entry.metadata().is_ok_and(|data| data.len() > MAX_LOG) {
+        let too_large = entry.metadata().is_ok_and(|metadata| metadata.len() > MAX_LOG);
+        if !entry.file_type().is_file() || relative.starts_with(REPOSITORY) || too_large {
             continue;
         }
-        let target = if relative.starts_with("turns") {
+        let is_recording = relative.starts_with("turns") && RECORDINGS.iter().any(|name| relative.ends_with(name));
+        let target = if is_recording {
             relative.to_owned()
         } else {
             Path::new("agent").join(relative)
         };
         let target = folder.path().join(target);
+        if target.exists() {
+            continue;
+        }
         let copied = target.parent().map_or(Ok(()), std::fs::create_dir_all);
         copied
             .and_then(|()| std::fs::copy(entry.path(), &target).map(drop))
             .map_err(|source| StoreError::Write { path: target, source })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::Interaction;
+    use crate::plan::TrialKey;
+    use crate::store::RunFolder;
+
+    #[test]
+    fn an_agent_cannot_overwrite_the_record_or_bring_in_other_files() {
+        let place = tempfile::tempdir().unwrap();
+        let run = RunFolder::create(place.path(), "run").unwrap();
+        let key = TrialKey {
+            task: "t".into(),
+            interaction: Interaction::Single,
+            cell: "c".into(),
+            attempt: 1,
+        };
+        let folder = run.trial(&key);
+        folder.begin().unwrap();
+        folder.write("turns/1/model.jsonl", b"ours").unwrap();
+        let logs = place.path().join("logs");
+        std::fs::create_dir_all(logs.join("turns/1")).unwrap();
+        std::fs::write(logs.join("turns/1/model.jsonl"), "forged").unwrap();
+        std::fs::write(logs.join("turns/1/session.cast"), "cast").unwrap();
+        std::fs::write(place.path().join("private"), "private").unwrap();
+        std::os::unix::fs::symlink("../private", logs.join("link")).unwrap();
+        keep_logs(&logs, &folder).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok();
+        assert_eq!(read("turns/1/model.jsonl").as_deref(), Some("ours"));
+        assert_eq!(read("agent/turns/1/model.jsonl").as_deref(), Some("forged"));
+        assert_eq!(read("turns/1/session.cast").as_deref(), Some("cast"));
+        assert_eq!(read("agent/link"), None);
+
+        std::fs::remove_dir_all(&logs).unwrap();
+        std::os::unix::fs::symlink(place.path(), &logs).unwrap();
+        keep_logs(&logs, &folder).unwrap();
+        assert_eq!(read("agent/private"), None);
+    }
 }
