@@ -8,6 +8,7 @@ pub struct Room<'a> {
     pub workspace: &'a Path,
     pub home: &'a Path,
     pub tmp: &'a Path,
+    /// Its own histories, no one else's.
     pub logs: &'a Path,
 }
 

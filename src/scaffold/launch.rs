@@ -37,8 +37,11 @@ pub fn launch(
     };
     let real = |path: &Path| path.canonicalize().map_err(prepare(path));
     let (workspace, home, tmp) = (real(&stage.workspace)?, real(&stage.home)?, real(&stage.tmp)?);
-    std::fs::create_dir_all(&stage.logs).map_err(prepare(&stage.logs))?;
-    let logs = real(&stage.logs)?;
+    // Recordings and the shepherd's report lie above the folder that the agent writes to, so that it cannot lay links
+    // in their way.
+    let own = stage.logs.join("agent");
+    std::fs::create_dir_all(&own).map_err(prepare(&own))?;
+    let (logs, own) = (real(&stage.logs)?, real(&own)?);
     if !installed.program.is_file() {
         let source = std::io::ErrorKind::NotFound.into();
         return Err(OpenError::Spawn {
@@ -51,7 +54,7 @@ pub fn launch(
         recipe,
         installed,
         stage,
-        [&workspace, &home, &tmp, &logs],
+        [&workspace, &home, &tmp, &own],
         with_repository,
     );
     let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
@@ -72,16 +75,16 @@ pub fn launch(
         workspace: &workspace,
         home: &home,
         tmp: &tmp,
-        logs: &logs,
+        logs: &own,
     };
     let report = logs.join("shepherd.json");
     let argv = shepherd::command(program, &report, containment.wrap(rendered.argv, room));
-    let own = [
+    let private = [
         ("PATH", PATH.into()),
         ("HOME", home.clone().into_os_string()),
         ("TMPDIR", tmp.clone().into()),
     ];
-    let env = own
+    let env = private
         .into_iter()
         .map(|(name, value): (&str, OsString)| (name.into(), value))
         .chain(

@@ -332,7 +332,7 @@ async fn failures_of_the_model_are_told_apart() {
     assert_eq!(end.ending, Ending::Answered, "the session goes on");
 
     // Aider does not expect its own history to be a folder: it catches that, and goes on as if nothing had happened.
-    let history = bench.stage.logs.join("aider/llm.txt");
+    let history = bench.stage.logs.join("agent/llm.txt");
     std::fs::remove_file(&history).unwrap();
     std::fs::create_dir(&history).unwrap();
     let end = session.say(9, "go", &bench.limits).await;
