@@ -11,11 +11,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use serde::Deserialize;
 
 /// The environment variable that names the interpreter to use.
 pub const OVERRIDE: &str = "MTSEC_PYTHON";
+
+/// The environment variable that names the interpreter to install agents with.
+pub const AGENT_OVERRIDE: &str = "MTSEC_AGENT_PYTHON";
 
 /// What programs that we start with it need of the standard library; some distributions ship it in parts.
 const MODULES: &[&str] = &["ctypes", "json", "pickle", "socket", "unittest"];
@@ -41,6 +45,26 @@ impl VersionRange {
         std::iter::once(format!("python{}", self.at_least.0))
             .chain(versions)
             .collect()
+    }
+}
+
+impl FromStr for VersionRange {
+    type Err = String;
+
+    /// Reads `>=3.10,<3.13`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let version = |text: &str| {
+            let (major, minor) = text.trim().split_once('.')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        };
+        let range = text.split_once(',').and_then(|(from, below)| {
+            let at_least = version(from.trim().strip_prefix(">=")?)?;
+            Some(Self {
+                at_least,
+                below: version(below.trim().strip_prefix('<')?)?,
+            })
+        });
+        range.ok_or_else(|| format!("`{text}` is no range of versions such as `>=3.10,<3.13`"))
     }
 }
 
@@ -77,18 +101,20 @@ impl Interpreter {
 pub enum PythonError {
     #[error(
         "no CPython {range} was found{}\nInstall one (on Debian and Ubuntu: `sudo apt-get install python3 \
-         python3-venv`), or name one in {OVERRIDE}.",
+         python3-venv`), or name one in {variable}.",
         listed(tried)
     )]
     NotFound {
         range: VersionRange,
+        variable: &'static str,
         /// What was looked at, and why it does not do.
         tried: Vec<(PathBuf, Unfit)>,
     },
-    #[error("{OVERRIDE} names `{}`, which does not do: {why}\nName a CPython {range} there, or unset it.", path.display())]
+    #[error("{variable} names `{}`, which does not do: {why}\nName a CPython {range} there, or unset it.", path.display())]
     Override {
         path: PathBuf,
         range: VersionRange,
+        variable: &'static str,
         why: Unfit,
     },
 }
@@ -104,7 +130,7 @@ pub enum Unfit {
     Version((u8, u8, u8)),
     #[error("it is {0}, not CPython")]
     Implementation(String),
-    #[error("it lacks {0} of the standard library (on Debian and Ubuntu: install `python3`, not `python3-minimal`)")]
+    #[error("it lacks {0} of the standard library (on Debian and Ubuntu: install `python3` and `python3-venv`)")]
     Incomplete(String),
 }
 
@@ -115,18 +141,62 @@ fn listed(tried: &[(PathBuf, Unfit)]) -> String {
         .collect()
 }
 
-/// The first interpreter of the range.
+/// What an interpreter is wanted for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub range: VersionRange,
+    /// Modules of the standard library that must be there: some distributions ship it in parts.
+    pub modules: &'static [&'static str],
+    /// The environment variable by which the user may choose one.
+    pub variable: &'static str,
+}
+
+impl Wanted {
+    /// For running tests: the interpreter itself is put into the sandbox.
+    pub fn for_tests(range: VersionRange) -> Self {
+        Self {
+            range,
+            modules: MODULES,
+            variable: OVERRIDE,
+        }
+    }
+
+    /// For installing agents into virtual environments.
+    pub fn for_agents(range: VersionRange) -> Self {
+        Self {
+            range,
+            modules: &["ensurepip", "venv"],
+            variable: AGENT_OVERRIDE,
+        }
+    }
+}
+
+/// The first interpreter of the range that tests can be run with.
 ///
 /// # Errors
 /// What was looked at, why nothing does, and the remedy.
 pub fn find(range: VersionRange) -> Result<Interpreter, PythonError> {
-    find_in(range, std::env::var_os(OVERRIDE), std::env::var_os("PATH"))
+    find_for(Wanted::for_tests(range))
 }
 
-fn find_in(range: VersionRange, chosen: Option<OsString>, path: Option<OsString>) -> Result<Interpreter, PythonError> {
+/// The first interpreter that does.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_for(wanted: Wanted) -> Result<Interpreter, PythonError> {
+    find_in(wanted, std::env::var_os(wanted.variable), std::env::var_os("PATH"))
+}
+
+fn find_in(wanted: Wanted, chosen: Option<OsString>, path: Option<OsString>) -> Result<Interpreter, PythonError> {
+    let Wanted { range, variable, .. } = wanted;
     if let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) {
         let path = PathBuf::from(chosen);
-        return examine(&path, range).map_err(|why| PythonError::Override { path, range, why });
+        return examine(&path, wanted).map_err(|why| PythonError::Override {
+            path,
+            range,
+            variable,
+            why,
+        });
     }
     let mut folders = vec![PathBuf::from("/usr/bin")];
     for folder in std::env::split_paths(&path.unwrap_or_default()) {
@@ -145,13 +215,13 @@ fn find_in(range: VersionRange, chosen: Option<OsString>, path: Option<OsString>
             if !shim && !seen.insert(real) {
                 continue;
             }
-            match examine(&candidate, range) {
+            match examine(&candidate, wanted) {
                 Ok(found) => return Ok(found),
                 Err(why) => tried.push((candidate, why)),
             }
         }
     }
-    Err(PythonError::NotFound { range, tried })
+    Err(PythonError::NotFound { range, variable, tried })
 }
 
 /// What a candidate says of itself.
@@ -182,10 +252,10 @@ print('{"implementation":' + q(sys.implementation.name) + ',"version":[%d,%d,%d]
       + ',"modules":' + l(sorted(getattr(sys, 'stdlib_module_names', ()))) + '}')
 "#;
 
-fn examine(candidate: &Path, range: VersionRange) -> Result<Interpreter, Unfit> {
+fn examine(candidate: &Path, wanted: Wanted) -> Result<Interpreter, Unfit> {
     let output = Command::new(candidate)
         .args(["-I", "-c", QUESTION])
-        .args(MODULES)
+        .args(wanted.modules)
         .stdin(Stdio::null())
         .current_dir("/")
         .output()?;
@@ -198,7 +268,7 @@ fn examine(candidate: &Path, range: VersionRange) -> Result<Interpreter, Unfit> 
     if answer.implementation != "cpython" {
         return Err(Unfit::Implementation(answer.implementation));
     }
-    if !range.contains(answer.version) {
+    if !wanted.range.contains(answer.version) {
         return Err(Unfit::Version(answer.version));
     }
     if !answer.missing.is_empty() {
@@ -238,7 +308,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("#!/bin/sh\nexec {} \"$@\"\n", real.executable.display());
         let shim = script(folder.path(), "python3", &text);
-        assert_eq!(find_in(RANGE, Some(shim.into()), None).unwrap(), real);
+        assert_eq!(
+            find_in(Wanted::for_tests(RANGE), Some(shim.into()), None).unwrap(),
+            real
+        );
     }
 
     #[test]
@@ -250,12 +323,14 @@ mod tests {
             "#!/bin/sh\necho '{\"implementation\":\"cpython\",\"version\":[3,9,2],\"executable\":\"/x\",\"prefix\":\"/\",\
              \"stdlib\":\"/\",\"missing\":[],\"modules\":[]}'\n",
         );
-        let error = find_in(RANGE, Some(old.into()), None).unwrap_err().to_string();
+        let error = find_in(Wanted::for_tests(RANGE), Some(old.into()), None)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("3.9.2") && error.contains(">=3.10,<3.14") && error.contains(OVERRIDE),
             "{error}"
         );
-        let absent = find_in(RANGE, Some(folder.path().join("no").into()), None)
+        let absent = find_in(Wanted::for_tests(RANGE), Some(folder.path().join("no").into()), None)
             .unwrap_err()
             .to_string();
         assert!(absent.contains("cannot be started"), "{absent}");
@@ -267,7 +342,9 @@ mod tests {
             at_least: (3, 98),
             below: (3, 99),
         };
-        let error = find_in(none, None, std::env::var_os("PATH")).unwrap_err().to_string();
+        let error = find_in(Wanted::for_tests(none), None, std::env::var_os("PATH"))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/usr/bin/python3: it is version 3."), "{error}");
     }
 }

@@ -4,9 +4,6 @@ use std::path::Path;
 
 use crate::store::{StoreError, TrialFolder};
 
-/// Where a session keeps a git repository outside the workspace: no log.
-const REPOSITORY: &str = "repository";
-
 /// What the driver, and not the agent, writes for each turn.
 const RECORDINGS: [&str; 2] = ["session.cast", "agent.log"];
 
@@ -28,11 +25,11 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
             continue;
         };
         let too_large = entry.metadata().is_ok_and(|metadata| metadata.len() > MAX_LOG);
-        if !entry.file_type().is_file() || relative.starts_with(REPOSITORY) || too_large {
+        if !entry.file_type().is_file() || too_large {
             continue;
         }
         let is_recording = relative.starts_with("turns") && RECORDINGS.iter().any(|name| relative.ends_with(name));
-        let target = if is_recording {
+        let target = if is_recording || relative.starts_with("agent") {
             relative.to_owned()
         } else {
             Path::new("agent").join(relative)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::installed::{MARKER, verify};
-use super::interpreter::{NoPython, PythonRange, find_python};
+use crate::python::{self, PythonError, Wanted};
 use crate::recipe::Recipe;
 
 pub use super::installed::Installed;
@@ -34,7 +34,9 @@ pub enum Status {
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     #[error(transparent)]
-    NoPython(#[from] NoPython),
+    NoPython(#[from] PythonError),
+    #[error("recipe of {name}: {message}")]
+    Range { name: String, message: String },
     #[error(
         "{folder} holds {name} {found}, not the pinned {wanted}: delete the folder, and it is installed again",
         folder = folder.display()
@@ -119,8 +121,16 @@ impl Installer {
         if let Status::Ready(installed) = self.status(recipe) {
             return Ok(installed);
         }
-        let range = PythonRange::parse(&recipe.source.install.python);
-        let python = find_python(&range)?;
+        let range = recipe
+            .source
+            .install
+            .python
+            .parse()
+            .map_err(|message| InstallError::Range {
+                name: recipe.source.name.clone(),
+                message,
+            })?;
+        let python = python::find_for(Wanted::for_agents(range))?;
         let parent = self.agents.join(&recipe.source.name);
         let folder = parent.join(format!(
             "{}-py{}.{}",
@@ -146,7 +156,7 @@ impl Installer {
             fs::remove_dir_all(&folder).map_err(io(&folder))?;
         }
         progress(Progress::Step("creating the environment"));
-        let mut venv = Command::new(&python.path);
+        let mut venv = Command::new(&python.executable);
         venv.args(["-m", "venv"]).arg(&folder);
         if let Err(error) = run("creating the environment", &mut venv, progress) {
             return Err(match error {
@@ -154,7 +164,7 @@ impl Installer {
                     if output.contains("ensurepip") || output.contains("No module named venv") =>
                 {
                     InstallError::NoVenv {
-                        python: python.path.display().to_string(),
+                        python: python.executable.display().to_string(),
                     }
                 }
                 other => other,

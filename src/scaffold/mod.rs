@@ -5,7 +5,6 @@ mod dialogue;
 mod endings;
 pub mod install;
 mod installed;
-mod interpreter;
 mod launch;
 mod message;
 mod pty;
