@@ -24,7 +24,7 @@ const LAYERS: [&[&str]; 5] = [
 /// Edges within a layer that would tie together what must meet only in `runner`.
 const FORBIDDEN: [(&str, &[&str]); 5] = [
     ("scaffold", &["gateway", "store", "sandbox", "tester"]),
-    ("gateway", &["recipe", "workspace", "yaml", "store", "dataset"]),
+    ("gateway", &["recipe", "workspace", "store", "dataset"]),
     ("report", &["runner"]),
     ("tester", &["scaffold"]),
     ("sandbox", &["scaffold", "tester"]),
