@@ -108,7 +108,7 @@ async fn single(rows: &[Row], interpreter: &Interpreter) {
     );
 }
 
-/// All reference solutions: ours two at a time with all judges and the start of the sandbox, the kit's one by one.
+/// All reference solutions: ours two at a time with all judges, the kit's one by one.
 async fn all(rows: &[Row], interpreter: &Interpreter) {
     let patient = TestLimits {
         wall: Duration::from_secs(600),
@@ -145,18 +145,24 @@ async fn all(rows: &[Row], interpreter: &Interpreter) {
         kit.push(judgement.wall_ms);
     }
     ours.push(ours_once(rows, interpreter).await);
+    let (mut starts, mut ours): (Vec<f64>, Vec<f64>) = ours.into_iter().unzip();
+    let (start, _) = summary("our start, once", &mut starts);
     let (kit, kit_min) = summary("the kit's way, all programs one by one", &mut kit);
-    let (ours, ours_min) = summary("ours, two at a time, start and judges included", &mut ours);
+    let (ours, ours_min) = summary("ours, two at a time, judges included", &mut ours);
     println!(
-        "{count} programs: {:.2} times faster than the kit's way (of the minima: {:.2}); at least 6",
+        "{count} programs: {:.2} times faster than the kit's way (of the minima: {:.2}; with our start: {:.2}); at least 6",
         kit / ours,
-        kit_min / ours_min
+        kit_min / ours_min,
+        kit / (ours + start)
     );
 }
 
-async fn ours_once(rows: &[Row], interpreter: &Interpreter) -> f64 {
+/// Milliseconds of the sandbox's start, and of all programs with their judges.
+async fn ours_once(rows: &[Row], interpreter: &Interpreter) -> (f64, f64) {
     let started = Instant::now();
     let tester = &tester(interpreter, TestLimits::default()).await;
+    let start = started.elapsed().as_secs_f64() * 1e3;
+    let started = Instant::now();
     // A task's second program comes one place later: otherwise both would wait for the same judge to start.
     let mut order: Vec<_> = rows.iter().flat_map(programs).collect();
     for at in (1..order.len() - 1).step_by(2) {
@@ -170,7 +176,7 @@ async fn ours_once(rows: &[Row], interpreter: &Interpreter) -> f64 {
         .buffer_unordered(2)
         .collect::<Vec<()>>()
         .await;
-    started.elapsed().as_secs_f64() * 1e3
+    (start, started.elapsed().as_secs_f64() * 1e3)
 }
 
 /// Prints and returns median and minimum, in milliseconds.
