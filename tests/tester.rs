@@ -5,6 +5,8 @@
 mod hostile;
 #[path = "tester/packages.rs"]
 mod packages;
+#[path = "tester/probe.rs"]
+mod probe;
 #[path = "tester/reference.rs"]
 mod reference;
 #[path = "tester/semantics.rs"]

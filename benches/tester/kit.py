@@ -71,4 +71,4 @@ def verdict(job):
 
 
 def f(part):
-    return sum(verdict(job) == job["expected"] for job in JOBS)
+    return sum(verdict(job) == job["expected"] for job in JOBS[part::2])

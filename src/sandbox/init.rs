@@ -91,7 +91,6 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
         map(uid, gid)?;
     }
     let _ = nix::unistd::sethostname("sandbox");
-    root::build(&spec)?;
     // SAFETY: this process has one thread.
     match step(unsafe { fork() }, "fork")? {
         ForkResult::Parent { child } => watch(control, child),
@@ -161,11 +160,7 @@ fn watch(control: BorrowedFd<'_>, child: Pid) -> Result<i32, Failure> {
 /// The first process of the new namespaces.
 fn inside(control: BorrowedFd<'_>, spec: &Spec, root: bool) -> Result<(), Failure> {
     die_with_parent();
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    step(
-        mount(Some("proc"), "/proc", Some("proc"), flags, NOTHING),
-        "mounting /proc",
-    )?;
+    root::build(spec)?;
     root::seal()?;
     // Where memory runs out, what is contained goes first.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

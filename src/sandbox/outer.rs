@@ -45,7 +45,6 @@ impl Outer {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .current_dir("/")
             .spawn()
             .map_err(|error| SandboxError::Launcher {
                 launcher: launcher.display().to_string(),

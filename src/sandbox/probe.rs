@@ -40,7 +40,7 @@ pub async fn probe() -> Result<SandboxReport, SandboxError> {
 
 /// [`probe`] with another executable as launcher: one whose `main` calls [`super::init_main`].
 pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> {
-    seccomp::programs().map_err(|error| SandboxError::Refused {
+    seccomp::program().map_err(|error| SandboxError::Refused {
         step: "compiling the system-call filter".to_owned(),
         error: io::Error::other(error),
         remedy: "Use a machine with an x86_64 or aarch64 processor.".to_owned(),

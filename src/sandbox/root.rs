@@ -38,7 +38,8 @@ pub(super) fn step<T, E: Into<io::Error>>(result: Result<T, E>, what: impl Into<
     result.map_err(|error| (what.into(), error.into()))
 }
 
-/// Replaces the root of the (new, own) mount namespace. The host's is gone afterwards; `/proc` is still missing.
+/// Replaces the root of the (new, own) mount namespace, from within the new process namespace. The host's is gone
+/// afterwards.
 pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
     step(
         mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING),
@@ -114,6 +115,12 @@ pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
         let content = hex::decode(content).map_err(io::Error::other);
         create(path, &step(content, "reading a file's content")?)?;
     }
+    // Before the host's goes: the kernel shows a user namespace no more of /proc than it can see already.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    step(
+        mount(Some("proc"), "/proc", Some("proc"), flags, NOTHING),
+        "mounting /proc",
+    )?;
     step(umount2(OLD, MntFlags::MNT_DETACH), "leaving the host's root")?;
     step(fs::remove_dir(OLD), "leaving the host's root")
 }

@@ -78,7 +78,7 @@ const NEW_NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWNET,
 ];
 
-/// The filters do not compile for this machine.
+/// The filter does not compile for this machine.
 #[derive(Debug, thiserror::Error)]
 #[error("no system-call filter for this machine ({arch}): {reason}")]
 pub struct NoFilter {
@@ -86,9 +86,8 @@ pub struct NoFilter {
     reason: String,
 }
 
-/// The filters, to be installed in this order, each as its number of instructions (u32) and the instructions
-/// (8 bytes each), in the byte order of the machine.
-pub fn programs() -> Result<Vec<u8>, NoFilter> {
+/// The filter: instructions of 8 bytes each, in the byte order of the machine.
+pub fn program() -> Result<Vec<u8>, NoFilter> {
     let refuse = |reason: String| NoFilter {
         arch: std::env::consts::ARCH,
         reason,
@@ -104,40 +103,38 @@ pub fn programs() -> Result<Vec<u8>, NoFilter> {
         clone.push(condition);
     }
     rules.insert(libc::SYS_clone, clone);
-    let denied = compile(rules, libc::EPERM, arch).map_err(|error| refuse(error.to_string()))?;
-    // Its flags lie in memory, where no filter can look: the C library falls back to clone.
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let clone3 = compile(clone3, libc::ENOSYS, arch).map_err(|error| refuse(error.to_string()))?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::EPERM as u32),
+        arch,
+    );
+    let denied: Result<BpfProgram, _> = filter.and_then(TryInto::try_into);
+    let mut program = absent_calls();
+    program.extend(denied.map_err(|error| refuse(error.to_string()))?);
     let mut bytes = Vec::new();
-    for program in [clone3, foreign_calls(), denied] {
-        bytes.extend((program.len() as u32).to_ne_bytes());
-        for instruction in program {
-            bytes.extend(instruction.code.to_ne_bytes());
-            bytes.extend([instruction.jt, instruction.jf]);
-            bytes.extend(instruction.k.to_ne_bytes());
-        }
+    for instruction in program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_ne_bytes());
     }
     Ok(bytes)
 }
 
-fn compile(
-    rules: BTreeMap<i64, Vec<SeccompRule>>,
-    errno: i32,
-    arch: TargetArch,
-) -> Result<BpfProgram, seccompiler::BackendError> {
-    SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?.try_into()
-}
-
-/// Refuses the x32 calls of x86_64: they share its architecture, but not its numbers. Elsewhere it never matches.
-fn foreign_calls() -> BpfProgram {
-    const LOAD_NUMBER: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+/// The head of the filter: calls that seem not to exist, and then on to the next instruction.
+///
+/// The flags of clone3 lie in memory, where no filter can look: the C library falls back to clone. The x32 calls of
+/// x86_64 share its architecture, but not its numbers; elsewhere no call has such a number.
+fn absent_calls() -> BpfProgram {
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS; offset 0 is the number of the call
     const JUMP_GE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const JUMP_EQ: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     let step = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
     vec![
-        step(LOAD_NUMBER, 0, 0, 0),
-        step(JUMP_GE, 0, 1, 0x4000_0000),
+        step(LOAD, 0, 0, 0),
+        step(JUMP_GE, 1, 0, 0x4000_0000),
+        step(JUMP_EQ, 0, 1, libc::SYS_clone3 as u32),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }

@@ -244,14 +244,7 @@ impl Shared {
 
     async fn run(&self, place: &Place, task: &Task, tree: &Tree) -> Result<(Claims, Arc<Judge>), TesterError> {
         let judge = self.judge(place, task).await?;
-        let claims = run::run(
-            &*place.server as &dyn Sandbox,
-            task,
-            &judge.inputs,
-            tree,
-            &self.config.limits,
-        )
-        .await?;
+        let claims = run::run(&*place.server as &dyn Sandbox, task, &judge, tree, &self.config.limits).await?;
         Ok((claims, judge))
     }
 
@@ -270,9 +263,10 @@ impl Shared {
             .is_some_and(|failure| failure.kind == RunFailureKind::Protocol);
         if forged {
             claims.answers.clear();
+            claims.results = None;
         }
-        let mut results = Vec::new();
-        if !claims.answers.is_empty() {
+        let mut results = claims.results.take().unwrap_or_default();
+        if results.len() != claims.answers.len() {
             results = match judge.score(&claims.answers).await {
                 Ok(results) => results,
                 // Another run's claims may have ended this judge: these get a fresh one before they are blamed.

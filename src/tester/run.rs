@@ -7,12 +7,12 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::frames::{Broken, Frame, Frames, NONCE};
-use super::judge::{self, Inputs};
+use super::judge::{self, Judge};
 use super::limits::{ProcessLimits, TestLimits};
 use super::tree::Tree;
 use crate::sandbox::{Contained, Exit, Sandbox, SandboxError, Trust};
 use crate::task::{SOLUTION_FILE, Task};
-use crate::verdict::{RunFailure, RunFailureKind};
+use crate::verdict::{CaseResult, RunFailure, RunFailureKind};
 
 /// After its stream has ended, a program's status should follow at once.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -22,6 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Claims {
     /// Kind and payload of each answer, in the order of the cases.
     pub answers: Vec<(u8, Vec<u8>)>,
+    /// What the judge says of all of them, when it was asked while the program ended.
+    pub results: Option<Vec<CaseResult>>,
     pub failure: Option<RunFailure>,
     pub missing_module: Option<String>,
 }
@@ -47,7 +49,7 @@ fn failure(kind: RunFailureKind, detail: impl Into<String>) -> RunFailure {
 pub(super) async fn run(
     sandbox: &dyn Sandbox,
     task: &Task,
-    inputs: &Inputs,
+    judge: &Judge,
     tree: &Tree,
     limits: &TestLimits,
 ) -> Result<Claims, SandboxError> {
@@ -59,6 +61,7 @@ pub(super) async fn run(
         Ok(others) => others,
         Err(why) => return Ok(Claims::failed(RunFailureKind::Load, why)),
     };
+    let inputs = &judge.inputs;
     let nonce: [u8; NONCE] = rand::random();
     let job = json!({
         "role": "runner",
@@ -95,16 +98,22 @@ pub(super) async fn run(
         }
     };
     claims.failure = match ended {
-        // The status counts as well: threads and exit handlers may still fail.
-        Conversation::Finished => match timeout_at(deadline, process.exit()).await {
-            Ok(Exit::Status(0)) => None,
-            Ok(Exit::SandboxDied) => return Err(died()),
-            Ok(exit) => Some(failure(
-                RunFailureKind::Died,
-                format!("it left with {exit} after its last case"),
-            )),
-            Err(_) => Some(failure(RunFailureKind::TimedOut, "it did not end after its last case")),
-        },
+        Conversation::Finished => {
+            // The status counts as well: threads and exit handlers may still fail. Meanwhile the judge can compare.
+            let farewell = timeout_at(deadline, farewell(&mut *process));
+            let (ended, results) = tokio::join!(farewell, judge.score(&claims.answers));
+            claims.results = results.ok();
+            match ended {
+                Ok(Ok(Exit::Status(0))) => None,
+                Ok(Ok(Exit::SandboxDied)) => return Err(died()),
+                Ok(Ok(exit)) => Some(failure(
+                    RunFailureKind::Died,
+                    format!("it left with {exit} after its last case"),
+                )),
+                Ok(Err(failure)) => Some(failure),
+                Err(_) => Some(failure(RunFailureKind::TimedOut, "it did not end after its last case")),
+            }
+        }
         Conversation::Failed(failure) => Some(failure),
         Conversation::Ended => {
             let done = claims.answers.len();
@@ -131,7 +140,7 @@ fn died() -> SandboxError {
 
 /// How the frames of a run ended.
 enum Conversation {
-    /// Every case answered, the end said, and nothing after it.
+    /// Every case answered, and the end said.
     Finished,
     Failed(RunFailure),
     /// The stream ended too early.
@@ -176,15 +185,18 @@ async fn converse(
                 if !ready || claims.answers.len() != expected {
                     return protocol("it ended before every case had answered");
                 }
-                break;
+                return Conversation::Finished;
             }
             Err(Broken::Ended) => return Conversation::Ended,
             Err(Broken::Protocol(detail)) => return protocol(&detail),
         }
     }
+}
+
+/// After the end nothing may follow but the end of the stream and the exit status.
+async fn farewell(process: &mut dyn Contained) -> Result<Exit, RunFailure> {
     match process.stream().read(&mut [0]).await {
-        Ok(0) => Conversation::Finished,
-        Ok(_) => protocol("it answered after its end"),
-        Err(_) => Conversation::Finished,
+        Ok(0) | Err(_) => Ok(process.exit().await),
+        Ok(_) => Err(failure(RunFailureKind::Protocol, "it answered after its end")),
     }
 }

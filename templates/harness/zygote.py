@@ -60,16 +60,11 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-def filters(path):
-    """The seccomp programs of a file: each a 32-bit length and that many 8-byte instructions."""
+def system_call_filter(path):
+    """The seccomp program of a file: 8 bytes per instruction."""
     with open(path, "rb") as file:
         data = file.read()
-    programs, at = [], 0
-    while at < len(data):
-        (count,) = struct.unpack_from("<I", data, at)
-        programs.append(Program(count, data[at + 4 : at + 4 + 8 * count]))
-        at += 4 + 8 * count
-    return programs
+    return Program(len(data) // 8, data)
 
 
 def check(result, what):
@@ -106,8 +101,7 @@ def isolate():
     os.chdir("/tmp/work")
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     check(libc.syscall(SYS_CAPSET, struct.pack("II", 0x20080522, 0), b"\0" * 24), "capset")
-    for program in FILTERS:
-        check(libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0), "seccomp")
+    check(libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(FILTER), 0, 0), "seccomp")
 
 
 def read_job(stream):
@@ -266,7 +260,7 @@ with open(os.path.join(HARNESS, "config.json"), encoding="utf-8") as config_file
     CONFIG = json.load(config_file)
 TMP_OPTIONS = CONFIG["tmp_options"].encode()
 SHM_OPTIONS = CONFIG["shm_options"].encode()
-FILTERS = filters(os.path.join(HARNESS, "seccomp.bpf"))
+FILTER = system_call_filter(os.path.join(HARNESS, "seccomp.bpf"))
 NULL_READ = os.open("/dev/null", os.O_RDONLY)
 NULL_WRITE = os.open("/dev/null", os.O_WRONLY)
 # `exit` and friends: a plain interpreter has them, and `-S` does not.
