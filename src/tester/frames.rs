@@ -55,10 +55,11 @@ impl Frames {
         if head[4..4 + NONCE] != self.nonce {
             return Err(Broken::Protocol("a frame without the nonce".to_owned()));
         }
-        if length > self.left {
-            return Err(Broken::Protocol("too much output".to_owned()));
+        // Empty frames count as well: there must be an end to them.
+        match self.left.checked_sub(length + head.len()) {
+            Some(left) => self.left = left,
+            None => return Err(Broken::Protocol("too much output".to_owned())),
         }
-        self.left -= length;
         // Grown as bytes arrive: a length alone must not make us take memory.
         let mut payload = Vec::with_capacity(length.min(1 << 16));
         let read = stream.take(length as u64).read_to_end(&mut payload).await;
