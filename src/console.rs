@@ -75,6 +75,11 @@ impl Console {
         self.line(&format!("warning: {text}"));
     }
 
+    /// Why the command ends without what was asked for.
+    pub fn error(&self, text: &str) {
+        self.line(&format!("error: {text}"));
+    }
+
     /// A spinner for one long step; invisible where there are no bars.
     pub fn spinner(&self) -> ProgressBar {
         let Some(live) = &self.live else {

@@ -32,7 +32,7 @@ pub struct Job {
     pub start: Start,
     pub concurrent: Option<usize>,
     pub json: bool,
-    pub console: Console,
+    pub console: Arc<Console>,
 }
 
 /// Where a run begins.
@@ -70,7 +70,6 @@ impl Job {
             json,
             console,
         } = self;
-        let console = Arc::new(console);
         tasks::tell_skipped(&console, checked.skipped_rows);
         let tester = start_tester().await?;
         for task in &checked.tasks {

@@ -12,6 +12,9 @@ mod select;
 mod signals;
 mod tasks;
 
+use std::fmt;
+use std::sync::Arc;
+
 use clap::{Parser, Subcommand};
 
 use crate::console::Console;
@@ -58,10 +61,10 @@ enum Command {
 impl Cli {
     /// Carries the command out; every error has become a message by the time this returns.
     pub fn carry_out(self) -> Exit {
-        let console = Console::new(self.quiet, self.verbose);
+        let console = Arc::new(Console::new(self.quiet, self.verbose));
         let outcome = match self.command {
-            Command::Run(command) => command.carry_out(console),
-            Command::Resume(command) => command.carry_out(console),
+            Command::Run(command) => command.carry_out(&console),
+            Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
@@ -69,7 +72,7 @@ impl Cli {
             Command::Completions(command) => command.carry_out(&console),
         };
         outcome.unwrap_or_else(|error| {
-            let _ = std::io::Write::write_fmt(&mut anstream::stderr(), format_args!("error: {:#}\n", error.error));
+            console.error(&error.to_string());
             error.exit
         })
     }
@@ -80,6 +83,21 @@ impl Cli {
 pub struct Failed {
     exit: Exit,
     error: anyhow::Error,
+}
+
+impl fmt::Display for Failed {
+    /// The error with its causes, each said once: many errors tell their cause themselves.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if text.is_empty() {
+                text = cause;
+            } else if !text.contains(&cause) {
+                text.push_str(&format!(": {cause}"));
+            }
+        }
+        f.write_str(&text)
+    }
 }
 
 impl Failed {

@@ -1,6 +1,7 @@
 //! `resume`: finishes what is missing.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -29,7 +30,7 @@ pub struct Resume {
 }
 
 impl Resume {
-    pub fn carry_out(self, console: Console) -> Result {
+    pub fn carry_out(self, console: &Arc<Console>) -> Result {
         let folder = RunFolder::open_exclusive(&self.run).map_err(Failed::bad_input)?;
         let path = self.run.join("run.yaml");
         let text = std::fs::read_to_string(&path)
@@ -45,7 +46,7 @@ impl Resume {
             start,
             concurrent,
             json: self.json,
-            console,
+            console: console.clone(),
         }
         .carry_out()
     }

@@ -1,6 +1,7 @@
 //! `run`: the main job.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -113,7 +114,7 @@ Examples:
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
 
 impl Run {
-    pub fn carry_out(self, console: Console) -> Result {
+    pub fn carry_out(self, console: &Arc<Console>) -> Result {
         let name = match &self.job_name {
             Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) => {
                 return Err(Failed::bad_input(anyhow::anyhow!(
@@ -136,7 +137,7 @@ impl Run {
             start,
             concurrent,
             json,
-            console,
+            console: console.clone(),
         }
         .carry_out()
     }

@@ -84,7 +84,8 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let outer = INNER | CloneFlags::CLONE_NEWUTS;
-    if uid.is_root() {
+    let root = uid.is_root() && may_become_nobody();
+    if root {
         step(unshare(outer), "creating namespaces as root")?;
     } else {
         step(unshare(outer | CloneFlags::CLONE_NEWUSER), "creating a user namespace")?;
@@ -95,7 +96,7 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
     match step(unsafe { fork() }, "fork")? {
         ForkResult::Parent { child } => watch(control, child),
         ForkResult::Child => {
-            let failure = inside(control, &spec, uid.is_root());
+            let failure = inside(control, &spec, root);
             match failure {
                 Ok(()) => std::process::exit(0),
                 Err((step, error)) => report(control, step, &error),
@@ -103,6 +104,23 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
             std::process::exit(125)
         }
     }
+}
+
+/// Whether root here can drop to [`NOBODY`]: the root of a user namespace (a rootless container's, say) may have no other
+/// user to become, and is treated like any user without rights.
+fn may_become_nobody() -> bool {
+    let covers = |file: &str| {
+        let map = std::fs::read_to_string(file).unwrap_or_default();
+        map.lines().any(|line| {
+            let mut numbers = line.split_whitespace().filter_map(|number| number.parse::<u64>().ok());
+            let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+            first
+                .zip(count)
+                .is_some_and(|(first, count)| (first..first + count).contains(&u64::from(NOBODY)))
+        })
+    };
+    let groups = std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|allowed| allowed.trim() == "allow");
+    groups && covers("/proc/self/uid_map") && covers("/proc/self/gid_map")
 }
 
 /// Descriptors that our program may have leaked end here.

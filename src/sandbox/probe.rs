@@ -106,7 +106,8 @@ fn explain(step: &str, error: &io::Error, host: &Host) -> String {
                 .to_owned(),
         );
     }
-    if host.container || host.filtered {
+    // A switch that is off explains the failure; a container is only guessed at.
+    if advice.is_empty() && (host.container || host.filtered) {
         advice.push(
             "This seems to be a container whose seccomp profile or masked /proc forbids nested namespaces: with \
              Docker, start it with `--security-opt seccomp=unconfined --security-opt systempaths=unconfined` \
