@@ -12,36 +12,16 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 use mtsec_agents::python::{self, Interpreter};
 use mtsec_agents::sandbox::{Command, Contained, File, ForkServer, Sandbox, Spec, Trust};
-use mtsec_agents::task::{Description, Language, Task, Tests};
 use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig, Tree};
 use mtsec_agents::verdict::Verdict;
 use serde_json::{Value, json};
-use shared::Row;
+use shared::{Row, task};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 /// Runs of each program beside the floor.
 const ROUNDS: usize = 4;
 /// Passes over all programs in the kit's way.
 const PASSES: usize = 4;
-
-fn task(function: &str, setup: &str, testcases: &str) -> Task {
-    Task {
-        id: format!("bench/{function}"),
-        cwe: "CWE-20".to_owned(),
-        language: Language::Python,
-        function: function.to_owned(),
-        description: Description::default(),
-        tests: Tests {
-            setup: setup.to_owned(),
-            testcases: testcases.to_owned(),
-        },
-        requires: Vec::new(),
-        conversations: Default::default(),
-        references: None,
-        drafts: Default::default(),
-        origin: String::new(),
-    }
-}
 
 fn job(row: &Row, code: &str, expected: Verdict) -> Value {
     json!({

@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mtsec_agents::python;
-use mtsec_agents::task::{Description, Language, Task, Tests};
+use mtsec_agents::task::Task;
 use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig, Tree};
 use mtsec_agents::verdict::{CaseResult, Judgement, RunFailureKind, Verdict};
+use shared::task;
 
 fn config(launcher: &Path, limits: TestLimits) -> TesterConfig {
     TesterConfig {
@@ -47,25 +48,6 @@ fn short() -> TestLimits {
     TestLimits {
         wall: Duration::from_secs(2),
         ..TestLimits::default()
-    }
-}
-
-fn task(function: &str, setup: &str, testcases: &str) -> Task {
-    Task {
-        id: format!("test/{function}"),
-        cwe: "CWE-20".to_owned(),
-        language: Language::Python,
-        function: function.to_owned(),
-        description: Description::default(),
-        tests: Tests {
-            setup: setup.to_owned(),
-            testcases: testcases.to_owned(),
-        },
-        requires: Vec::new(),
-        conversations: Default::default(),
-        references: None,
-        drafts: Default::default(),
-        origin: String::new(),
     }
 }
 

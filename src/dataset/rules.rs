@@ -1,20 +1,16 @@
 //! What every task must satisfy, whatever its source.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
 use super::DatasetError;
 use crate::task::Task;
 
-#[allow(clippy::unwrap_used, reason = "a literal pattern, compiled in the tests below")]
-static CWE_NUMBER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\s*(?:[Cc][Ww][Ee]-)?(\d{1,5})(?:\D|$)").unwrap());
-
 /// `CWE-502` from `502`, `CWE-502`, `CWE-502: Deserialization…` or `327,CWE-328` (the first one counts).
 pub fn cwe(text: &str) -> Option<String> {
-    CWE_NUMBER
-        .captures(text)
-        .map(|found| format!("CWE-{}", found[1].trim_start_matches('0')))
+    let text = text.trim();
+    let prefixed = text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("cwe-"));
+    let number = if prefixed { &text[4..] } else { text };
+    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    let number: u32 = number[..end].parse().ok()?;
+    Some(format!("CWE-{number}"))
 }
 
 /// Refuses what could not be run or judged.

@@ -1,8 +1,10 @@
-//! The rows of real seed tasks, where they are at hand.
+//! Tasks for tests and benches: real seed tasks where they are at hand, and tiny ones.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use mtsec_agents::task::{References, Task};
+use mtsec_agents::dataset;
+use mtsec_agents::task::{Description, Language, Task, Tests};
 use mtsec_agents::verdict::Verdict;
 use serde_json::Value;
 
@@ -20,37 +22,44 @@ pub fn rows() -> Option<Vec<Row>> {
         eprintln!("SKIPPED: {} is not at hand", path.display());
         return None;
     };
-    Some(
-        text.lines()
-            .map(|line| row(&serde_json::from_str(line).unwrap()))
-            .collect(),
-    )
-}
-
-fn row(value: &Value) -> Row {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let truth = &value["ground_truth"];
-    let program = |name: &str| text(&truth["code_before"]) + &text(&truth[name]) + &text(&truth["code_after"]);
-    let verdict = |name: &str| match value["expected"][name].as_str() {
+    let values: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected: HashMap<&str, &Value> = values
+        .iter()
+        .map(|value| (value["id"].as_str().unwrap(), &value["expected"]))
+        .collect();
+    let verdict = |name: &Value| match name.as_str() {
         Some("C&S") => Verdict::CorrectSecure,
         Some("C&I") => Verdict::CorrectInsecure,
         _ => Verdict::Incorrect,
     };
-    let mut task = super::task(
-        &text(&value["task_description"]["function_name"]),
-        &text(&value["unittest"]["setup"]),
-        &text(&value["unittest"]["testcases"]),
-    );
-    task.id = text(&value["id"]);
-    task.cwe = format!("CWE-{}", value["CWE_ID"].as_str().unwrap());
-    task.requires = value["install_requires"].as_array().unwrap().iter().map(text).collect();
-    task.references = Some(References {
-        secure: program("patched_code"),
-        insecure: program("vulnerable_code"),
-    });
-    Row {
-        task,
-        patched: verdict("patched"),
-        vulnerable: verdict("vulnerable"),
+    let tasks = dataset::load(&[path], None).unwrap().tasks;
+    let row = |task: Task| {
+        let expected = expected[task.id.as_str()];
+        Row {
+            patched: verdict(&expected["patched"]),
+            vulnerable: verdict(&expected["vulnerable"]),
+            task,
+        }
+    };
+    Some(tasks.into_iter().map(row).collect())
+}
+
+/// A task that is no more than its tests.
+pub fn task(function: &str, setup: &str, testcases: &str) -> Task {
+    Task {
+        id: format!("test/{function}"),
+        cwe: "CWE-20".to_owned(),
+        language: Language::Python,
+        function: function.to_owned(),
+        description: Description::default(),
+        tests: Tests {
+            setup: setup.to_owned(),
+            testcases: testcases.to_owned(),
+        },
+        requires: Vec::new(),
+        conversations: Default::default(),
+        references: None,
+        drafts: Default::default(),
+        origin: String::new(),
     }
 }
