@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::conduct::{RunError, Stand};
 use super::logs::keep_logs;
 use super::scratch::Places;
@@ -204,7 +206,7 @@ impl<'a> Attempt<'a> {
             let strays = session.settle().await;
             let snapshot = self.snapshot(snapshotter, turn)?;
             let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
-            let patch = workspace::diff(&snapshots[index], &snapshot, &self.blobs)
+            let patch = block_in_place(|| workspace::diff(&snapshots[index], &snapshot, &self.blobs))
                 .map_err(|error| cannot("read a snapshot", &error))?;
             self.folder
                 .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
@@ -270,7 +272,8 @@ impl<'a> Attempt<'a> {
     }
 
     fn snapshot(&self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
-        let manifest = snapshotter.take().map_err(|error| cannot("store a snapshot", &error))?;
+        // Reading a large workspace must not keep other agents waiting for their answers.
+        let manifest = block_in_place(|| snapshotter.take()).map_err(|error| cannot("store a snapshot", &error))?;
         self.folder
             .write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
         Ok(manifest)

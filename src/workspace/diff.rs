@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use similar::TextDiff;
 
 use super::manifest::{Kind, Manifest};
 use crate::blob::BlobStore;
+
+/// How long the best diff of one file is looked for; after that a longer one will do. The texts are the agent's, and
+/// may be made to take very long.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Texts longer than this are named but not shown, in bytes.
 const MAX_SHOWN: usize = 1 << 20;
@@ -53,7 +58,7 @@ pub fn diff(before: &Manifest, after: &Manifest, blobs: &BlobStore) -> io::Resul
                 } else {
                     "/dev/null".into()
                 };
-                let text = TextDiff::from_lines(old_text, new_text);
+                let text = TextDiff::configure().timeout(PATIENCE).diff_lines(old_text, new_text);
                 patch.push_str(&text.unified_diff().header(&from, &to).to_string());
             }
             _ => patch.push_str("Binary files differ\n"),
@@ -67,5 +72,44 @@ fn content_of<'a>(manifest: &'a Manifest, path: &str) -> Option<(&'a str, u32)> 
     match &entry.kind {
         Kind::File { digest, .. } => Some((digest, entry.mode)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::workspace::Entry;
+
+    #[test]
+    fn texts_made_to_take_long_do_not() {
+        let place = tempfile::tempdir().unwrap();
+        let blobs = BlobStore::new(place.path());
+        let manifest = |text: &str| {
+            let (digest, size) = blobs.put(&mut text.as_bytes(), u64::MAX).unwrap();
+            let entry = Entry {
+                mode: 0o644,
+                kind: Kind::File { digest, size },
+            };
+            Manifest {
+                entries: [("app.py".to_owned(), entry)].into(),
+                incomplete: None,
+            }
+        };
+        let text = |seed: usize| {
+            (0..60_000)
+                .map(|line| format!("{}\n", line * seed % 9_973))
+                .collect::<String>()
+        };
+        let (before, after) = (text(7_919), text(5_003));
+        let began = Instant::now();
+        let patch = diff(&manifest(&before), &manifest(&after), &blobs).unwrap();
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(
+            patch
+                .lines()
+                .any(|line| line.starts_with('+') && !line.starts_with("+++"))
+        );
     }
 }

@@ -54,6 +54,7 @@ SYS_CLONE, SYS_CAPSET = {"x86_64": (56, 126), "aarch64": (220, 91)}[os.uname().m
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 NOSUID, NODEV, NOEXEC, REC, PRIVATE = 2, 4, 8, 0x4000, 0x40000
 INNER_ID = 1000
+CAPABILITY_HEADER, NO_CAPABILITIES = struct.pack("II", 0x20080522, 0), b"\0" * 24
 
 
 class Program(ctypes.Structure):
@@ -85,8 +86,12 @@ def write(path, text):
         os.close(fd)
 
 
+def drop_rights():
+    check(libc.syscall(SYS_CAPSET, CAPABILITY_HEADER, NO_CAPABILITIES), "capset")
+
+
 def isolate():
-    """Runs in the new namespaces, as their first process: identity, mounts, and no way back."""
+    """Runs in the new namespaces: identity, mounts, and no way back."""
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()  # A signal to "my process group" crosses namespaces.
     libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # Else the maps below belong to root.
@@ -100,7 +105,7 @@ def isolate():
     os.mkdir("/tmp/work", 0o755)
     os.chdir("/tmp/work")
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    check(libc.syscall(SYS_CAPSET, struct.pack("II", 0x20080522, 0), b"\0" * 24), "capset")
+    drop_rights()
     check(libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(FILTER), 0, 0), "seccomp")
 
 
@@ -164,29 +169,28 @@ def child(stream, status, plain):
         os.closerange(3, low)
         os.closerange(low + 1, high)
         os.closerange(high + 1, 1024)
+        if not plain:
+            # Nobody inside may look into init, which does no more than wait: it copies few pages of its own.
+            libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+            libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
+            pid = os.fork()
+            if pid != 0:
+                init(pid, stream, status)
+            # The signals of a freshly started interpreter.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         isolate()
+        say(status, ready=True)
+        os.close(status)
     except BaseException as error:
         say(status, error=str(error))
         os._exit(70)
-    if plain:
-        say(status, ready=True)
-        os.close(status)
-        work(stream)
-    # Nobody inside may look into init; what it forks must be allowed to look into itself.
-    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    try:
-        pid = os.fork()
-    except OSError as error:
-        say(status, error=str(error))
-        os._exit(70)
-    if pid == 0:
-        os.close(status)
-        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-        # The signals of a freshly started interpreter.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        work(stream)
+    work(stream)
+
+
+def init(pid, stream, status):
+    """The first process of the namespaces: everything in them ends with it. Holds no right and no stream."""
     os.close(stream)
-    say(status, ready=True)
+    drop_rights()
     while True:
         gone, result = os.wait()
         if gone == pid:
