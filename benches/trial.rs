@@ -197,7 +197,12 @@ fn snapshot() {
         )
         .unwrap();
     }
-    let mut snapshotter = Snapshotter::new(&workspace, BlobStore::new(place.path().join("blobs")), Vec::new());
+    let mut snapshotter = Snapshotter::new(
+        &workspace,
+        BlobStore::new(place.path().join("blobs")),
+        Vec::new(),
+        Vec::new(),
+    );
     // Files that have just been written are read again until their timestamps tell.
     std::thread::sleep(Duration::from_millis(100));
     let first = snapshotter.take().unwrap();

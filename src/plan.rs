@@ -169,11 +169,14 @@ impl FromStr for TestTurns {
 /// The trials that tasks and cells span, task by task so that a limited run covers every cell.
 pub fn trials(tasks: &[Task], interactions: &[Interaction], cells: &[Cell], attempts: u32) -> Vec<TrialKey> {
     let mut trials = Vec::new();
+    let mut wanted: Vec<Interaction> = Vec::new();
+    for interaction in interactions {
+        if !wanted.contains(interaction) {
+            wanted.push(*interaction);
+        }
+    }
     for task in tasks {
-        for interaction in interactions
-            .iter()
-            .filter(|wanted| task.interactions().contains(wanted))
-        {
+        for interaction in wanted.iter().filter(|wanted| task.interactions().contains(wanted)) {
             for cell in cells {
                 trials.extend((1..=attempts).map(|attempt| TrialKey {
                     task: task.id.clone(),

@@ -173,6 +173,9 @@ pub struct TrialRecord {
     /// Turn number → judgement of the snapshot after it; the last turn's gives the outcome.
     pub judgements: BTreeMap<usize, Judgement>,
     pub usage: Usage,
+    /// What earlier tries of the trial used: they failed in the infrastructure or were cut short, and were paid for.
+    #[serde(default)]
+    pub retried: Usage,
     pub timings: Timings,
     pub warnings: Vec<String>,
     pub started: jiff::Timestamp,

@@ -40,7 +40,7 @@ pub struct Run {
     interactions: Vec<Interaction>,
 
     /// Attempts at each task, interaction and cell
-    #[arg(short = 'k', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short = 'k', long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     attempts: u32,
     /// Trials at once [default: the number of cores, at most 8]
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]

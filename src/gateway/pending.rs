@@ -114,6 +114,11 @@ impl Pending {
         };
         let written = self.file.append(record, &self.line.redactor);
         let mut state = self.line.state();
+        state.waiting.remove(&self.number);
+        if end.status == CLIENT_GONE {
+            let longest = state.given_up.entry(turn).or_default();
+            *longest = elapsed.max(*longest);
+        }
         state.usage.entry(turn).or_default().add(&used);
         if self.attempts > 0 && end.status != CLIENT_GONE {
             state.last_call.insert(turn, self.number);

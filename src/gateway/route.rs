@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -100,6 +101,21 @@ impl Route {
         self.line.state().failures.clone()
     }
 
+    /// How long a call of the turn has waited in vain: it waits still, or the agent gave up waiting. The model is to blame
+    /// for a turn that ran out of time meanwhile, and not the agent.
+    pub fn waited_in_vain(&self, turn: usize) -> Duration {
+        let state = self.line.state();
+        let waiting = state
+            .waiting
+            .values()
+            .filter(|(of, _)| *of == turn)
+            .map(|(_, since)| since.elapsed());
+        waiting
+            .chain(state.given_up.get(&turn).copied())
+            .max()
+            .unwrap_or_default()
+    }
+
     /// The failure of a turn's last call, when that one failed: what the turn ended with as far as the model goes.
     /// A call that could not be recorded counts whatever came later.
     pub fn failure_of_turn(&self, turn: usize) -> Option<CallFailure> {
@@ -130,6 +146,10 @@ pub(super) struct Line {
 pub(super) struct State {
     file: Option<Arc<TurnFile>>,
     calls: u64,
+    /// Calls that have no answer yet: number → turn and start.
+    pub(super) waiting: BTreeMap<u64, (usize, Instant)>,
+    /// Turn → the longest wait that ended because the agent went away.
+    pub(super) given_up: BTreeMap<usize, Duration>,
     pub(super) usage: BTreeMap<usize, Usage>,
     /// Turn → its latest answered call.
     pub(super) last_call: BTreeMap<usize, u64>,
@@ -146,6 +166,8 @@ impl Line {
         let mut state = self.state();
         let file = state.file.clone()?;
         state.calls += 1;
+        let number = state.calls;
+        state.waiting.insert(number, (file.turn, Instant::now()));
         let retry = !state
             .failures
             .iter()

@@ -42,6 +42,7 @@ pub struct Row {
     pub infrastructure_failures: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
+    /// Of all tries, those that failed in the infrastructure included: it was paid for.
     pub usage: Usage,
     /// Wall time of all trials, in seconds.
     pub seconds: f64,
@@ -66,6 +67,7 @@ impl Row {
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
         }
         self.usage.add(&record.usage);
+        self.usage.add(&record.retried);
         self.seconds += record.timings.total;
     }
 }
@@ -108,19 +110,19 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         });
         let row = &mut rows[position];
         row.planned += 1;
-        match run.trial(key).record()? {
-            None => row.missing += 1,
-            Some(record) if record.key == *key => {
+        match run.trial(key).record() {
+            Ok(Some(record)) if record.key == *key => {
                 row.count(&record);
                 warnings.extend(record.warnings.iter().map(|text| format!("{key}: {text}")));
             }
-            Some(record) => {
-                let path = run.trial(key).path().join("trial.json");
-                return Err(StoreError::Damaged {
-                    path,
-                    message: format!("it is the record of {}", record.key),
-                });
+            Ok(None) => row.missing += 1,
+            Ok(Some(_)) | Err(StoreError::Damaged { .. }) => {
+                row.missing += 1;
+                warnings.push(format!(
+                    "{key}: its trial.json is damaged and counts as missing: `resume` runs it again"
+                ));
             }
+            Err(error) => return Err(error),
         }
     }
     let order = |row: &Row| {

@@ -105,6 +105,7 @@ impl<'a> Attempt<'a> {
             outcome,
             judgements,
             usage: self.usage,
+            retried: Usage::default(),
             timings: Timings {
                 total,
                 agent: self.agent_seconds,
@@ -137,7 +138,12 @@ impl<'a> Attempt<'a> {
 
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
         workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
-        let mut snapshotter = Snapshotter::new(&places.workspace, self.blobs.clone(), self.runtime.litter.clone());
+        let mut snapshotter = Snapshotter::new(
+            &places.workspace,
+            self.blobs.clone(),
+            self.runtime.litter.clone(),
+            workspace::starter_files(&self.task),
+        );
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
         let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
@@ -211,7 +217,7 @@ impl<'a> Attempt<'a> {
             self.folder
                 .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
             snapshots.push(snapshot);
-            let (ending, stop) = self.weigh(end.ending, turn, route)?;
+            let (ending, stop) = self.weigh(end.ending, turn, seconds, route)?;
             self.stand.note(&Event::TurnEnded {
                 key: self.key.clone(),
                 turn,
@@ -242,7 +248,13 @@ impl<'a> Attempt<'a> {
 
     /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
     /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
-    fn weigh(&mut self, ending: Ending, turn: usize, route: &Route) -> Result<(Ending, Option<Stop>), StoreError> {
+    fn weigh(
+        &mut self,
+        ending: Ending,
+        turn: usize,
+        seconds: f64,
+        route: &Route,
+    ) -> Result<(Ending, Option<Stop>), StoreError> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
         }
@@ -257,6 +269,14 @@ impl<'a> Attempt<'a> {
             return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         match &ending {
+            Ending::TimedOut { .. } => {
+                // A call that began just before the end has not cost the turn its time.
+                let waited = route.waited_in_vain(turn).as_secs_f64();
+                let stop = (waited * 2.0 > seconds).then(|| {
+                    Stop::Infrastructure(format!("turn {turn}: the model had not answered after {waited:.0} s"))
+                });
+                Ok((ending, stop))
+            }
             Ending::Failed { failure, detail } if failure.is_infrastructure() => {
                 if route.usage_of_turn(turn).calls == 0 {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
@@ -271,11 +291,20 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn snapshot(&self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
+    fn snapshot(&mut self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
         // Reading a large workspace must not keep other agents waiting for their answers.
         let manifest = block_in_place(|| snapshotter.take()).map_err(|error| cannot("store a snapshot", &error))?;
         self.folder
             .write_json(&format!("turns/{turn}/snapshot.json"), &manifest)?;
+        if let Some(why) = &manifest.incomplete {
+            self.warn(format!("the snapshot after turn {turn} is not complete: {why}"))?;
+        }
+        if manifest.unkept() > 0 {
+            let (unkept, why) = (manifest.unkept(), "too large or unreadable");
+            self.warn(format!(
+                "{unkept} files of the snapshot after turn {turn} are not kept: {why}"
+            ))?;
+        }
         Ok(manifest)
     }
 

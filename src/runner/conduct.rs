@@ -98,7 +98,7 @@ impl Conductor {
         let mut tally = Tally::default();
         let mut waiting = VecDeque::new();
         for key in &self.lock.trials {
-            match self.run.trial(key).record()?.map(|record| record.outcome) {
+            match self.run.trial(key).whole_record()?.map(|record| record.outcome) {
                 Some(Outcome::Judged { .. }) => tally.judged += 1,
                 Some(Outcome::InfrastructureFailure { .. }) if !self.retry_infrastructure => {
                     tally.infrastructure_failures += 1;

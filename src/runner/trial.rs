@@ -49,7 +49,7 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
             })?;
         }
         stand.note(&Event::TrialStarted { key: key.clone() })?;
-        let Some(record) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
+        let Some(mut record) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
             break;
         };
         if let Outcome::InfrastructureFailure { reason } = &record.outcome
@@ -61,6 +61,7 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
             failed_before = Some(reason.clone());
             continue;
         }
+        record.retried = folder.usage_of_kept();
         folder.complete(&record)?;
         stand.note(&Event::TrialEnded {
             key: key.clone(),

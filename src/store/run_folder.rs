@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
 use super::journal::Journal;
 use crate::blob::BlobStore;
 use crate::plan::TrialKey;
-use crate::trial::TrialRecord;
+use crate::trial::{TrialRecord, Usage};
 
 /// What can be wrong with a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +157,34 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
     })
 }
 
+/// What a line of `model.jsonl` says of its cost.
+#[derive(Deserialize)]
+struct KeptCall {
+    latency_ms: f64,
+    attempts: u32,
+    tokens: Option<KeptTokens>,
+    cost: Option<f64>,
+}
+
+#[derive(Default, Deserialize)]
+struct KeptTokens {
+    input: u64,
+    output: u64,
+}
+
+impl KeptCall {
+    fn usage(self) -> Usage {
+        let KeptTokens { input, output } = self.tokens.unwrap_or_default();
+        Usage {
+            calls: u64::from(self.attempts > 0),
+            input_tokens: input,
+            output_tokens: output,
+            cost: self.cost,
+            model_seconds: self.latency_ms / 1e3,
+        }
+    }
+}
+
 /// The folder of one trial. It is complete when `trial.json` is there: that is written last.
 #[derive(Debug, Clone)]
 pub struct TrialFolder {
@@ -177,6 +205,17 @@ impl TrialFolder {
             Ok(record) => Ok(Some(record)),
             Err(StoreError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The same where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
+    ///
+    /// # Errors
+    /// The record cannot be read for reasons of the machine.
+    pub fn whole_record(&self) -> Result<Option<TrialRecord>, StoreError> {
+        match self.record() {
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            other => other,
         }
     }
 
@@ -207,6 +246,27 @@ impl TrialFolder {
             }
         }
         Ok(None)
+    }
+
+    /// What the tries that are kept beside the trial used, by the records of their calls.
+    pub fn usage_of_kept(&self) -> Usage {
+        let mut sum = Usage::default();
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for number in 1.. {
+            let kept = self.path.with_file_name(format!("{name}.try-{number}"));
+            if !kept.exists() {
+                break;
+            }
+            let turns = fs::read_dir(kept.join("turns")).into_iter().flatten();
+            for turn in turns.flatten() {
+                let calls = fs::read_to_string(turn.path().join("model.jsonl")).unwrap_or_default();
+                let calls = calls
+                    .lines()
+                    .filter_map(|line| serde_json::from_str::<KeptCall>(line).ok());
+                calls.for_each(|call| sum.add(&call.usage()));
+            }
+        }
+        sum
     }
 
     /// The folder of one turn (0 is the agent's start), created when missing.

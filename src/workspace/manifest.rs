@@ -48,6 +48,14 @@ pub enum Kind {
 }
 
 impl Manifest {
+    /// How many files could not be kept.
+    pub fn unkept(&self) -> usize {
+        self.entries
+            .values()
+            .filter(|entry| matches!(entry.kind, Kind::Unkept { .. }))
+            .count()
+    }
+
     /// The regular files whose content is kept: path, digest and size.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.entries.iter().filter_map(|(path, entry)| match &entry.kind {

@@ -31,6 +31,8 @@ pub struct Snapshotter {
     blobs: BlobStore,
     /// Names at the top of the workspace that belong to the agent's machinery, such as `.git`.
     excluded: Vec<String>,
+    /// Kept whatever else there is: what is judged must not be crowded out.
+    first: Vec<PathBuf>,
     known: HashMap<PathBuf, Known>,
 }
 
@@ -67,11 +69,13 @@ impl Stamp {
 }
 
 impl Snapshotter {
-    pub fn new(workspace: impl Into<PathBuf>, blobs: BlobStore, excluded: Vec<String>) -> Self {
+    /// `excluded`: names at the top that are no part of the work; `first`: files that are kept whatever else there is.
+    pub fn new(workspace: impl Into<PathBuf>, blobs: BlobStore, excluded: Vec<String>, first: Vec<PathBuf>) -> Self {
         Self {
             workspace: workspace.into(),
             blobs,
             excluded,
+            first,
             known: HashMap::new(),
         }
     }
@@ -117,8 +121,16 @@ impl Snapshotter {
                 continue;
             };
             let kind = if metadata.is_file() {
-                let found = self.file(relative, &metadata, MAX_TOTAL.saturating_sub(total).min(MAX_FILE))?;
-                total += metadata.len();
+                let left = if self.first.iter().any(|path| path == relative) {
+                    MAX_FILE
+                } else {
+                    MAX_TOTAL - total
+                };
+                let found = self.file(relative, &metadata, left.min(MAX_FILE))?;
+                // What is not kept takes no room.
+                if let Kind::File { size, .. } = found.kind {
+                    total = MAX_TOTAL.min(total + size);
+                }
                 let kind = found.kind.clone();
                 known.insert(relative.to_owned(), found);
                 kind
@@ -283,6 +295,25 @@ mod tests {
         assert_eq!(manifest.entries["socket"].kind, Kind::Special { what: "socket".into() });
         assert!(matches!(manifest.entries["bad\\xff"].kind, Kind::File { size: 1, .. }));
         assert!(matches!(&manifest.entries["sparse"].kind, Kind::Unkept { reason, .. } if reason == "too large"));
+    }
+
+    #[test]
+    fn large_files_do_not_crowd_out_the_rest() {
+        let (_place, folder, mut snapshotter) = workspace();
+        std::fs::File::create(folder.join("a.bin"))
+            .unwrap()
+            .set_len(MAX_TOTAL + 1)
+            .unwrap();
+        for name in ["app.py", "z.py"] {
+            std::fs::write(folder.join(name), "x = 1\n").unwrap();
+        }
+        let manifest = snapshotter.take().unwrap();
+        assert!(matches!(manifest.entries["a.bin"].kind, Kind::Unkept { .. }));
+        assert_eq!(
+            manifest.files().map(|(path, ..)| path).collect::<Vec<_>>(),
+            ["app.py", "z.py"]
+        );
+        assert_eq!(manifest.unkept(), 1);
     }
 
     #[test]

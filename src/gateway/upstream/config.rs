@@ -25,7 +25,7 @@ impl Default for UpstreamConfig {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(15),
-            read_timeout: Duration::from_secs(600),
+            read_timeout: Duration::from_secs(540),
             retry: RetryPolicy::default(),
             at_once: 64,
             max_reply: 32 << 20,
