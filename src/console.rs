@@ -56,11 +56,19 @@ impl Console {
     }
 
     /// A result, for stdout. A reader that has gone away is no error of ours.
-    pub fn result(&self, text: &str) {
+    ///
+    /// # Errors
+    /// It cannot be written: a result that is lost must not look like success.
+    pub fn result(&self, text: &str) -> std::io::Result<()> {
+        let mut written = Ok(());
         self.above_bars(|| {
             let mut out = anstream::stdout().lock();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         });
+        match written {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     /// What a user may want to know, unless quiet.

@@ -15,6 +15,7 @@ pub mod verdict;
 pub mod blob;
 pub mod dataset;
 pub mod gateway;
+pub mod keys;
 pub mod process;
 pub mod pty;
 pub mod python;

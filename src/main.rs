@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mtsec_agents::cli::Cli;
+use mtsec_agents::keys;
 use mtsec_agents::process::{SHEPHERD, shepherd_main};
 use mtsec_agents::sandbox::{INIT_ARGUMENT, init_main};
 
@@ -15,6 +16,8 @@ fn main() -> ExitCode {
         Some(role) if role == INIT_ARGUMENT => init_main(arguments),
         _ => {}
     }
+    // SAFETY: no thread has been started.
+    unsafe { keys::take_from_environment() };
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)

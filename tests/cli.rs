@@ -291,3 +291,50 @@ fn a_folder_that_is_no_run_is_refused() {
         assert.code(2).stderr(predicate::str::contains("not a run folder"));
     }
 }
+
+#[test]
+fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
+    let place = tempfile::tempdir().unwrap();
+    let arguments = [
+        "run",
+        "aider",
+        "-m",
+        "nop",
+        "-l",
+        "1",
+        "--interaction",
+        "single,single",
+        "--dry-run",
+    ];
+    let output = program().current_dir(place.path()).args(arguments).output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains("1 trials"));
+    // A number that is not read back exactly would give the cell another name.
+    let limits = mtsec_agents::plan::Limits {
+        ready_seconds: 1.0,
+        turn_seconds: 920.0864349327219,
+        session_seconds: 1.0 / 3.0,
+        quiet_seconds: 0.1 + 0.2,
+        answers: 1,
+    };
+    let cell = mtsec_agents::plan::Cell {
+        scaffold: "aider".into(),
+        version: "1".into(),
+        model: "nop".into(),
+        options: Default::default(),
+        limits,
+    };
+    let read: mtsec_agents::plan::Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
+    assert_eq!(read.id(), cell.id());
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_mtsec-agents"))
+        .args(["tasks", "list"])
+        .stdout(full)
+        .stderr(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+}

@@ -91,6 +91,52 @@ fn turns_of_unknown_kind_are_refused_unless_the_user_says_what_they_are() {
 }
 
 #[test]
+fn rows_join_in_any_order_and_only_when_they_are_about_one_seed() {
+    let place = tempfile::tempdir().unwrap();
+    let mut seed = mtsec_row("one");
+    seed.as_object_mut().unwrap().remove("generated_multi_turns");
+    seed["ground_truth"] = json!({ "vulnerable_code": "v", "patched_code": "p" });
+    seed["install_requires"] = json!(["six"]);
+    let mut turns = mtsec_row("one");
+    turns["ground_truth"] = seed["ground_truth"].clone();
+    let seed_rows = write(place.path(), "seed.jsonl", &[seed]);
+    let turn_rows = write(place.path(), "editing.jsonl", &[turns.clone()]);
+    for order in [[&seed_rows, &turn_rows], [&turn_rows, &seed_rows]] {
+        let dataset = dataset::load(&order.map(PathBuf::clone), None).unwrap();
+        assert_eq!(dataset.tasks.len(), 1);
+        assert_eq!(
+            dataset.tasks[0].interactions(),
+            [Interaction::Single, Interaction::Editing]
+        );
+        assert_eq!(dataset.tasks[0].requires, ["six"]);
+    }
+    turns["task_description"]["description"] = "Something else.".into();
+    let other = write(place.path(), "other-editing.jsonl", &[turns]);
+    let error = dataset::load(&[seed_rows, other], None).unwrap_err().to_string();
+    assert!(
+        error.contains("other-editing.jsonl:1") && error.contains("description differs"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_names_its_task() {
+    let place = tempfile::tempdir().unwrap();
+    let mut bad = mtsec_row("bad");
+    bad["task_description"]["function_name"] = 5.into();
+    let rows = write(place.path(), "rows-editing.jsonl", &[mtsec_row("good"), bad.clone()]);
+    let error = dataset::load(&[rows], None).unwrap_err().to_string();
+    assert!(
+        error.contains("rows-editing.jsonl:2: task `bad`: invalid type: integer"),
+        "{error}"
+    );
+    let array = place.path().join("editing.json");
+    std::fs::write(&array, format!("\u{feff}[{}, {bad}]", mtsec_row("good"))).unwrap();
+    let error = dataset::load(&[array], None).unwrap_err().to_string();
+    assert!(error.contains("editing.json[1]: task `bad`"), "{error}");
+}
+
+#[test]
 fn conversations_may_have_any_number_of_turns() {
     let place = tempfile::tempdir().unwrap();
     let mut row = mtsec_row("long");

@@ -8,6 +8,7 @@ const LAYERS: [&[&str]; 5] = [
         "blob",
         "dataset",
         "gateway",
+        "keys",
         "process",
         "pty",
         "python",

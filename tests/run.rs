@@ -319,3 +319,114 @@ fn an_interrupted_run_ends_its_agents_and_can_be_resumed() {
     program().arg("resume").arg(&running.folder).assert().success();
     one_outcome_each(&running.folder, 4);
 }
+
+#[test]
+fn a_run_cut_short_before_it_began_is_started_again_under_its_name() {
+    let place = tempfile::tempdir().unwrap();
+    let half = place.path().join("jobs/half");
+    std::fs::create_dir_all(half.join("trials")).unwrap();
+    std::fs::write(half.join("tasks.jsonl"), "{").unwrap();
+    let run = run(
+        place.path(),
+        "half",
+        &["-m", "nop", "-l", "1", "--interaction", "single"],
+    );
+    assert_eq!(report(&run)[0]["n"], 1);
+    // A whole run, or any other folder, is never taken over.
+    let again = program()
+        .current_dir(place.path())
+        .args(["run", "aider", "-m", "nop", "--job-name", "half"])
+        .assert();
+    again.code(2).stderr(predicates::str::contains("exists already"));
+}
+
+#[test]
+fn damaged_files_are_told_and_run_again() {
+    let place = tempfile::tempdir().unwrap();
+    let run = run(
+        place.path(),
+        "damaged",
+        &["-m", "nop", "-l", "1", "--interaction", "single"],
+    );
+    std::fs::write(only_trial(&run).join("trial.json"), "{").unwrap();
+    let journal = std::fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    std::fs::write(run.join("journal.jsonl"), journal.replacen("trial_started", "tri", 1)).unwrap();
+    assert_eq!(report(&run)[0]["missing"], 1);
+    program().arg("resume").arg(&run).assert().success();
+    assert_eq!(
+        (&report(&run)[0]["missing"], &report(&run)[0]["n"]),
+        (&0.into(), &1.into())
+    );
+    // What the damaged try used was paid for.
+    let tokens = |row: &Value| row["usage"]["calls"].as_u64().unwrap();
+    assert_eq!(tokens(&report(&run)[0]), 2);
+}
+
+#[test]
+fn a_silent_model_is_no_wrong_answer() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(
+        place.path().join("slow.yaml"),
+        "replies:\n  - text: too late\n    delay_seconds: 60\n",
+    )
+    .unwrap();
+    let output = program()
+        .current_dir(place.path())
+        .args([
+            "run",
+            "aider",
+            "-m",
+            "script:slow.yaml",
+            "-l",
+            "1",
+            "--interaction",
+            "single",
+            "--turn-limit",
+            "6",
+        ])
+        .args(["--retries", "0", "--job-name", "slow"])
+        .output()
+        .unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(4),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let rows = report(&place.path().join("jobs/slow"));
+    assert_eq!(
+        (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
+        (&0.into(), &1.into())
+    );
+}
+
+#[test]
+fn a_large_file_does_not_cost_the_verdict() {
+    let place = tempfile::tempdir().unwrap();
+    let task = tiny_task("tiny");
+    let secure = task["references"]["secure"].as_str().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), task.to_string()).unwrap();
+    let text = format!(
+        "app.py\n```python\n<<<<<<< SEARCH\n=======\n{secure}>>>>>>> REPLACE\n```\n\n```bash\ntruncate -s 600M a.bin\n```\n"
+    );
+    let script = serde_json::json!({ "replies": [{ "text": text }] });
+    std::fs::write(place.path().join("s.yaml"), script.to_string()).unwrap();
+    let arguments = [
+        "-m",
+        "script:s.yaml",
+        "--tasks",
+        "t.jsonl",
+        "--interaction",
+        "single",
+        "--edit-format",
+        "diff",
+    ];
+    let run = run(place.path(), "large", &arguments);
+    assert_eq!(report(&run)[0]["correct_secure"], 1);
+    let record: Value = serde_json::from_slice(&std::fs::read(only_trial(&run).join("trial.json")).unwrap()).unwrap();
+    assert!(
+        record["warnings"][0].as_str().unwrap().contains("not kept"),
+        "{}",
+        record["warnings"]
+    );
+}

@@ -34,10 +34,12 @@ async fn complete(
         let error = json!({ "error": { "message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key" } });
         return (StatusCode::UNAUTHORIZED, Json(error));
     }
+    // A model that looks for the key in every process it can see.
+    let search = "```bash\ncat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -a KEY= > found.txt; true\n```";
     let code = "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n";
     let answer = json!({
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "my-model",
-        "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": format!("Here it is.\n\napp.py\n```\n{code}```\n") } }],
+        "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": format!("Here it is.\n\napp.py\n```python\n<<<<<<< SEARCH\n=======\n{code}>>>>>>> REPLACE\n```\n\n{search}\n") } }],
         "usage": { "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 },
     });
     (StatusCode::OK, Json(answer))
@@ -79,7 +81,7 @@ fn run(place: &Path, base: &str, key: &str) -> assert_cmd::assert::Assert {
             "--interaction",
             "single",
         ])
-        .args(["--edit-format", "whole", "--job-name", "real", "--retries", "0"])
+        .args(["--edit-format", "diff", "--job-name", "real", "--retries", "0"])
         .assert()
 }
 
@@ -99,6 +101,20 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
         rows[0]["usage"]["cost"],
         Value::Null,
         "the price of an unknown model is unknown, not 0"
+    );
+    let trial = std::fs::read_dir(folder.join("trials"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let record: Value = serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    assert!(
+        record["turns"][0]["drift"]["created"]
+            .as_array()
+            .unwrap()
+            .contains(&"found.txt".into()),
+        "{record}"
     );
     let bodies = provider.bodies.lock().unwrap();
     assert_eq!(bodies.len(), 1);

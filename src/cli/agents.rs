@@ -47,7 +47,7 @@ impl Agents {
                     installed.name,
                     installed.version,
                     installed.folder.display()
-                ));
+                ))?;
                 Ok(Exit::Done)
             }
             Self::Verify(verify) => {
@@ -55,7 +55,7 @@ impl Agents {
                 match installer()?.status(&recipe) {
                     Status::Ready(installed) => {
                         let folder = installed.folder.display();
-                        console.result(&format!("{} {} in {folder}\n", installed.name, installed.version));
+                        console.result(&format!("{} {} in {folder}\n", installed.name, installed.version))?;
                         Ok(Exit::Done)
                     }
                     Status::Missing { folder } => Err(Failed::missing(anyhow::anyhow!(
@@ -90,7 +90,7 @@ impl List {
                 )
             } else {
                 format!("{name} {version}  {state}  {}\n", folder.display())
-            });
+            })?;
         }
         Ok(Exit::Done)
     }

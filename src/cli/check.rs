@@ -60,6 +60,12 @@ impl Job {
             }
         };
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
+        if let Some(path) = self.request.tasks.iter().find(|path| path.to_str().is_none()) {
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "the path {} is not UTF-8, and the run could not be recorded: rename it",
+                path.display()
+            )));
+        }
         if trials.is_empty() {
             let wanted: Vec<&str> = self.request.interactions.iter().map(|known| known.name()).collect();
             return Err(Failed::bad_input(anyhow::anyhow!(
@@ -102,7 +108,7 @@ impl Job {
             let plan =
                 serde_json::json!({ "cells": cells, "trials": checked.trials, "skipped_rows": checked.skipped_rows });
             self.console
-                .result(&format!("{}\n", serde_json::to_string_pretty(&plan)?));
+                .result(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?;
             return Ok(Exit::Done);
         }
         let mut text = String::new();
@@ -127,7 +133,7 @@ impl Job {
             "{cells} cells, {} tasks, {trials} trials; nothing was started\n",
             checked.tasks.len()
         ));
-        self.console.result(&text);
+        self.console.result(&text)?;
         Ok(Exit::Done)
     }
 }

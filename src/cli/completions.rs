@@ -17,7 +17,7 @@ impl Completions {
     pub fn carry_out(self, console: &Console) -> Result {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "mtsec-agents", &mut script);
-        console.result(&String::from_utf8_lossy(&script));
+        console.result(&String::from_utf8_lossy(&script))?;
         Ok(Exit::Done)
     }
 }

@@ -224,6 +224,6 @@ fn write_lock(
 
 fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<(), Failed> {
     let summary = summarise(&RunFolder::open(path)?)?;
-    console.result(&render(&summary, if json { Format::Json } else { Format::Table })?);
+    console.result(&render(&summary, if json { Format::Json } else { Format::Table })?)?;
     Ok(())
 }

@@ -36,7 +36,7 @@ impl Models {
                     "reasoning": model.reasoning, "effort": model.effort, "thinking_tokens": model.thinking_tokens,
                     "temperature": model.temperature, "price": model.price, "paper": model.paper,
                 });
-                console.result(&format!("{line}\n"));
+                console.result(&format!("{line}\n"))?;
                 continue;
             }
             let price = match (model.price.input, model.price.output) {
@@ -60,8 +60,9 @@ impl Models {
             ]);
         }
         if !self.json {
-            console.result(&format!("{table}\n"));
-            console.result("Scripted, for checks and demos without a key: oracle, oracle:insecure, nop, script:FILE\n");
+            console.result(&format!("{table}\n"))?;
+            console
+                .result("Scripted, for checks and demos without a key: oracle, oracle:insecure, nop, script:FILE\n")?;
         }
         Ok(Exit::Done)
     }

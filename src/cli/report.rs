@@ -27,7 +27,7 @@ impl Report {
     pub fn carry_out(self, console: &Console) -> Result {
         let run = RunFolder::open(&self.run).map_err(Failed::bad_input)?;
         let format = if self.json { Format::Json } else { self.format };
-        console.result(&render(&summarise(&run)?, format)?);
+        console.result(&render(&summarise(&run)?, format)?)?;
         Ok(Exit::Done)
     }
 }

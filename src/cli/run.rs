@@ -21,7 +21,7 @@ pub struct Run {
     scaffold: String,
     /// A model name (`mtsec-agents models` lists them), provider/model, or a scripted model: oracle, oracle:insecure,
     /// nop, script:FILE; more than one makes a cell of each
-    #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL")]
+    #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     models: Vec<String>,
     /// Another endpoint that speaks OpenAI chat completions (vLLM, Ollama, …); its key is read from MTSEC_API_KEY, or
     /// OPENAI_API_KEY
@@ -116,15 +116,20 @@ Examples:
 impl Run {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
         let name = match &self.job_name {
-            Some(name) if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) => {
+            Some(name)
+                if name.is_empty()
+                    || name.starts_with('.')
+                    || name.len() > 200
+                    || name.contains(|c: char| c == '/' || c.is_control()) =>
+            {
                 return Err(Failed::bad_input(anyhow::anyhow!(
-                    "--job-name `{name}` is no folder name: it must not be empty, start with a dot or hold a slash"
+                    "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
                 )));
             }
             Some(name) => name.clone(),
             None => jiff::Zoned::now().strftime("%Y-%m-%d__%H-%M-%S").to_string(),
         };
-        let dataset = self.selection.load(single_kind(&self.interactions))?;
+        let dataset = self.selection.load()?;
         let start = Start::New {
             dataset: Box::new(dataset),
             jobs: self.jobs_dir.clone(),
@@ -167,14 +172,6 @@ impl Run {
             quiet_limit: self.quiet_limit,
             test_turns: self.test_turns,
         }
-    }
-}
-
-/// MT-Sec rows do not say what their turns are; a run of a single multi-turn interaction does.
-fn single_kind(interactions: &[Interaction]) -> Option<Interaction> {
-    match interactions {
-        [interaction] if *interaction != Interaction::Single => Some(*interaction),
-        _ => None,
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Selection {
     /// given more than once
     #[arg(long = "tasks", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// What the turns of MT-Sec rows are, where neither the row nor the file's name says it
+    #[arg(long, value_name = "NAME")]
+    rows_are: Option<Interaction>,
     /// Only tasks whose id or CWE matches a glob, such as `CWE-79` or `cwe-60*`
     #[arg(short, long, value_name = "GLOB")]
     include: Vec<String>,
@@ -35,11 +38,11 @@ impl Selection {
         (self.paths, self.include, self.exclude, self.limit)
     }
 
-    /// Loads and chooses. `turns` says what the turns of MT-Sec rows are where nothing else does.
-    pub fn load(&self, turns: Option<Interaction>) -> Result<Dataset, Failed> {
+    /// Loads and chooses.
+    pub fn load(&self) -> Result<Dataset, Failed> {
         let mut dataset = match self.paths.as_slice() {
             [] => dataset::builtin(),
-            paths => dataset::load(paths, turns),
+            paths => dataset::load(paths, self.rows_are),
         }
         .map_err(Failed::bad_input)?;
         let (include, exclude) = (globs(&self.include)?, globs(&self.exclude)?);

@@ -24,7 +24,8 @@ pub fn stop_on_signals(console: Arc<Console>) -> std::io::Result<CancellationTok
             if token.is_cancelled() {
                 std::process::exit(Exit::Interrupted as i32);
             }
-            console.warn("stopping: live trials are ended, finished ones are kept; once more to stop at once");
+            console
+                .warn("stopping: live agents are ended, what is being judged is finished; once more to stop at once");
             token.cancel();
         }
     });

@@ -72,9 +72,9 @@ pub struct Import {
     /// The JSON-lines file to write; it must not exist
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// What the turns of MT-Sec rows are, where neither the rows nor the file's name say it
+    /// What the turns of MT-Sec rows are, where neither the row nor the file's name says it
     #[arg(long, value_name = "NAME")]
-    interaction: Option<Interaction>,
+    rows_are: Option<Interaction>,
 }
 
 impl Tasks {
@@ -90,7 +90,7 @@ impl Tasks {
 
 impl List {
     fn carry_out(self, console: &Console) -> Result {
-        let dataset = self.selection.load(None)?;
+        let dataset = self.selection.load()?;
         let names = |task: &Task| -> Vec<&str> { task.interactions().iter().map(|known| known.name()).collect() };
         if self.json {
             for task in &dataset.tasks {
@@ -98,7 +98,7 @@ impl List {
                     "id": task.id, "cwe": task.cwe, "function": task.function, "interactions": names(task),
                     "requires": task.requires, "has_references": task.references.is_some(), "origin": task.origin,
                 });
-                console.result(&format!("{line}\n"));
+                console.result(&format!("{line}\n"))?;
             }
         } else {
             let mut table = Table::new();
@@ -108,7 +108,7 @@ impl List {
                 let references = if task.references.is_some() { "yes" } else { "no" };
                 table.add_row([&task.id, &task.cwe, &task.function, &names(task).join(" "), references]);
             }
-            console.result(&format!("{table}\n{} tasks\n", dataset.tasks.len()));
+            console.result(&format!("{table}\n{} tasks\n", dataset.tasks.len()))?;
         }
         tell_skipped(console, dataset.skipped.len());
         Ok(Exit::Done)
@@ -117,7 +117,7 @@ impl List {
 
 impl Show {
     fn carry_out(self, console: &Console) -> Result {
-        let dataset = self.selection.load(None)?;
+        let dataset = self.selection.load()?;
         let task = dataset.tasks.iter().find(|task| task.id == self.id).ok_or_else(|| {
             Failed::bad_input(anyhow::anyhow!(
                 "no task has the id `{}`: `mtsec-agents tasks list` prints them",
@@ -150,14 +150,14 @@ impl Show {
                 ));
             }
         }
-        console.result(&text);
+        console.result(&text)?;
         Ok(Exit::Done)
     }
 }
 
 impl Validate {
     fn carry_out(self, console: &Console) -> Result {
-        let dataset = self.selection.load(None)?;
+        let dataset = self.selection.load()?;
         tell_skipped(console, dataset.skipped.len());
         let wrong = runtime()?.block_on(async {
             let tester = start_tester().await?;
@@ -210,7 +210,7 @@ impl Validate {
             wrong += usize::from(!holds);
             if self.json {
                 let line = serde_json::json!({ "task": task.id, "solution": which, "round": round, "holds": holds, "judgement": judgement });
-                console.result(&format!("{line}\n"));
+                console.result(&format!("{line}\n"))?;
             } else {
                 let mark = if holds { "ok   " } else { "WRONG" };
                 console.result(&format!(
@@ -218,7 +218,7 @@ impl Validate {
                     task.id,
                     judgement.verdict,
                     why(&judgement)
-                ));
+                ))?;
             }
         }
         Ok(wrong)
@@ -235,7 +235,7 @@ fn why(judgement: &Judgement) -> String {
 
 impl Import {
     fn carry_out(self, console: &Console) -> Result {
-        let dataset = crate::dataset::load(&self.from, self.interaction).map_err(Failed::bad_input)?;
+        let dataset = crate::dataset::load(&self.from, self.rows_are).map_err(Failed::bad_input)?;
         let mut lines = Vec::new();
         for task in &dataset.tasks {
             serde_json::to_writer(&mut lines, task)?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub enum DatasetError {
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{path}:{line}:{column}: {message}")]
+    #[error("{path}{}: {message}", place(*line, *column))]
     Json {
         path: PathBuf,
         line: usize,
@@ -26,7 +26,7 @@ pub enum DatasetError {
     Duplicate { id: String, first: String, second: String },
     #[error(
         "{origin}: the row has turns but nothing says which interaction they are: add a field \"interaction\" \
-             (expansion, editing or refactor), or put that word into the file's name"
+             (expansion, editing or refactor), put that word into the file's name, or say `--rows-are`"
     )]
     UnknownInteraction { origin: String },
     #[error("no task to run in {place}{}", match skipped { 0 => String::new(), n => format!(" ({n} rows without dynamic tests were skipped)") })]
@@ -41,4 +41,13 @@ pub enum DatasetError {
         path: PathBuf,
         source: ::parquet::errors::ParquetError,
     },
+}
+
+/// `:line:column`, as far as they are known (from 1).
+fn place(line: usize, column: usize) -> String {
+    [line, column]
+        .iter()
+        .take_while(|number| **number > 0)
+        .map(|number| format!(":{number}"))
+        .collect()
 }

@@ -106,12 +106,19 @@ pub fn task(source: &dyn Source) -> Result<Task, DatasetError> {
     for (interaction, turns) in &file.conversations {
         let states = (1..turns.len())
             .map(|turn| source.read(&format!("drafts/{interaction}-{turn}.py")))
-            .collect::<Result<Option<Vec<String>>, _>>()?;
-        drafts.extend(
-            states
-                .filter(|states| !states.is_empty())
-                .map(|states| (*interaction, states)),
-        );
+            .collect::<Result<Vec<Option<String>>, _>>()?;
+        match states.iter().flatten().count() {
+            0 => {}
+            found if found == states.len() => {
+                drafts.insert(*interaction, states.into_iter().flatten().collect());
+            }
+            found => {
+                let wanted = states.len();
+                return Err(problem(format!(
+                    "{found} of the {wanted} drafts of {interaction} are there: all or none"
+                )));
+            }
+        }
     }
     Ok(Task {
         cwe,

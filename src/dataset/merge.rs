@@ -13,22 +13,35 @@ pub fn add(tasks: &mut Vec<Task>, task: Task) -> Result<(), DatasetError> {
         tasks.push(task);
         return Ok(());
     };
-    let adds_conversation = !task.conversations.is_empty()
-        && task
-            .conversations
-            .keys()
-            .all(|key| !known.conversations.contains_key(key));
-    let adds_references = known.references.is_none() && task.references.is_some();
-    let conflicting_references =
-        known.references.is_some() && task.references.is_some() && known.references != task.references;
     let same_seed = known.tests == task.tests && known.function == task.function && known.cwe == task.cwe;
-    let joins = (adds_conversation || (adds_references && task.conversations.is_empty())) && !conflicting_references;
-    if !same_seed || !joins {
+    let repeated = task
+        .conversations
+        .keys()
+        .any(|key| known.conversations.contains_key(key))
+        || (known.conversations.is_empty() && task.conversations.is_empty());
+    let conflicting = known.references.is_some() && task.references.is_some() && known.references != task.references;
+    if !same_seed || repeated || conflicting {
         return Err(DatasetError::Duplicate {
             id: task.id,
             first: known.origin.clone(),
             second: task.origin,
         });
+    }
+    if known.description != task.description {
+        let problem = format!(
+            "its description differs from the one in {}: the rows are not about one seed",
+            known.origin
+        );
+        return Err(DatasetError::Task {
+            origin: task.origin,
+            id: task.id,
+            problem,
+        });
+    }
+    for requirement in task.requires {
+        if !known.requires.contains(&requirement) {
+            known.requires.push(requirement);
+        }
     }
     known.conversations.extend(task.conversations);
     known.drafts.extend(task.drafts);

@@ -15,36 +15,29 @@ pub enum Row {
     Skipped(Skipped),
 }
 
-/// Reads all rows of a file.
+/// Reads all rows of a file: JSON lines, one JSON array, or one JSON object.
 pub fn read(path: &Path, interaction: Option<Interaction>) -> Result<Vec<Row>, DatasetError> {
     let text = std::fs::read_to_string(path).map_err(|source| DatasetError::Read {
         path: path.into(),
         source,
     })?;
-    let mut rows = Vec::new();
+    let text = text.trim_start_matches('\u{feff}');
+    let name = path.display();
     if text.trim_start().starts_with('[') {
-        let values: Vec<Value> = serde_json::from_str(&text).map_err(|error| json_error(path, error.line(), &error))?;
-        for (index, value) in values.into_iter().enumerate() {
-            rows.push(row(
-                path,
-                &format!("{}[{index}]", path.display()),
-                1,
-                value,
-                interaction,
-            )?);
-        }
-        return Ok(rows);
+        let values: Vec<Value> = serde_json::from_str(text).map_err(|error| json_error(path, error.line(), &error))?;
+        let rows = values.into_iter().enumerate();
+        return rows
+            .map(|(index, value)| row(path, &format!("{name}[{index}]"), 0, value, interaction))
+            .collect();
     }
+    if let Ok(value @ Value::Object(_)) = serde_json::from_str(text) {
+        return Ok(vec![row(path, &format!("{name}:1"), 1, value, interaction)?]);
+    }
+    let mut rows = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let number = index + 1;
         let value = serde_json::from_str(line).map_err(|error| json_error(path, number, &error))?;
-        rows.push(row(
-            path,
-            &format!("{}:{number}", path.display()),
-            number,
-            value,
-            interaction,
-        )?);
+        rows.push(row(path, &format!("{name}:{number}"), number, value, interaction)?);
     }
     Ok(rows)
 }
@@ -58,6 +51,26 @@ fn json_error(path: &Path, line: usize, error: &serde_json::Error) -> DatasetErr
         line,
         column: error.column(),
         message,
+    }
+}
+
+/// A value that is valid JSON but no task. Its place within the line is not known, so the task is named.
+fn shape_error(path: &Path, origin: &str, line: usize, value: &Value, error: &serde_json::Error) -> DatasetError {
+    let id = value.get("id").map(plain).unwrap_or_default();
+    let message = format!("task `{id}`: {error}");
+    match line {
+        0 => DatasetError::Json {
+            path: origin.into(),
+            line: 0,
+            column: 0,
+            message,
+        },
+        line => DatasetError::Json {
+            path: path.into(),
+            line,
+            column: 0,
+            message,
+        },
     }
 }
 
@@ -123,10 +136,10 @@ pub fn row(
 ) -> Result<Row, DatasetError> {
     let is_benchmark = value.get("task_description").is_some() || value.get("unittest").is_some();
     if is_benchmark {
-        let row: BenchmarkRow = serde_json::from_value(value).map_err(|error| json_error(path, line, &error))?;
+        let row = BenchmarkRow::deserialize(&value).map_err(|error| shape_error(path, origin, line, &value, &error))?;
         return benchmark_task(path, origin, row, interaction);
     }
-    let mut task: Task = serde_json::from_value(value).map_err(|error| json_error(path, line, &error))?;
+    let mut task = Task::deserialize(&value).map_err(|error| shape_error(path, origin, line, &value, &error))?;
     task.origin = origin.to_owned();
     task.cwe = rules::cwe(&task.cwe).ok_or_else(|| DatasetError::Task {
         origin: origin.to_owned(),

@@ -10,7 +10,7 @@ pub fn cwe(text: &str) -> Option<String> {
     let number = if prefixed { &text[4..] } else { text };
     let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
     let number: u32 = number[..end].parse().ok()?;
-    Some(format!("CWE-{number}"))
+    (number > 0).then(|| format!("CWE-{number}"))
 }
 
 /// Refuses what could not be run or judged.
@@ -72,8 +72,16 @@ pub fn check(task: &Task) -> Result<(), DatasetError> {
     Ok(())
 }
 
+/// Python's keywords: none can name a function.
+const KEYWORDS: &[&str] = &[
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+    "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
+    "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+];
+
 fn is_identifier(text: &str) -> bool {
-    !text.is_empty()
+    !KEYWORDS.contains(&text)
+        && !text.is_empty()
         && text.chars().all(|c| c == '_' || c.is_alphanumeric())
         && !text.starts_with(|c: char| c.is_numeric())
 }

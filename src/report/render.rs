@@ -114,6 +114,12 @@ fn people(summary: &Summary, style: comfy_table::TableStyle) -> String {
             summary.missing()
         ));
     }
+    if !summary.warnings.is_empty() {
+        text.push_str(&format!(
+            "{} warnings: `mtsec-agents report --json` lists them.\n",
+            summary.warnings.len()
+        ));
+    }
     if summary.scripted {
         text.push_str(SCRIPTED);
         text.push('\n');

@@ -132,8 +132,8 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         )
     };
     rows.sort_by_key(order);
-    let name = run
-        .path()
+    let path = run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned());
+    let name = path
         .file_name()
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();

@@ -15,13 +15,13 @@ use crate::blob::BlobStore;
 use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::Route;
+use crate::gateway::{FailureKind, Route};
 use crate::plan::{TestTurns, TrialKey};
 use crate::scaffold::{OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
 use crate::tester::Tree;
-use crate::trial::{Ending, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
 use crate::verdict::Judgement;
 use crate::workspace::{self, Manifest, Snapshotter};
 
@@ -165,10 +165,14 @@ impl<'a> Attempt<'a> {
         let opening = Instant::now();
         let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
         self.agent_seconds += opening.elapsed().as_secs_f64();
-        let mut session = opened.map_err(|error| match error {
-            OpenError::Cancelled => Stop::Cancelled,
-            error => Stop::Infrastructure(error.to_string()),
-        })?;
+        let mut session = match opened {
+            Ok(session) => session,
+            Err(OpenError::Cancelled) => return Err(Stop::Cancelled),
+            Err(error) => {
+                keep_logs(&places.logs, self.folder)?;
+                return Err(Stop::Infrastructure(error.to_string()));
+            }
+        };
         let said = self
             .say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots)
             .await;
@@ -258,8 +262,14 @@ impl<'a> Attempt<'a> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
         }
+        // A call that failed while the agent noticed nothing was not the agent's: what a model has the shell do must not
+        // take the trial out of the count either.
+        let noticed = match &ending {
+            Ending::Failed { failure, .. } => failure.is_infrastructure() || *failure == Failure::AgentCrashed,
+            ending => *ending != Ending::Answered,
+        };
         if let Some(failed) = route.failure_of_turn(turn)
-            && failed.failure.kind.is_infrastructure()
+            && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
             let reason = format!("turn {turn}: {}", failed.failure);
             let ending = Ending::Failed {

@@ -48,6 +48,7 @@ pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Re
     };
     let mut cells: Vec<ResolvedCell> = Vec::new();
     for name in &request.models {
+        let name = &absolute(name)?;
         for edit_format in &formats {
             let options = Options {
                 edit_format: *edit_format,
@@ -73,6 +74,17 @@ pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Re
         }
     }
     Ok(cells)
+}
+
+/// A script's path is made absolute: the run may be resumed from another folder.
+fn absolute(model: &str) -> Result<String, ResolveError> {
+    let Some(path) = model.strip_prefix("script:") else {
+        return Ok(model.to_owned());
+    };
+    let unusable = |why: String| ResolveError::Option(format!("the script {path} cannot be used: {why}"));
+    let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
+    let path = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".into()))?;
+    Ok(format!("script:{path}"))
 }
 
 /// A cell of a run's lock, with its model.

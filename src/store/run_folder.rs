@@ -25,7 +25,9 @@ pub enum StoreError {
     Damaged { path: PathBuf, message: String },
     #[error("{0} exists already: choose another --job-name, or finish it with `mtsec-agents resume {0}`")]
     Exists(PathBuf),
-    #[error("{0} is not a run folder: it has no lock.json")]
+    #[error(
+        "{0} is not a run folder: it has no lock.json (a run that was cut short before it began is started again under its name)"
+    )]
     NotARun(PathBuf),
     #[error("{0} is in use by another process: wait for it, or end it first")]
     InUse(PathBuf),
@@ -52,7 +54,12 @@ impl RunFolder {
         })?;
         match fs::create_dir(&path) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(StoreError::Exists(path)),
+            // A run whose making was cut short has no lock.json yet, and nothing in it is worth keeping.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if path.join("lock.json").exists() || !is_half_made(&path) {
+                    return Err(StoreError::Exists(path));
+                }
+            }
             Err(source) => return Err(StoreError::Write { path, source }),
         }
         let folder = Self {
@@ -60,7 +67,7 @@ impl RunFolder {
             path,
         };
         let trials = folder.path.join("trials");
-        fs::create_dir(&trials).map_err(|source| StoreError::Write { path: trials, source })?;
+        fs::create_dir_all(&trials).map_err(|source| StoreError::Write { path: trials, source })?;
         Ok(folder)
     }
 
@@ -127,6 +134,19 @@ impl RunFolder {
             path: self.path.join("trials").join(key.to_string()),
         }
     }
+}
+
+/// Whether a folder holds no more than what a run begins with.
+fn is_half_made(path: &Path) -> bool {
+    let known = [".lock", "trials", "tasks.jsonl", "run.yaml"];
+    let ours = |entry: io::Result<fs::DirEntry>| {
+        entry.is_ok_and(|entry| {
+            let name = entry.file_name();
+            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(".aside-")
+        })
+    };
+    let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());
+    no_trials && fs::read_dir(path).is_ok_and(|mut entries| entries.all(ours))
 }
 
 fn take_lock(run: &Path) -> Result<File, StoreError> {

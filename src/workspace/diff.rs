@@ -1,4 +1,4 @@
-//! `diff.patch`: what a turn changed, for people and for `git apply`.
+//! `diff.patch`: what a turn changed, for people. The snapshots are the record.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -30,14 +30,10 @@ pub fn diff(before: &Manifest, after: &Manifest, blobs: &BlobStore) -> io::Resul
         }
         patch.push_str(&format!("diff --git a/{path} b/{path}\n"));
         match (old, new) {
-            (None, Some((_, mode))) => patch.push_str(&format!("new file mode {:o}\n", 0o100_000 | mode)),
-            (Some((_, mode)), None) => patch.push_str(&format!("deleted file mode {:o}\n", 0o100_000 | mode)),
-            (Some((_, old)), Some((_, new))) if old != new => {
-                patch.push_str(&format!(
-                    "old mode {:o}\nnew mode {:o}\n",
-                    0o100_000 | old,
-                    0o100_000 | new
-                ));
+            (None, Some((_, mode))) => patch.push_str(&format!("new file mode {:o}\n", git_mode(mode))),
+            (Some((_, mode)), None) => patch.push_str(&format!("deleted file mode {:o}\n", git_mode(mode))),
+            (Some((_, old)), Some((_, new))) if git_mode(old) != git_mode(new) => {
+                patch.push_str(&format!("old mode {:o}\nnew mode {:o}\n", git_mode(old), git_mode(new)));
             }
             _ => {}
         }
@@ -58,13 +54,27 @@ pub fn diff(before: &Manifest, after: &Manifest, blobs: &BlobStore) -> io::Resul
                 } else {
                     "/dev/null".into()
                 };
-                let text = TextDiff::configure().timeout(PATIENCE).diff_lines(old_text, new_text);
+                // Lines end at line feeds only: a carriage return is part of its line.
+                let (old_lines, new_lines) = (lines(old_text), lines(new_text));
+                let text = TextDiff::configure()
+                    .timeout(PATIENCE)
+                    .newline_terminated(true)
+                    .diff_slices(&old_lines, &new_lines);
                 patch.push_str(&text.unified_diff().header(&from, &to).to_string());
             }
             _ => patch.push_str("Binary files differ\n"),
         }
     }
     Ok(patch)
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n').collect()
+}
+
+/// Permission bits as git has them: executable or not.
+fn git_mode(mode: u32) -> u32 {
+    if mode & 0o100 == 0 { 0o100_644 } else { 0o100_755 }
 }
 
 fn content_of<'a>(manifest: &'a Manifest, path: &str) -> Option<(&'a str, u32)> {

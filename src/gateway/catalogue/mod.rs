@@ -122,7 +122,7 @@ impl ModelCatalogue {
     /// the first `/` names a provider, and the rest the model there. With an API base every other name is the model's
     /// name at that server, as typed.
     pub fn resolve(&self, name: &str, api_base: Option<&str>) -> Result<ResolvedModel, ModelError> {
-        self.resolve_with(name, api_base, &|variable| std::env::var(variable).ok())
+        self.resolve_with(name, api_base, &crate::keys::get)
     }
 
     /// [`Self::resolve`] with another source of keys.
