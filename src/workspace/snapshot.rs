@@ -240,6 +240,7 @@ mod tests {
             &folder,
             BlobStore::new(place.path().join("blobs")),
             vec![".git".to_owned()],
+            vec!["app.py".into()],
         );
         (place, folder, snapshotter)
     }
