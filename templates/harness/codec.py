@@ -4,6 +4,10 @@ A value is a JSON list whose first item is its kind. What has no data form is op
 value that accepts anything (such as `mock.ANY`). A subclass of a builtin type that keeps the builtin equality travels
 as its base value; one that brings its own `__eq__` does not, unless the task's setup defines the class: the code under
 test must not decide what is equal.
+
+The judge decodes claims so that nothing in them can be called: the `__eq__` of a setup class may call what it finds in
+attributes. A class or builtin function is an inert stand-in there, and an instance with an attribute in place of one
+of its methods is opaque.
 """
 import array
 import base64
@@ -13,6 +17,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import ipaddress
 import json
 import pathlib
@@ -40,6 +45,25 @@ class Opaque:
 
     def __init__(self, kind):
         self.kind = kind
+
+
+class Inert:
+    """A claimed class or builtin function: equal to that one, and good for nothing else."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of):
+        self._of = of
+
+    def __eq__(self, other):
+        return other is self._of or (type(other) is Inert and other._of is self._of)
+
+    def __hash__(self):
+        return type.__hash__(self._of) if isinstance(self._of, type) else hash(self._of)
+
+
+class Claimed(dict):
+    """The namespace that marks what is decoded with it as a claim."""
 
 
 def bind(names):
@@ -244,6 +268,13 @@ def short(text):
     return text
 
 
+def distinct(keys):
+    """The keys, unless so many of them share a hash that a table of them would take quadratic time."""
+    if len(keys) > 100 and len(set(map(hash, keys))) < len(keys) // 2:
+        raise NoData("keys of the same hash")
+    return keys
+
+
 def integer(text):
     return int(text, 16)
 
@@ -266,17 +297,18 @@ def decode(v, names):
     if kind == "t":
         return tuple([decode(item, names) for item in v[1]])
     if kind == "d":
-        return {decode(key, names): decode(item, names) for key, item in v[1]}
+        return dict(zip(distinct([decode(key, names) for key, _ in v[1]]), [decode(item, names) for _, item in v[1]]))
     if kind == "b":
         return base64.b64decode(v[1])
     if kind == "ba":
         return bytearray(base64.b64decode(v[1]))
     if kind == "S":
-        return {decode(item, names) for item in v[1]}
+        return set(distinct([decode(item, names) for item in v[1]]))
     if kind == "F":
-        return frozenset([decode(item, names) for item in v[1]])
+        return frozenset(distinct([decode(item, names) for item in v[1]]))
     if kind == "od":
-        return collections.OrderedDict([(decode(key, names), decode(item, names)) for key, item in v[1]])
+        keys = distinct([decode(key, names) for key, _ in v[1]])
+        return collections.OrderedDict(zip(keys, [decode(item, names) for _, item in v[1]]))
     if kind == "dq":
         return collections.deque([decode(item, names) for item in v[1]])
     if kind == "c":
@@ -294,6 +326,21 @@ def decode(v, names):
     return Opaque(kind)
 
 
+def reference(found, names):
+    """A class or function that a value refers to."""
+    return Inert(found) if type(names) is Claimed else found
+
+
+def shadows(kind, key):
+    """Whether an attribute of that name would stand in place of a method or descriptor of the class."""
+    for base in kind.__mro__:
+        if key in vars(base):
+            member = vars(base)[key]
+            plain = (types.MemberDescriptorType, functools.cached_property)
+            return type(member) not in plain and (callable(member) or hasattr(type(member), "__get__"))
+    return False
+
+
 def named(kind, v, names):
     found = find(v[1], v[2], names)
     if kind == "e":
@@ -303,13 +350,18 @@ def named(kind, v, names):
     if found is None:
         return Opaque(kind)
     if kind == "T":
-        return found
+        return reference(found, names)
     if found.__module__ != "__main__":
+        return Opaque(kind)
+    claimed = type(names) is Claimed
+    if claimed and any("__call__" in vars(base) for base in found.__mro__):
         return Opaque(kind)
     made = object.__new__(found)
     attributes = getattr(made, "__dict__", None)
     for key, item in v[3]:
         key, item = decode(key, names), decode(item, names)
+        if claimed and (type(key) is not str or shadows(found, key)):
+            return Opaque(kind)
         slots = [vars(base)[key] for base in found.__mro__ if key in vars(base)]
         if slots and type(slots[0]) is types.MemberDescriptorType:
             slots[0].__set__(made, item)
@@ -340,5 +392,5 @@ _VALUES = {
     "memoryview": lambda x, n: memoryview(base64.b64decode(x)),
     "namespace": lambda x, n: types.SimpleNamespace(**{decode(k, n): decode(i, n) for k, i in x}),
     "proxy": lambda x, n: types.MappingProxyType({decode(k, n): decode(i, n) for k, i in x}),
-    "builtin": lambda x, n: _builtins[x],
+    "builtin": lambda x, n: reference(_builtins[x], n),
 }
