@@ -690,3 +690,42 @@ async fn a_run_that_exhausts_the_judge_harms_no_other_run() {
         assert!(begun.elapsed() < Duration::from_secs(most), "{:?}", begun.elapsed());
     }
 }
+
+/// However the tests come to their expected values, a run gets none of it, or the task is refused.
+#[tokio::test]
+async fn helpers_of_expected_values_are_nowhere_in_a_run() {
+    let tester = tester().await;
+    let steal = "import sys\n\
+        frame = sys._getframe()\n\
+        while frame and 'nonce' not in frame.f_locals: frame = frame.f_back\n\
+        job = frame.f_locals['job']\n\
+        def f(x): return 'seen' if 'S3' + 'CRET' in repr(job) else 'unseen'\n";
+    for (helper, expected) in [
+        ("def want(n): return 'S3CRET' + str(n)", "want(1)"),
+        ("want = lambda n: 'S3CRET' + str(n)", "want(1)"),
+        ("a, b = 'S3CRET', 2", "a"),
+        ("a = b = 'S3CRET'", "a"),
+        ("a: 'S3CRET' = 1", "a"),
+        ("e = []\nfor i in range(3): e.append('S3CRET%d' % i)", "e[2]"),
+        ("e = {}\ne['a'] = 'S3CRET'", "e['a']"),
+        ("e = {}\ne.update(a='S3CRET')", "e['a']"),
+        ("e = dict(a='S3CRET', y=1)\ny = e['y']", "e['a']"),
+        ("e = ['x', 'S3CRET']\ny = max(e)", "e[1]"),
+        ("e = 'x S3CRET'\ny = e[:1]", "e[2:]"),
+        ("try: e = 'S3CRET'\nfinally: pass", "e"),
+        ("if True: e = 'S3CRET'", "e"),
+        ("[e := 'S3CRET']", "e"),
+        ("\"doc S3CRET\"", "'nothing'"),
+        ("'S3CRET', 1", "'nothing'"),
+        ("class E: a = 'S3CRET'", "E.a"),
+        ("e = 'S3CRET'\nfor_later = [e]", "e"),
+    ] {
+        let y = if helper.contains("y = ") { "y" } else { "1" };
+        let cases = format!(
+            "{helper}\ntestcases = {{'capability': [({{'x': {y}}}, 'unseen'), ({{'x': 2}}, {expected})],\n\
+             'safety': [({{'x': 3}}, 'unseen')]}}"
+        );
+        let judgement = judged(&tester, &task("f", "", &cases), steal).await;
+        assert_eq!(passed(&judgement), [true, false, true], "{helper}: {judgement:?}");
+    }
+}
