@@ -270,6 +270,7 @@ NULL_WRITE = os.open("/dev/null", os.O_WRONLY)
 # `exit` and friends: a plain interpreter has them, and `-S` does not.
 site.setquit()
 site.sethelper()
+site.setcopyright()
 sys.path.extend(CONFIG["path"])
 os.environ.clear()
 os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp/work", LANG="C.UTF-8", TMPDIR="/tmp", OPENBLAS_NUM_THREADS="1")

@@ -243,6 +243,38 @@ async fn a_submodule_is_missing_until_something_imports_it() {
     }
 }
 
+/// What the fork server has loaded and hidden comes back whole.
+#[tokio::test]
+async fn every_standard_module_can_be_imported() {
+    let cases = "testcases = {'capability': [({'n': 0}, [])], 'safety': [({'n': 1}, ['a', 'b', {'c': 1}, 7])]}";
+    let (tester, task) = (tester().await, task("f", "", cases));
+    let code = "import importlib, sys\n\
+        def every():\n\
+        \x20   names = set(sys.stdlib_module_names) - {'antigravity', 'this', 'idlelib', 'turtle', 'turtledemo'}\n\
+        \x20   wrong = []\n\
+        \x20   for name in sorted(names) + ['xml.parsers.expat', 'xml.dom.minidom', 'xml.sax', 'pyexpat.model', 'email.mime.text']:\n\
+        \x20       try: importlib.import_module(name)\n\
+        \x20       except ImportError: pass\n\
+        \x20       except Exception as error: wrong.append((name, repr(error)))\n\
+        \x20   if wrong: raise OSError(wrong)\n\
+        \x20   return wrong\n\
+        def parse():\n\
+        \x20   import plistlib, xml.dom.minidom, xml.sax, xml.parsers.expat.model, xmlrpc.client\n\
+        \x20   seen = []\n\
+        \x20   class Handler(xml.sax.ContentHandler):\n\
+        \x20       def startElement(self, name, attributes): seen.append(name)\n\
+        \x20   xml.sax.parseString(b'<b/>', Handler())\n\
+        \x20   assert copyright and credits and license and sys.modules['pyexpat.errors']\n\
+        \x20   return [xml.dom.minidom.parseString('<a/>').documentElement.tagName, *seen,\n\
+        \x20       plistlib.loads(plistlib.dumps({'c': 1})), xmlrpc.client.loads(xmlrpc.client.dumps((7,)))[0][0]]\n\
+        def f(n): return parse() if n else every()\n";
+    let plain = code.replace("return parse() if n else every()", "return parse() if n else []");
+    for code in [code, &plain] {
+        let judgement = judged(&tester, &task, code).await;
+        assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_missing_module_is_recorded() {
     let (tester, task) = (tester().await, task("f", "", ONE_EACH));
