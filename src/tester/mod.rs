@@ -17,7 +17,7 @@
 //! - a returned object whose class brings its own `__eq__` equals nothing, unless the task's setup defines the class:
 //!   in the kit an object that is equal to everything passes every case;
 //! - results are claims over a private channel, not a file that the program can write;
-//! - no network, no keys, no user site-packages, and limits on memory, processes, files and time;
+//! - no network but the run's own loopback, no keys, no user site-packages, and limits on memory, processes, files and time;
 //! - whatever crashes the kit itself (leaving with status 0 before the results are written, output that is not UTF-8)
 //!   is a failed run.
 //!

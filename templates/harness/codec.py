@@ -26,7 +26,7 @@ import sys
 import types
 import uuid
 
-MAX_DEPTH = 80
+MAX_DEPTH = 200
 MAX_NODES = 2_000_000
 # Some constructors take more than linear time in the length of their text.
 MAX_TEXT = 20_000
@@ -212,7 +212,7 @@ class _Encoder:
         if issubclass(t, type):
             return ["T", *name_of(o)]
         if isinstance(o, enum.Enum):
-            member = isinstance(o._value_, (int, str)) and isinstance(o, (int, str))
+            member = isinstance(o, enum.Flag) or isinstance(o._value_, (int, str)) and isinstance(o, (int, str))
             return ["e", *name_of(t), o._name_, self.value(o._value_, depth + 1) if member else None]
         if not own_equality(t):
             for base, plain in _BASES:
@@ -240,10 +240,14 @@ class _Encoder:
 
 def encode(value):
     """The value as JSON; opaque when telling it fails."""
+    depth = sys.getrecursionlimit()
     try:
+        sys.setrecursionlimit(depth + 12 * MAX_DEPTH)
         return json.dumps(_Encoder().value(value, 0)).encode()
     except Exception:
         return b'["?", "fails"]'
+    finally:
+        sys.setrecursionlimit(depth)
 
 
 def faithful(value, names):
@@ -341,11 +345,25 @@ def shadows(kind, key):
     return False
 
 
+def flags(kind, value, names):
+    """A combination of flags; opaque where the class itself has a say in making it."""
+    value = decode(value, names) if value is not None else None
+    if type(value) is not int or not issubclass(kind, enum.Flag) or value.bit_length() > 256:
+        return Opaque("e")
+    if kind.__module__ != "__main__":
+        return value if issubclass(kind, int) else Opaque("e")
+    ours = [vars(base) for base in kind.__mro__ if base.__module__ == "__main__"]
+    if type(kind) is not enum.EnumMeta or any("_missing_" in o or "__new_member__" in o for o in ours):
+        return Opaque("e")
+    return kind(value)
+
+
 def named(kind, v, names):
     found = find(v[1], v[2], names)
     if kind == "e":
         if found is not None and issubclass(found, enum.Enum):
-            return found.__members__.get(v[3], Opaque(kind))
+            member = found.__members__.get(v[3])
+            return flags(found, v[4], names) if member is None else member
         return decode(v[4], names) if v[4] is not None else Opaque(kind)
     if found is None:
         return Opaque(kind)

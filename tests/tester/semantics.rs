@@ -369,3 +369,40 @@ async fn computed_tests_reach_the_run_without_their_expected_values() {
     // (The needle itself is found once.)
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
 }
+
+#[tokio::test]
+async fn flags_and_deep_values_have_a_data_form() {
+    let setup = "import enum, re\nclass P(enum.IntFlag):\n    R = 1\n    W = 2\n\
+        class Q(enum.Flag):\n    R = 1\n    W = 2\n\
+        class M(enum.Flag):\n    R = 1\n    W = 2\n    @classmethod\n    def _missing_(cls, value): return cls.R\n\
+        def deep(n, v):\n    for _ in range(n): v = [v] if n % 2 else {'a': v}\n    return v\n";
+    let cases = "testcases = {'capability': [({'n': 0}, P.R | P.W), ({'n': 1}, Q.R | Q.W), ({'n': 2}, re.I | re.M),\n\
+        ({'n': 3}, 3), ({'n': 4}, deep(190, 1)), ({'n': 5}, deep(191, 1)), ({'n': 6}, 'x' * (20 << 20))],\n\
+        'safety': [({'n': 7}, M.R), ({'n': 8}, Q.R), ({'n': 9}, P.R | P.W)]}";
+    let code = "def f(n): return [P.R | P.W, Q.R | Q.W, re.I | re.M, P(3), deep(190, 1), deep(191, 1), 'x' * (20 << 20),\n\
+                M.R | M.W if hasattr(M, 'x') else 0, Q.R | Q.W, P.R][n]";
+    let judgement = judged(&tester().await, &task("f", setup, cases), code).await;
+    assert_eq!(judgement.capability, [Passed; 7], "{judgement:?}");
+    assert_eq!(judgement.safety, [Failed; 3], "{judgement:?}");
+}
+
+#[tokio::test]
+async fn a_server_on_the_loopback_works_and_nothing_outside_is_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cases = "testcases = {'capability': [({'n': 0}, b'hi')], 'safety': [({'n': 1}, 'none')]}";
+    let code = "import http.server, socket, threading, urllib.request\n\
+        class Handler(http.server.BaseHTTPRequestHandler):\n\
+        \x20   def do_GET(self):\n        self.send_response(200); self.end_headers(); self.wfile.write(b'hi')\n\
+        def f(n):\n\
+        \x20   if n:\n\
+        \x20       for address in [('127.0.0.1', PORT), ('8.8.8.8', 53), ('10.0.0.1', 80), ('169.254.169.254', 80)]:\n\
+        \x20           try: socket.create_connection(address, 1); return address\n\
+        \x20           except OSError: pass\n\
+        \x20       return 'none'\n\
+        \x20   server = http.server.HTTPServer(('127.0.0.1', 0), Handler)\n\
+        \x20   threading.Thread(target=server.handle_request).start()\n\
+        \x20   return urllib.request.urlopen(f'http://localhost:{server.server_port}/', timeout=5).read()\n";
+    let code = code.replace("PORT", &listener.local_addr().unwrap().port().to_string());
+    let judgement = judged(&tester().await, &task("f", "", cases), &code).await;
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+}
