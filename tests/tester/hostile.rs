@@ -729,3 +729,26 @@ async fn helpers_of_expected_values_are_nowhere_in_a_run() {
         assert_eq!(passed(&judgement), [true, false, true], "{helper}: {judgement:?}");
     }
 }
+
+#[tokio::test]
+async fn only_sockets_that_the_namespaces_contain_exist() {
+    let cases = "testcases = {'capability': [({}, [])], 'safety': [({}, [])]}";
+    let code = "import errno, socket\n\
+        def f():\n\
+        \x20   wrong = []\n\
+        \x20   for family in [0, 3, 4, 5, 9, 15, 16, 17, 26, 29, 31, 38, 40, 44, 2 ** 31 - 1]:\n\
+        \x20       for kind in (1, 2, 3, 5):\n\
+        \x20           try: socket.socket(family, kind, 0); wrong.append(family)\n\
+        \x20           except OSError as error:\n\
+        \x20               if error.errno != errno.EAFNOSUPPORT: wrong.append((family, error.errno))\n\
+        \x20   for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6): socket.socket(family).close()\n\
+        \x20   for pair in socket.socketpair(): pair.close()\n\
+        \x20   assert socket.getaddrinfo('127.0.0.1', 80) and socket.getaddrinfo('localhost', 80)\n\
+        \x20   try: socket.getaddrinfo('no-such-host.example', 80)\n\
+        \x20   except socket.gaierror: pass\n\
+        \x20   try: socket.if_nameindex()\n\
+        \x20   except OSError: pass\n\
+        \x20   return wrong\n";
+    let judgement = judged(&tester().await, &task("f", "", cases), code).await;
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+}
