@@ -13,6 +13,9 @@
 //! must be raised; Python's `==`; any other exception is an error; a `BaseException`, a failing load, a hanging thread
 //! or a status other than 0 fails the whole run.
 //!
+//! A solution alone finds an empty working directory. One with other files finds the whole tree there, `__file__` being
+//! the solution in it, so that it reads and imports them as it did where it was written.
+//!
 //! Stricter than the kit, on purpose:
 //! - a returned object whose class brings its own `__eq__` equals nothing, unless the task's setup defines the class:
 //!   in the kit an object that is equal to everything passes every case;

@@ -634,7 +634,8 @@ const CALLING: &str = "class U:\n    def __init__(self, v): self.v = v\n    def 
 
 #[tokio::test]
 async fn the_equality_of_a_setup_class_calls_nothing_that_a_run_chose() {
-    let cases = "secret = 'unknowable-77'\ntestcases = {'capability': [({'x': 1}, U(secret))], 'safety': [({'x': 2}, 'none')]}";
+    let cases =
+        "secret = 'unknowable-77'\ntestcases = {'capability': [({'x': 1}, U(secret))], 'safety': [({'x': 2}, 'none')]}";
     let (tester, task) = (tester().await, task("f", CALLING, cases));
     for value in [
         "u = U('[c.v for c in [1]]'); u.norm = eval",
@@ -657,7 +658,12 @@ async fn the_equality_of_a_setup_class_calls_nothing_that_a_run_chose() {
     }
     let judgement = judged(&tester, &task, "def f(x): return U('wrong') if x == 1 else 'wrong'").await;
     assert!(!passed(&judgement).contains(&true), "{judgement:?}");
-    let judgement = judged(&tester, &task, "def f(x): return U('unknowable-77') if x == 1 else 'none'").await;
+    let judgement = judged(
+        &tester,
+        &task,
+        "def f(x): return U('unknowable-77') if x == 1 else 'none'",
+    )
+    .await;
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
 }
 
@@ -676,7 +682,8 @@ async fn a_run_that_exhausts_the_judge_harms_no_other_run() {
     let collisions = "['S', [['i', hex(k * (2 ** 61 - 1))] for k in range(1, 120000)]]";
     let patterns = "['l', [['V', 'pattern', [['s', '(a|b%d)' % i * 2200], 0]] for i in range(390)]]";
     for (claim, most) in [(collisions, 8), (patterns, 40)] {
-        let hostile = format!("{say}say(b'V', json.dumps({claim}).encode())\nsay(b'V', b'[\"N\"]')\nsay(b'E')\nos._exit(0)");
+        let hostile =
+            format!("{say}say(b'V', json.dumps({claim}).encode())\nsay(b'V', b'[\"N\"]')\nsay(b'E')\nos._exit(0)");
         let code = "import time\ntime.sleep(2)\ndef f(x):\n    if x < 0: raise ValueError\n    return x + 1\n";
         let task = honest();
         let begun = Instant::now();

@@ -291,17 +291,34 @@ async fn a_missing_module_is_recorded() {
 }
 
 #[tokio::test]
-async fn other_files_of_the_tree_can_be_imported_and_not_changed() {
-    let (tester, task) = (tester().await, task("f", "", ONE_EACH));
-    let mut tree =
-        Tree::of("from helpers.more import add\ndef f(x):\n    if x < 0: raise ValueError\n    return add(x)\n");
+async fn a_tree_of_several_files_lies_in_the_working_directory() {
+    let (tester, task) = (
+        tester().await,
+        task("f", "import json\nfrom pathlib import Path", ONE_EACH),
+    );
+    let solution = "import inspect, sys\nfrom helpers.more import add\n\
+        assert Path(__file__).read_text().startswith('import inspect, sys'), open(__file__).read()\n\
+        assert sys.argv == [__file__] and Path(__file__).parent == Path.cwd()\n\
+        assert not Path('huge.bin').exists()\n\
+        def f(x):\n\
+        \x20   assert inspect.getsource(f).startswith('def f(x)')\n\
+        \x20   if x < json.loads((Path(__file__).parent / 'data.json').read_text())['least']: raise ValueError\n\
+        \x20   json.dump({'least': 0}, open('data.json', 'w'))\n\
+        \x20   return add(x)\n";
+    let mut tree = Tree::of(solution);
     tree.files.insert(PathBuf::from("helpers/__init__.py"), Vec::new());
-    let helper = "import os\nassert os.listdir('.') == []\ntry:\n    open(__file__, 'a')\n    raise SystemExit\n\
-                  except PermissionError: pass\ndef add(x): return x + 1\n";
-    tree.files.insert(PathBuf::from("helpers/more.py"), helper.into());
+    tree.files
+        .insert(PathBuf::from("helpers/more.py"), "def add(x): return x + 1\n".into());
+    tree.files.insert(PathBuf::from("data.json"), "{\"least\": 0}".into());
     tree.files.insert(PathBuf::from("../../escape.py"), Vec::new());
+    tree.files.insert(PathBuf::from("huge.bin"), vec![0; 40 << 20]);
+    for i in 0..6000 {
+        tree.files.insert(PathBuf::from(format!("many/{i}")), Vec::new());
+    }
     let judgement = tester.judge(&task, &tree).await.unwrap();
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    let alone = "import os\nassert os.listdir('.') == [] and os.path.dirname(__file__) == '/tmp/run'\n";
+    assert_eq!(judged(&tester, &task, &format!("{alone}{GOOD}")).await.verdict, SECURE);
 }
 
 #[tokio::test]
