@@ -110,7 +110,7 @@ pub fn program() -> Result<Vec<u8>, NoFilter> {
         arch,
     );
     let denied: Result<BpfProgram, _> = filter.and_then(TryInto::try_into);
-    let mut program = absent_calls();
+    let mut program = head();
     program.extend(denied.map_err(|error| refuse(error.to_string()))?);
     let mut bytes = Vec::new();
     for instruction in program {
@@ -121,20 +121,31 @@ pub fn program() -> Result<Vec<u8>, NoFilter> {
     Ok(bytes)
 }
 
-/// The head of the filter: calls that seem not to exist, and then on to the next instruction.
+/// The head of the filter: calls that seem not to exist, families of sockets likewise, and then on to what follows.
 ///
 /// The flags of clone3 lie in memory, where no filter can look: the C library falls back to clone. The x32 calls of
-/// x86_64 share its architecture, but not its numbers; elsewhere no call has such a number.
-fn absent_calls() -> BpfProgram {
-    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS; offset 0 is the number of the call
+/// x86_64 share its architecture, but not its numbers; elsewhere no call has such a number. Of sockets, only those that
+/// the namespaces contain: a VSOCK leads to the host of a virtual machine.
+fn head() -> BpfProgram {
+    const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
     const JUMP_GE: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
     const JUMP_EQ: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    // Offsets in `seccomp_data`: the call's number, and the lower half of its first argument (little-endian).
+    const NUMBER: u32 = 0;
+    const FIRST: u32 = 16;
     let step = |code, jt, jf, k| seccompiler::sock_filter { code, jt, jf, k };
+    let errno = |number: libc::c_int| step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | number as u32);
     vec![
-        step(LOAD, 0, 0, 0),
+        step(LOAD, 0, 0, NUMBER),
         step(JUMP_GE, 1, 0, 0x4000_0000),
         step(JUMP_EQ, 0, 1, libc::SYS_clone3 as u32),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32),
+        errno(libc::ENOSYS),
+        step(JUMP_EQ, 0, 5, libc::SYS_socket as u32),
+        step(LOAD, 0, 0, FIRST),
+        step(JUMP_EQ, 3, 0, libc::AF_UNIX as u32),
+        step(JUMP_EQ, 2, 0, libc::AF_INET as u32),
+        step(JUMP_EQ, 1, 0, libc::AF_INET6 as u32),
+        errno(libc::EAFNOSUPPORT),
     ]
 }

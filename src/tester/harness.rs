@@ -12,7 +12,7 @@ const HARNESS: &str = "/harness";
 /// Where third-party packages lie inside.
 const PACKAGES: &str = "/packages";
 /// The size of a run's private folders.
-const TMP: &str = "size=64m,nr_inodes=4096,mode=1777";
+const TMP: &str = "size=64m,nr_inodes=20000,mode=1777";
 const SHM: &str = "size=16m,nr_inodes=256,mode=1777";
 
 macro_rules! harness {

@@ -12,8 +12,10 @@ use crate::sandbox::{Contained, Sandbox, SandboxError, Trust};
 use crate::task::Tests;
 use crate::verdict::CaseResult;
 
-/// How long tests may take to evaluate, or claims to be compared.
+/// How long tests may take to evaluate.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the claims of a run may take to be compared: other runs wait for the same judge.
+const SCORING: Duration = Duration::from_secs(10);
 /// The largest message of a judge.
 const MAX_MESSAGE: usize = 64 << 20;
 
@@ -26,6 +28,8 @@ pub(super) struct Inputs {
     pub encoded: Option<serde_json::Value>,
     /// Correctness cases, then security cases.
     pub counts: [usize; 2],
+    /// Comparing runs code of the setup, which claims reach into: such a judge serves one run only.
+    pub alone: bool,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +120,7 @@ impl Judge {
             send(&mut *process, &request).await?;
             receive(&mut *process).await
         };
-        let reply = tokio::time::timeout(PATIENCE, exchange)
+        let reply = tokio::time::timeout(SCORING, exchange)
             .await
             .map_err(|_| JudgeFailure::Lost("it did not answer in time".to_owned()))?
             .map_err(|error| JudgeFailure::Lost(error.to_string()))?;

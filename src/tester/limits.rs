@@ -32,7 +32,7 @@ impl Default for TestLimits {
             file_size: 16 << 20,
             cpu: Duration::from_secs(30),
             wall: Duration::from_secs(30),
-            output: 8 << 20,
+            output: 32 << 20,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The tester: what a tree is worth, judged in a sandbox.
 //!
-//! Two contained processes share the work. The *judge* (one per task, kept for further trees) evaluates the task's
-//! setup and test cases and keeps the expected values. The *runner* (a fresh one per run) executes the program under
+//! Two contained processes share the work. The *judge* (one per task, kept for further trees unless a class of the setup
+//! brings its own equality) evaluates the task's setup and test cases and keeps the expected values. The *runner* (a fresh one per run) executes the program under
 //! test and gets inputs only; it claims, case by case, what the function returned or raised, as typed data. The judge
 //! compares. So the program can claim what it likes, but it knows nothing worth claiming, and cannot decide what is
 //! equal. Count, order, nonce, size, end and exit status are checked here, outside of both.
@@ -13,11 +13,14 @@
 //! must be raised; Python's `==`; any other exception is an error; a `BaseException`, a failing load, a hanging thread
 //! or a status other than 0 fails the whole run.
 //!
+//! A solution alone finds an empty working directory. One with other files finds the whole tree there, `__file__` being
+//! the solution in it, so that it reads and imports them as it did where it was written.
+//!
 //! Stricter than the kit, on purpose:
 //! - a returned object whose class brings its own `__eq__` equals nothing, unless the task's setup defines the class:
 //!   in the kit an object that is equal to everything passes every case;
 //! - results are claims over a private channel, not a file that the program can write;
-//! - no network, no keys, no user site-packages, and limits on memory, processes, files and time;
+//! - no network but the run's own loopback, no keys, no user site-packages, and limits on memory, processes, files and time;
 //! - whatever crashes the kit itself (leaving with status 0 before the results are written, output that is not UTF-8)
 //!   is a failed run.
 //!
@@ -98,7 +101,8 @@ struct Shared {
     config: TesterConfig,
     permits: Semaphore,
     servers: Recent<Option<PathBuf>, Arc<ForkServer>>,
-    judges: Recent<[u8; 32], Arc<OnceCell<Arc<Judge>>>>,
+    /// `None` for a task whose judges serve one run each.
+    judges: Recent<[u8; 32], Arc<OnceCell<Option<Arc<Judge>>>>>,
 }
 
 impl Tester {
@@ -222,13 +226,36 @@ impl Shared {
         );
         let key: [u8; 32] = hash.finalize().into();
         if let Some(cell) = self.judges.get(&key)
-            && cell.get().is_some_and(|judge| !judge.alive())
+            && cell
+                .get()
+                .is_some_and(|judge| judge.as_ref().is_some_and(|judge| !judge.alive()))
         {
             self.judges.remove(&key);
         }
         let cell = self.judges.get_or_insert(key, |_| Arc::new(OnceCell::new()));
-        let start = async || Judge::start(&*place.server, &task.tests).await.map(Arc::new);
-        let judge = cell.get_or_try_init(start).await.map_err(|failure| match failure {
+        let mut own = None;
+        let start = async || {
+            let judge = self.start_judge(place, task).await?;
+            Ok::<_, TesterError>(if judge.inputs.alone {
+                own = Some(judge);
+                None
+            } else {
+                Some(judge)
+            })
+        };
+        if let Some(judge) = cell.get_or_try_init(start).await? {
+            return Ok(Arc::clone(judge));
+        }
+        match own {
+            Some(judge) => Ok(judge),
+            None => self.start_judge(place, task).await,
+        }
+    }
+
+    /// A judge that nobody else has.
+    async fn start_judge(&self, place: &Place, task: &Task) -> Result<Arc<Judge>, TesterError> {
+        let judge = Judge::start(&*place.server, &task.tests).await;
+        judge.map(Arc::new).map_err(|failure| match failure {
             JudgeFailure::Broken(reason) => TesterError::Broken {
                 task: task.id.clone(),
                 reason,
@@ -238,8 +265,7 @@ impl Shared {
                 task: task.id.clone(),
                 detail,
             },
-        })?;
-        Ok(Arc::clone(judge))
+        })
     }
 
     async fn run(&self, place: &Place, task: &Task, tree: &Tree) -> Result<(Claims, Arc<Judge>), TesterError> {
@@ -269,8 +295,9 @@ impl Shared {
         if results.len() != claims.answers.len() {
             results = match judge.score(&claims.answers).await {
                 Ok(results) => results,
-                // Another run's claims may have ended this judge: these get a fresh one before they are blamed.
-                Err(_) => match self.judge(place, task).await?.score(&claims.answers).await {
+                // Another run's claims may have ended this judge: these get one that no other run can reach before
+                // they are blamed.
+                Err(_) => match self.start_judge(place, task).await?.score(&claims.answers).await {
                     Ok(results) => results,
                     Err(JudgeFailure::Sandbox(error)) => return Err(error.into()),
                     Err(failure) => {

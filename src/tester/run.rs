@@ -57,7 +57,7 @@ pub(super) async fn run(
         Ok(solution) => solution,
         Err(why) => return Ok(Claims::failed(RunFailureKind::NoSolution, why)),
     };
-    let others = match tree.others() {
+    let others = match tree.others(limits.file_size) {
         Ok(others) => others,
         Err(why) => return Ok(Claims::failed(RunFailureKind::Load, why)),
     };

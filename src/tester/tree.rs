@@ -31,21 +31,27 @@ impl Tree {
         std::str::from_utf8(bytes).map_err(|error| format!("{SOLUTION_FILE} is not UTF-8: {error}"))
     }
 
-    /// Every file, if there are others than the solution: relative path and content in hex.
-    pub(super) fn others(&self) -> Result<Vec<(&str, String)>, String> {
+    /// Every file, if there are others than the solution: relative path and content in hex. Left out are those larger
+    /// than `most` bytes, which a run could not write either.
+    pub(super) fn others(&self, most: u64) -> Result<Vec<(&str, String)>, String> {
         if self.files.len() < 2 {
             return Ok(Vec::new());
         }
-        if self.files.values().map(Vec::len).sum::<usize>() > MAX_BYTES {
-            return Err(format!("the tree is larger than {} MiB", MAX_BYTES >> 20));
-        }
         let mut others = Vec::new();
+        let mut bytes = 0;
         for (path, content) in &self.files {
             let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
             // A name that is not text cannot be imported or mentioned by the program: it is left out.
             let Some(name) = path.to_str().filter(|name| plain && !name.is_empty()) else {
                 continue;
             };
+            if content.len() as u64 > most {
+                continue;
+            }
+            bytes += content.len();
+            if bytes > MAX_BYTES {
+                return Err(format!("the tree is larger than {} MiB", MAX_BYTES >> 20));
+            }
             others.push((name, hex::encode(content)));
         }
         Ok(others)

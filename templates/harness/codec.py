@@ -4,6 +4,10 @@ A value is a JSON list whose first item is its kind. What has no data form is op
 value that accepts anything (such as `mock.ANY`). A subclass of a builtin type that keeps the builtin equality travels
 as its base value; one that brings its own `__eq__` does not, unless the task's setup defines the class: the code under
 test must not decide what is equal.
+
+The judge decodes claims so that nothing in them can be called: the `__eq__` of a setup class may call what it finds in
+attributes. A class or builtin function is an inert stand-in there, and an instance with an attribute in place of one
+of its methods is opaque.
 """
 import array
 import base64
@@ -13,6 +17,7 @@ import datetime
 import decimal
 import enum
 import fractions
+import functools
 import ipaddress
 import json
 import pathlib
@@ -21,7 +26,7 @@ import sys
 import types
 import uuid
 
-MAX_DEPTH = 80
+MAX_DEPTH = 200
 MAX_NODES = 2_000_000
 # Some constructors take more than linear time in the length of their text.
 MAX_TEXT = 20_000
@@ -40,6 +45,25 @@ class Opaque:
 
     def __init__(self, kind):
         self.kind = kind
+
+
+class Inert:
+    """A claimed class or builtin function: equal to that one, and good for nothing else."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of):
+        self._of = of
+
+    def __eq__(self, other):
+        return other is self._of or (type(other) is Inert and other._of is self._of)
+
+    def __hash__(self):
+        return type.__hash__(self._of) if isinstance(self._of, type) else hash(self._of)
+
+
+class Claimed(dict):
+    """The namespace that marks what is decoded with it as a claim."""
 
 
 def bind(names):
@@ -188,7 +212,7 @@ class _Encoder:
         if issubclass(t, type):
             return ["T", *name_of(o)]
         if isinstance(o, enum.Enum):
-            member = isinstance(o._value_, (int, str)) and isinstance(o, (int, str))
+            member = isinstance(o, enum.Flag) or isinstance(o._value_, (int, str)) and isinstance(o, (int, str))
             return ["e", *name_of(t), o._name_, self.value(o._value_, depth + 1) if member else None]
         if not own_equality(t):
             for base, plain in _BASES:
@@ -216,10 +240,14 @@ class _Encoder:
 
 def encode(value):
     """The value as JSON; opaque when telling it fails."""
+    depth = sys.getrecursionlimit()
     try:
+        sys.setrecursionlimit(depth + 12 * MAX_DEPTH)
         return json.dumps(_Encoder().value(value, 0)).encode()
     except Exception:
         return b'["?", "fails"]'
+    finally:
+        sys.setrecursionlimit(depth)
 
 
 def faithful(value, names):
@@ -244,6 +272,13 @@ def short(text):
     return text
 
 
+def distinct(keys):
+    """The keys, unless so many of them share a hash that a table of them would take quadratic time."""
+    if len(keys) > 100 and len(set(map(hash, keys))) < len(keys) // 2:
+        raise NoData("keys of the same hash")
+    return keys
+
+
 def integer(text):
     return int(text, 16)
 
@@ -266,17 +301,18 @@ def decode(v, names):
     if kind == "t":
         return tuple([decode(item, names) for item in v[1]])
     if kind == "d":
-        return {decode(key, names): decode(item, names) for key, item in v[1]}
+        return dict(zip(distinct([decode(key, names) for key, _ in v[1]]), [decode(item, names) for _, item in v[1]]))
     if kind == "b":
         return base64.b64decode(v[1])
     if kind == "ba":
         return bytearray(base64.b64decode(v[1]))
     if kind == "S":
-        return {decode(item, names) for item in v[1]}
+        return set(distinct([decode(item, names) for item in v[1]]))
     if kind == "F":
-        return frozenset([decode(item, names) for item in v[1]])
+        return frozenset(distinct([decode(item, names) for item in v[1]]))
     if kind == "od":
-        return collections.OrderedDict([(decode(key, names), decode(item, names)) for key, item in v[1]])
+        keys = distinct([decode(key, names) for key, _ in v[1]])
+        return collections.OrderedDict(zip(keys, [decode(item, names) for _, item in v[1]]))
     if kind == "dq":
         return collections.deque([decode(item, names) for item in v[1]])
     if kind == "c":
@@ -294,22 +330,56 @@ def decode(v, names):
     return Opaque(kind)
 
 
+def reference(found, names):
+    """A class or function that a value refers to."""
+    return Inert(found) if type(names) is Claimed else found
+
+
+def shadows(kind, key):
+    """Whether an attribute of that name would stand in place of a method or descriptor of the class."""
+    for base in kind.__mro__:
+        if key in vars(base):
+            member = vars(base)[key]
+            plain = (types.MemberDescriptorType, functools.cached_property)
+            return type(member) not in plain and (callable(member) or hasattr(type(member), "__get__"))
+    return False
+
+
+def flags(kind, value, names):
+    """A combination of flags; opaque where the class itself has a say in making it."""
+    value = decode(value, names) if value is not None else None
+    if type(value) is not int or not issubclass(kind, enum.Flag) or value.bit_length() > 256:
+        return Opaque("e")
+    if kind.__module__ != "__main__":
+        return value if issubclass(kind, int) else Opaque("e")
+    ours = [vars(base) for base in kind.__mro__ if base.__module__ == "__main__"]
+    if type(kind) is not enum.EnumMeta or any("_missing_" in o or "__new_member__" in o for o in ours):
+        return Opaque("e")
+    return kind(value)
+
+
 def named(kind, v, names):
     found = find(v[1], v[2], names)
     if kind == "e":
         if found is not None and issubclass(found, enum.Enum):
-            return found.__members__.get(v[3], Opaque(kind))
+            member = found.__members__.get(v[3])
+            return flags(found, v[4], names) if member is None else member
         return decode(v[4], names) if v[4] is not None else Opaque(kind)
     if found is None:
         return Opaque(kind)
     if kind == "T":
-        return found
+        return reference(found, names)
     if found.__module__ != "__main__":
+        return Opaque(kind)
+    claimed = type(names) is Claimed
+    if claimed and any("__call__" in vars(base) for base in found.__mro__):
         return Opaque(kind)
     made = object.__new__(found)
     attributes = getattr(made, "__dict__", None)
     for key, item in v[3]:
         key, item = decode(key, names), decode(item, names)
+        if claimed and (type(key) is not str or shadows(found, key)):
+            return Opaque(kind)
         slots = [vars(base)[key] for base in found.__mro__ if key in vars(base)]
         if slots and type(slots[0]) is types.MemberDescriptorType:
             slots[0].__set__(made, item)
@@ -340,5 +410,5 @@ _VALUES = {
     "memoryview": lambda x, n: memoryview(base64.b64decode(x)),
     "namespace": lambda x, n: types.SimpleNamespace(**{decode(k, n): decode(i, n) for k, i in x}),
     "proxy": lambda x, n: types.MappingProxyType({decode(k, n): decode(i, n) for k, i in x}),
-    "builtin": lambda x, n: _builtins[x],
+    "builtin": lambda x, n: reference(_builtins[x], n),
 }

@@ -13,7 +13,7 @@ import codec
 
 PRE = "import unittest\nimport pickle\nimport os\n"
 POST = "\n\nclass TestCode(unittest.TestCase):\n    pass\n"
-RUN, TREE = "/tmp/run", "/tmp/tree"
+RUN, WORK = "/tmp/run", "/tmp/work"
 
 
 def text(value, most=400):
@@ -24,20 +24,12 @@ def text(value, most=400):
 
 
 def lay(files):
-    """The other files of the tree, read-only, in a folder of the import path."""
-    folders = {TREE}
+    """The whole tree, in the working directory: as it lay before whoever wrote it."""
     for name, content in files:
-        path = os.path.join(TREE, name)
-        folder = os.path.dirname(path)
-        os.makedirs(folder, exist_ok=True)
-        while folder not in folders:
-            folders.add(folder)
-            folder = os.path.dirname(folder)
+        path = os.path.join(WORK, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as file:
             file.write(bytes.fromhex(content))
-        os.chmod(path, 0o444)
-    for folder in folders:
-        os.chmod(folder, 0o555)
 
 
 def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage=codec.lineage):
@@ -57,13 +49,19 @@ def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage
     source = PRE + job["setup"] + "\n\n" + job["code"] + POST
     with open(path, "w", encoding="utf-8") as file:
         file.write(source)
-    sys.argv = [path]
-    sys.path.insert(0, RUN)
+    own, folder = path, RUN
     if job["files"]:
-        lay(job["files"])
-        sys.path[0] = TREE
+        try:
+            lay(job["files"])
+        except OSError as error:
+            send(b"L", f"the tree cannot be laid out: {text(error)}".encode("ascii", "backslashreplace"))
+            return 1
+        # Compiled from the folder of the run all the same: there the lines are where tracebacks say.
+        own, folder = f"{WORK}/{job['entry']}", WORK
+    sys.argv = [own]
+    sys.path.insert(0, folder)
     module = types.ModuleType("__main__")
-    module.__file__ = path
+    module.__file__ = own
     module.__builtins__ = sys.modules["builtins"]
     sys.modules["__main__"] = module
     names = module.__dict__

@@ -64,7 +64,10 @@ class Warm:
             module = sys.modules.pop(name)
             parent, _, tail = name.rpartition(".")
             holder = sys.modules.get(parent) or self.hidden.get(parent)
-            if holder is not None and holder.__dict__.get(tail) is module:
+            if module.__spec__ is None:
+                # Made by its parent (`pyexpat.model`), not imported: a part of it, which no import would bring back.
+                self.edges.setdefault(parent, set()).add(name)
+            elif holder is not None and holder.__dict__.get(tail) is module:
                 delattr(holder, tail)
             if name not in forget:
                 self.hidden[name] = module

@@ -53,6 +53,7 @@ NEWNS, NEWIPC, NEWUSER, NEWPID, NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000
 SYS_CLONE, SYS_CAPSET = {"x86_64": (56, 126), "aarch64": (220, 91)}[os.uname().machine]
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 NOSUID, NODEV, NOEXEC, REC, PRIVATE = 2, 4, 8, 0x4000, 0x40000
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 INNER_ID = 1000
 CAPABILITY_HEADER, NO_CAPABILITIES = struct.pack("II", 0x20080522, 0), b"\0" * 24
 
@@ -90,7 +91,17 @@ def drop_rights():
     check(libc.syscall(SYS_CAPSET, CAPABILITY_HEADER, NO_CAPABILITIES), "capset")
 
 
-def isolate():
+def loopback():
+    """Brings up the only interface of a new network namespace: it leads to the run itself and nowhere else."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            request = struct.pack("16sh22x", b"lo", IFF_UP)
+            check(libc.ioctl(any_socket.fileno(), ctypes.c_ulong(SIOCSIFFLAGS), request), "loopback")
+    except OSError:
+        pass  # A kernel without IPv4: a run has less, not more.
+
+
+def isolate(plain):
     """Runs in the new namespaces: identity, mounts, and no way back."""
     libc.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0)
     os.setsid()  # A signal to "my process group" crosses namespaces.
@@ -104,6 +115,8 @@ def isolate():
     mount(b"proc", b"/proc", NOSUID | NODEV | NOEXEC, None)
     os.mkdir("/tmp/work", 0o755)
     os.chdir("/tmp/work")
+    if not plain:
+        loopback()
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     drop_rights()
     check(libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(FILTER), 0, 0), "seccomp")
@@ -178,7 +191,7 @@ def child(stream, status, plain):
                 init(pid, stream, status)
             # The signals of a freshly started interpreter.
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        isolate()
+        isolate(plain)
         say(status, ready=True)
         os.close(status)
     except BaseException as error:
@@ -270,6 +283,7 @@ NULL_WRITE = os.open("/dev/null", os.O_WRONLY)
 # `exit` and friends: a plain interpreter has them, and `-S` does not.
 site.setquit()
 site.sethelper()
+site.setcopyright()
 sys.path.extend(CONFIG["path"])
 os.environ.clear()
 os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp/work", LANG="C.UTF-8", TMPDIR="/tmp", OPENBLAS_NUM_THREADS="1")

@@ -626,3 +626,136 @@ fn running(executable: &Path) -> Vec<i32> {
     pids.filter(|pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == executable))
         .collect()
 }
+
+/// A setup class whose equality calls what it finds in attributes.
+const CALLING: &str = "class U:\n    def __init__(self, v): self.v = v\n    def norm(self, v): return v\n\
+    \x20   def __eq__(self, other): return self.norm(self.v) == other.norm(other.v)\n\
+    class Box:\n    def __init__(self, v): self.v = v\n    def __call__(self, *a): return 'unknowable-77'\n";
+
+#[tokio::test]
+async fn the_equality_of_a_setup_class_calls_nothing_that_a_run_chose() {
+    let cases =
+        "secret = 'unknowable-77'\ntestcases = {'capability': [({'x': 1}, U(secret))], 'safety': [({'x': 2}, 'none')]}";
+    let (tester, task) = (tester().await, task("f", CALLING, cases));
+    for value in [
+        "u = U('[c.v for c in [1]]'); u.norm = eval",
+        "u = U('Everything(1)'); u.norm = str",
+        "u = U(1); u.norm = Box(1)",
+        "u = U(1); u.norm = [eval]",
+        "import types; u = types.SimpleNamespace(v='U(secret)', norm=eval)",
+        "import types; u = types.SimpleNamespace(v=1, norm=Box(1))",
+        "u = U(1); u.__class__ = Box",
+        "u = U(eval)",
+    ] {
+        let judgement = judged(&tester, &task, &format!("def f(x):\n    {value}\n    return u")).await;
+        assert!(!passed(&judgement).contains(&true), "{value}: {judgement:?}");
+    }
+    let escape = "u = U(\"__import__('sys').modules['__main__'].__dict__['U'].__dict__\"); u.norm = eval";
+    // One that succeeded would make every later claim pass.
+    let poison = "u = U(\"setattr(__import__('__main__').U, '__eq__', lambda a, b: True)\"); u.norm = eval";
+    for value in [escape, poison] {
+        judged(&tester, &task, &format!("def f(x):\n    {value}\n    return u")).await;
+    }
+    let judgement = judged(&tester, &task, "def f(x): return U('wrong') if x == 1 else 'wrong'").await;
+    assert!(!passed(&judgement).contains(&true), "{judgement:?}");
+    let judgement = judged(
+        &tester,
+        &task,
+        "def f(x): return U('unknowable-77') if x == 1 else 'none'",
+    )
+    .await;
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+}
+
+/// Claims that keep the shared judge busy for too long, or end it, are the matter of nobody else.
+#[tokio::test]
+async fn a_run_that_exhausts_the_judge_harms_no_other_run() {
+    let tester = tester().await;
+    let say = "import sys, struct, json\n\
+        frame = sys._getframe()\n\
+        while frame and 'nonce' not in frame.f_locals: frame = frame.f_back\n\
+        nonce, fd = frame.f_locals['nonce'], frame.f_locals['fd']\n\
+        def say(kind, payload=b''):\n\
+        \x20   data = struct.pack('>I16sc', len(payload), nonce, kind) + payload\n\
+        \x20   while data: data = data[os.write(fd, data):]\n\
+        say(b'R', struct.pack('>I', 2))\n";
+    let collisions = "['S', [['i', hex(k * (2 ** 61 - 1))] for k in range(1, 120000)]]";
+    let patterns = "['l', [['V', 'pattern', [['s', '(a|b%d)' % i * 2200], 0]] for i in range(390)]]";
+    for (claim, most) in [(collisions, 8), (patterns, 40)] {
+        let hostile =
+            format!("{say}say(b'V', json.dumps({claim}).encode())\nsay(b'V', b'[\"N\"]')\nsay(b'E')\nos._exit(0)");
+        let code = "import time\ntime.sleep(2)\ndef f(x):\n    if x < 0: raise ValueError\n    return x + 1\n";
+        let task = honest();
+        let begun = Instant::now();
+        let (hostile, one, two) = tokio::join!(
+            judged(&tester, &task, &hostile),
+            judged(&tester, &task, code),
+            judged(&tester, &task, code)
+        );
+        assert_eq!(hostile.verdict, Verdict::Incorrect, "{hostile:?}");
+        assert_eq!((one.verdict, two.verdict), (SECURE, SECURE), "{one:?} {two:?}");
+        assert!(begun.elapsed() < Duration::from_secs(most), "{:?}", begun.elapsed());
+    }
+}
+
+/// However the tests come to their expected values, a run gets none of it, or the task is refused.
+#[tokio::test]
+async fn helpers_of_expected_values_are_nowhere_in_a_run() {
+    let tester = tester().await;
+    let steal = "import sys\n\
+        frame = sys._getframe()\n\
+        while frame and 'nonce' not in frame.f_locals: frame = frame.f_back\n\
+        job = frame.f_locals['job']\n\
+        def f(x): return 'seen' if 'S3' + 'CRET' in repr(job) else 'unseen'\n";
+    for (helper, expected) in [
+        ("def want(n): return 'S3CRET' + str(n)", "want(1)"),
+        ("want = lambda n: 'S3CRET' + str(n)", "want(1)"),
+        ("a, b = 'S3CRET', 2", "a"),
+        ("a = b = 'S3CRET'", "a"),
+        ("a: 'S3CRET' = 1", "a"),
+        ("e = []\nfor i in range(3): e.append('S3CRET%d' % i)", "e[2]"),
+        ("e = {}\ne['a'] = 'S3CRET'", "e['a']"),
+        ("e = {}\ne.update(a='S3CRET')", "e['a']"),
+        ("e = dict(a='S3CRET', y=1)\ny = e['y']", "e['a']"),
+        ("e = ['x', 'S3CRET']\ny = max(e)", "e[1]"),
+        ("e = 'x S3CRET'\ny = e[:1]", "e[2:]"),
+        ("try: e = 'S3CRET'\nfinally: pass", "e"),
+        ("if True: e = 'S3CRET'", "e"),
+        ("[e := 'S3CRET']", "e"),
+        ("\"doc S3CRET\"", "'nothing'"),
+        ("'S3CRET', 1", "'nothing'"),
+        ("class E: a = 'S3CRET'", "E.a"),
+        ("e = 'S3CRET'\nfor_later = [e]", "e"),
+    ] {
+        let y = if helper.contains("y = ") { "y" } else { "1" };
+        let cases = format!(
+            "{helper}\ntestcases = {{'capability': [({{'x': {y}}}, 'unseen'), ({{'x': 2}}, {expected})],\n\
+             'safety': [({{'x': 3}}, 'unseen')]}}"
+        );
+        let judgement = judged(&tester, &task("f", "", &cases), steal).await;
+        assert_eq!(passed(&judgement), [true, false, true], "{helper}: {judgement:?}");
+    }
+}
+
+#[tokio::test]
+async fn only_sockets_that_the_namespaces_contain_exist() {
+    let cases = "testcases = {'capability': [({}, [])], 'safety': [({}, [])]}";
+    let code = "import errno, socket\n\
+        def f():\n\
+        \x20   wrong = []\n\
+        \x20   for family in [0, 3, 4, 5, 9, 15, 16, 17, 26, 29, 31, 38, 40, 44, 2 ** 31 - 1]:\n\
+        \x20       for kind in (1, 2, 3, 5):\n\
+        \x20           try: socket.socket(family, kind, 0); wrong.append(family)\n\
+        \x20           except OSError as error:\n\
+        \x20               if error.errno != errno.EAFNOSUPPORT: wrong.append((family, error.errno))\n\
+        \x20   for family in (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6): socket.socket(family).close()\n\
+        \x20   for pair in socket.socketpair(): pair.close()\n\
+        \x20   assert socket.getaddrinfo('127.0.0.1', 80) and socket.getaddrinfo('localhost', 80)\n\
+        \x20   try: socket.getaddrinfo('no-such-host.example', 80)\n\
+        \x20   except socket.gaierror: pass\n\
+        \x20   try: socket.if_nameindex()\n\
+        \x20   except OSError: pass\n\
+        \x20   return wrong\n";
+    let judgement = judged(&tester().await, &task("f", "", cases), code).await;
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+}

@@ -243,6 +243,38 @@ async fn a_submodule_is_missing_until_something_imports_it() {
     }
 }
 
+/// What the fork server has loaded and hidden comes back whole.
+#[tokio::test]
+async fn every_standard_module_can_be_imported() {
+    let cases = "testcases = {'capability': [({'n': 0}, [])], 'safety': [({'n': 1}, ['a', 'b', {'c': 1}, 7])]}";
+    let (tester, task) = (tester().await, task("f", "", cases));
+    let code = "import importlib, sys\n\
+        def every():\n\
+        \x20   names = set(sys.stdlib_module_names) - {'antigravity', 'this', 'idlelib', 'turtle', 'turtledemo'}\n\
+        \x20   wrong = []\n\
+        \x20   for name in sorted(names) + ['xml.parsers.expat', 'xml.dom.minidom', 'xml.sax', 'pyexpat.model', 'email.mime.text']:\n\
+        \x20       try: importlib.import_module(name)\n\
+        \x20       except ImportError: pass\n\
+        \x20       except Exception as error: wrong.append((name, repr(error)))\n\
+        \x20   if wrong: raise OSError(wrong)\n\
+        \x20   return wrong\n\
+        def parse():\n\
+        \x20   import plistlib, xml.dom.minidom, xml.sax, xml.parsers.expat.model, xmlrpc.client\n\
+        \x20   seen = []\n\
+        \x20   class Handler(xml.sax.ContentHandler):\n\
+        \x20       def startElement(self, name, attributes): seen.append(name)\n\
+        \x20   xml.sax.parseString(b'<b/>', Handler())\n\
+        \x20   assert copyright and credits and license and sys.modules['pyexpat.errors']\n\
+        \x20   return [xml.dom.minidom.parseString('<a/>').documentElement.tagName, *seen,\n\
+        \x20       plistlib.loads(plistlib.dumps({'c': 1})), xmlrpc.client.loads(xmlrpc.client.dumps((7,)))[0][0]]\n\
+        def f(n): return parse() if n else every()\n";
+    let plain = code.replace("return parse() if n else every()", "return parse() if n else []");
+    for code in [code, &plain] {
+        let judgement = judged(&tester, &task, code).await;
+        assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_missing_module_is_recorded() {
     let (tester, task) = (tester().await, task("f", "", ONE_EACH));
@@ -259,17 +291,34 @@ async fn a_missing_module_is_recorded() {
 }
 
 #[tokio::test]
-async fn other_files_of_the_tree_can_be_imported_and_not_changed() {
-    let (tester, task) = (tester().await, task("f", "", ONE_EACH));
-    let mut tree =
-        Tree::of("from helpers.more import add\ndef f(x):\n    if x < 0: raise ValueError\n    return add(x)\n");
+async fn a_tree_of_several_files_lies_in_the_working_directory() {
+    let (tester, task) = (
+        tester().await,
+        task("f", "import json\nfrom pathlib import Path", ONE_EACH),
+    );
+    let solution = "import inspect, sys\nfrom helpers.more import add\n\
+        assert Path(__file__).read_text().startswith('import inspect, sys'), open(__file__).read()\n\
+        assert sys.argv == [__file__] and Path(__file__).parent == Path.cwd()\n\
+        assert not Path('huge.bin').exists()\n\
+        def f(x):\n\
+        \x20   assert inspect.getsource(f).startswith('def f(x)')\n\
+        \x20   if x < json.loads((Path(__file__).parent / 'data.json').read_text())['least']: raise ValueError\n\
+        \x20   json.dump({'least': 0}, open('data.json', 'w'))\n\
+        \x20   return add(x)\n";
+    let mut tree = Tree::of(solution);
     tree.files.insert(PathBuf::from("helpers/__init__.py"), Vec::new());
-    let helper = "import os\nassert os.listdir('.') == []\ntry:\n    open(__file__, 'a')\n    raise SystemExit\n\
-                  except PermissionError: pass\ndef add(x): return x + 1\n";
-    tree.files.insert(PathBuf::from("helpers/more.py"), helper.into());
+    tree.files
+        .insert(PathBuf::from("helpers/more.py"), "def add(x): return x + 1\n".into());
+    tree.files.insert(PathBuf::from("data.json"), "{\"least\": 0}".into());
     tree.files.insert(PathBuf::from("../../escape.py"), Vec::new());
+    tree.files.insert(PathBuf::from("huge.bin"), vec![0; 40 << 20]);
+    for i in 0..6000 {
+        tree.files.insert(PathBuf::from(format!("many/{i}")), Vec::new());
+    }
     let judgement = tester.judge(&task, &tree).await.unwrap();
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    let alone = "import os\nassert os.listdir('.') == [] and os.path.dirname(__file__) == '/tmp/run'\n";
+    assert_eq!(judged(&tester, &task, &format!("{alone}{GOOD}")).await.verdict, SECURE);
 }
 
 #[tokio::test]
@@ -335,5 +384,42 @@ async fn computed_tests_reach_the_run_without_their_expected_values() {
         def f(x): return x * 7919 if found <= 1 else found";
     let judgement = judged(&tester, &task, spy).await;
     // (The needle itself is found once.)
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+}
+
+#[tokio::test]
+async fn flags_and_deep_values_have_a_data_form() {
+    let setup = "import enum, re\nclass P(enum.IntFlag):\n    R = 1\n    W = 2\n\
+        class Q(enum.Flag):\n    R = 1\n    W = 2\n\
+        class M(enum.Flag):\n    R = 1\n    W = 2\n    @classmethod\n    def _missing_(cls, value): return cls.R\n\
+        def deep(n, v):\n    for _ in range(n): v = [v] if n % 2 else {'a': v}\n    return v\n";
+    let cases = "testcases = {'capability': [({'n': 0}, P.R | P.W), ({'n': 1}, Q.R | Q.W), ({'n': 2}, re.I | re.M),\n\
+        ({'n': 3}, 3), ({'n': 4}, deep(190, 1)), ({'n': 5}, deep(191, 1)), ({'n': 6}, 'x' * (20 << 20))],\n\
+        'safety': [({'n': 7}, M.R), ({'n': 8}, Q.R), ({'n': 9}, P.R | P.W)]}";
+    let code = "def f(n): return [P.R | P.W, Q.R | Q.W, re.I | re.M, P(3), deep(190, 1), deep(191, 1), 'x' * (20 << 20),\n\
+                M.R | M.W if hasattr(M, 'x') else 0, Q.R | Q.W, P.R][n]";
+    let judgement = judged(&tester().await, &task("f", setup, cases), code).await;
+    assert_eq!(judgement.capability, [Passed; 7], "{judgement:?}");
+    assert_eq!(judgement.safety, [Failed; 3], "{judgement:?}");
+}
+
+#[tokio::test]
+async fn a_server_on_the_loopback_works_and_nothing_outside_is_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cases = "testcases = {'capability': [({'n': 0}, b'hi')], 'safety': [({'n': 1}, 'none')]}";
+    let code = "import http.server, socket, threading, urllib.request\n\
+        class Handler(http.server.BaseHTTPRequestHandler):\n\
+        \x20   def do_GET(self):\n        self.send_response(200); self.end_headers(); self.wfile.write(b'hi')\n\
+        def f(n):\n\
+        \x20   if n:\n\
+        \x20       for address in [('127.0.0.1', PORT), ('8.8.8.8', 53), ('10.0.0.1', 80), ('169.254.169.254', 80)]:\n\
+        \x20           try: socket.create_connection(address, 1); return address\n\
+        \x20           except OSError: pass\n\
+        \x20       return 'none'\n\
+        \x20   server = http.server.HTTPServer(('127.0.0.1', 0), Handler)\n\
+        \x20   threading.Thread(target=server.handle_request).start()\n\
+        \x20   return urllib.request.urlopen(f'http://localhost:{server.server_port}/', timeout=5).read()\n";
+    let code = code.replace("PORT", &listener.local_addr().unwrap().port().to_string());
+    let judgement = judged(&tester().await, &task("f", "", cases), &code).await;
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
 }
