@@ -97,12 +97,14 @@ pub struct Tester {
     shared: Arc<Shared>,
 }
 
+/// `None` for a task whose judges serve one run each.
+type SharedJudge = Option<Arc<Judge>>;
+
 struct Shared {
     config: TesterConfig,
     permits: Semaphore,
     servers: Recent<Option<PathBuf>, Arc<ForkServer>>,
-    /// `None` for a task whose judges serve one run each.
-    judges: Recent<[u8; 32], Arc<OnceCell<Option<Arc<Judge>>>>>,
+    judges: Recent<[u8; 32], Arc<OnceCell<SharedJudge>>>,
 }
 
 impl Tester {
