@@ -240,6 +240,7 @@ mod tests {
             &folder,
             BlobStore::new(place.path().join("blobs")),
             vec![".git".to_owned()],
+            Vec::new(),
         );
         (place, folder, snapshotter)
     }
