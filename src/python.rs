@@ -15,6 +15,8 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::process::children;
+
 /// The environment variable that names the interpreter to use.
 pub const OVERRIDE: &str = "MTSEC_PYTHON";
 
@@ -253,12 +255,13 @@ print('{"implementation":' + q(sys.implementation.name) + ',"version":[%d,%d,%d]
 "#;
 
 fn examine(candidate: &Path, wanted: Wanted) -> Result<Interpreter, Unfit> {
-    let output = Command::new(candidate)
+    let mut command = Command::new(candidate);
+    command
         .args(["-I", "-c", QUESTION])
         .args(wanted.modules)
         .stdin(Stdio::null())
-        .current_dir("/")
-        .output()?;
+        .current_dir("/");
+    let output = children::output(&mut command)?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.trim().lines().next().unwrap_or("no message");

@@ -1,5 +1,6 @@
 //! Processes of a session: who descends from whom, how all of them end, and what they are contained in.
 
+pub mod children;
 pub mod containment;
 pub mod shepherd;
 pub mod tree;

@@ -48,6 +48,12 @@ impl Process {
         })
     }
 
+    /// The process of this id, which may have ended and not been waited for.
+    pub fn existing(pid: i32) -> Option<Self> {
+        let started = stat(pid)?.started;
+        Some(Self { pid, started })
+    }
+
     /// Whether this very process still runs (a zombie does not).
     pub fn runs(self) -> bool {
         Self::of(self.pid) == Some(self)
@@ -96,13 +102,26 @@ fn children(pid: i32) -> Option<Vec<i32>> {
 
 /// Live children of a process.
 pub fn children_of(pid: i32) -> Vec<Process> {
-    match children(pid) {
-        Some(kids) => kids.into_iter().filter_map(Process::of).collect(),
-        None => scanned(pid)
-            .into_iter()
-            .filter(|kid| stat(kid.pid).is_some_and(|stat| stat.parent == pid))
-            .collect(),
-    }
+    let mut all = existing_children_of(pid);
+    all.retain(|process| process.runs());
+    all
+}
+
+/// Children of a process, those that have ended and were not waited for included.
+pub fn existing_children_of(pid: i32) -> Vec<Process> {
+    let kids = children(pid).unwrap_or_else(every);
+    kids.into_iter()
+        .filter(|kid| stat(*kid).is_some_and(|stat| stat.parent == pid))
+        .filter_map(Process::existing)
+        .collect()
+}
+
+/// The id of every process of the machine.
+fn every() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }
 
 /// Every live descendant of a process, itself not included, parents before their children.
@@ -129,10 +148,7 @@ pub fn descendants(root: i32) -> Vec<Process> {
 /// The same by a look at every process of the machine.
 fn scanned(root: i32) -> Vec<Process> {
     let mut kids: HashMap<i32, Vec<(i32, Stat)>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
+    for pid in every() {
         if let Some(stat) = stat(pid) {
             kids.entry(stat.parent).or_default().push((pid, stat));
         }
@@ -154,9 +170,19 @@ fn scanned(root: i32) -> Vec<Process> {
 }
 
 /// Kills every descendant of `root` but `keep`, again and again until none is left; returns how many there were.
+pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 {
+    let look = || {
+        let mut all = descendants(root);
+        all.retain(|process| !keep.contains(process));
+        all
+    };
+    kill_all(look, patience)
+}
+
+/// Kills what a look finds, again and again until it finds nothing; returns how many there were.
 ///
 /// All are stopped before the first is killed, so that none can start another on the way. Gives up after `patience`.
-pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 {
+pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> u32 {
     let end = Instant::now() + patience;
     let mut killed = Vec::new();
     // A list of children that is read while one of them ends may miss its neighbour: two empty looks mean none.
@@ -164,8 +190,8 @@ pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 
     while empty < 2 && Instant::now() < end {
         let mut stopped: Vec<Process> = Vec::new();
         loop {
-            let mut new = descendants(root);
-            new.retain(|process| !keep.contains(process) && !stopped.contains(process));
+            let mut new = look();
+            new.retain(|process| !stopped.contains(process));
             if new.is_empty() || Instant::now() >= end {
                 break;
             }

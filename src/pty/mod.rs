@@ -12,6 +12,8 @@ use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::termios::{ControlModes, InputModes, LocalModes, OptionalActions, SpecialCodeIndex};
 use tokio::io::unix::AsyncFd;
 
+use crate::process::children;
+
 pub use io::PtyIo;
 pub use recorder::Recorder;
 pub use tail::{Lines, Tail};
@@ -56,7 +58,8 @@ pub fn spawn(
         command.env(name, value);
     }
     command.cwd(folder);
-    let child = pair.slave.spawn_command(command).map_err(std::io::Error::other)?;
+    let start = || pair.slave.spawn_command(command).map_err(std::io::Error::other);
+    let child = children::enter(start, |child| child.process_id())?;
     let pid = child
         .process_id()
         .ok_or_else(|| std::io::Error::other("the process has no id"))? as i32;

@@ -18,6 +18,7 @@ use super::error::SandboxError;
 use super::init::INIT_ARGUMENT;
 use super::probe::remedy;
 use super::spec::{Message, Spec};
+use crate::process::children;
 
 /// How long a sandbox may take to be built and to start its command.
 const START: Duration = Duration::from_secs(30);
@@ -39,17 +40,20 @@ impl Outer {
                 .map_err(io::Error::from)?;
         // The request is one packet, and the default may be smaller than it.
         let _ = sockopt::set_socket_send_buffer_size(&ours, packet.len() * 2 + 65536);
-        let mut child = Command::new(launcher)
+        let mut command = Command::new(launcher);
+        command
             .arg(INIT_ARGUMENT)
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| SandboxError::Launcher {
-                launcher: launcher.display().to_string(),
-                error,
-            })?;
+            .stderr(Stdio::piped());
+        let started = children::spawn(&mut command);
+        // It holds the other side's end of the socket.
+        drop(command);
+        let mut child = started.map_err(|error| SandboxError::Launcher {
+            launcher: launcher.display().to_string(),
+            error,
+        })?;
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let pipe = child.stderr.take();
         let kept = Arc::clone(&stderr);

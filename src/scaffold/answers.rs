@@ -170,6 +170,13 @@ mod tests {
         );
         let tail = "\r\n\r\necho 1\r\necho 2\r\nRun shell commands? (Y)es/(N)o/(S)kip all/(D)on't ask again [Yes]: ";
         assert_eq!(question(tail).subject, ["echo 1", "echo 2"]);
+        let recipe = Recipe::builtin("aider").unwrap();
+        let glued = question("no newlineAdd command output to the chat? (Y)es/(N)o [Yes]: ");
+        let told = reply(&recipe, &glued, Path::new("/"), true).answer;
+        assert_eq!(
+            (told.answer.as_str(), told.rule.as_deref()),
+            ("y", Some("command output"))
+        );
         let crash = question("x\r\nOpen a GitHub Issue pre-filled with the above error in your browser? (Y/n) ");
         assert_eq!(
             reply(&Recipe::builtin("aider").unwrap(), &crash, Path::new("/"), true).failure,

@@ -63,6 +63,8 @@ const SILENCE: Duration = Duration::from_millis(300);
 const PUZZLED: Duration = Duration::from_secs(2);
 /// A retry is only believed when nothing follows it at once: a model's reply is printed in one go.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How often it is looked whether the shepherd lives.
+const LOOK: Duration = Duration::from_secs(1);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
@@ -180,12 +182,17 @@ impl Dialogue {
                 looked = true;
                 prompt = recipe.prompts.is_match(self.window());
             }
-            if self.io().ended() {
+            // What outlives a killed shepherd may hold the terminal open.
+            let left = Process::of(self.shepherd).is_none();
+            if left {
+                self.drain(recipe);
+            }
+            if left || self.io().ended() {
                 return Waited::Ended;
             }
             let now = Instant::now();
-            let mut wake = deadlines
-                .turn
+            let mut wake = (now + LOOK)
+                .min(deadlines.turn)
                 .min(deadlines.session)
                 .min(self.last_output + deadlines.quiet);
             if prompt {

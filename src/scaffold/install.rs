@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::installed::{MARKER, verify};
+use crate::process::children;
 use crate::python::{self, PythonError, Wanted};
 use crate::recipe::Recipe;
 
@@ -216,7 +217,7 @@ fn run(step: &'static str, command: &mut Command, progress: &mut dyn FnMut(Progr
     // What the user has set for other Pythons must not lead this one astray.
     command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let mut child = children::spawn(command).map_err(|error| failed(error.to_string()))?;
     let mut last: Vec<String> = Vec::new();
     for line in child
         .stdout

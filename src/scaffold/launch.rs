@@ -8,7 +8,7 @@ use minijinja::Value;
 use super::install::Installed;
 use super::{OpenError, Stage, repository};
 use crate::process::containment::Room;
-use crate::process::{Containment, shepherd};
+use crate::process::{Containment, children, shepherd};
 use crate::pty::{self, Recorder, Spawned};
 use crate::recipe::{Places, Recipe};
 
@@ -96,6 +96,11 @@ pub fn launch(
     let folder = logs.join("turns/0");
     let recorder = Recorder::open(&folder).map_err(prepare(&folder))?;
     let size = (recipe.source.terminal.rows, recipe.source.terminal.columns);
+    // Before there is a shepherd that could be killed.
+    children::adopt().map_err(|source| OpenError::Spawn {
+        program: program.display().to_string(),
+        source,
+    })?;
     let spawned = pty::spawn(argv, env, &workspace, size, recorder).map_err(|source| OpenError::Spawn {
         program: program.display().to_string(),
         source,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{OpenError, Stage};
+use crate::process::children;
 
 /// Whether the agent must be told of a repository.
 ///
@@ -30,7 +31,8 @@ pub fn create(stage: &Stage, workspace: &Path) -> Result<(), OpenError> {
         source: std::io::Error::other(message),
     };
     let git = |arguments: &[&str]| -> Result<(), OpenError> {
-        let output = Command::new("git")
+        let mut command = Command::new("git");
+        command
             .args([
                 "-c",
                 "user.name=mtsec",
@@ -46,9 +48,9 @@ pub fn create(stage: &Stage, workspace: &Path) -> Result<(), OpenError> {
             .env("HOME", &stage.home)
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| failed("git".into(), format!("{error}; install git")))?;
+            .stdin(Stdio::null());
+        let output =
+            children::output(&mut command).map_err(|error| failed("git".into(), format!("{error}; install git")))?;
         match output.status.success() {
             true => Ok(()),
             false => Err(failed(

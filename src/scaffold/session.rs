@@ -17,6 +17,7 @@ use super::launch::Launched;
 use super::message;
 use super::{Exit, OpenError, Session, Stage, TurnEnd};
 use crate::plan::Limits;
+use crate::process::children;
 use crate::process::shepherd::Report;
 use crate::process::tree::{self, Process};
 use crate::pty::Recorder;
@@ -36,6 +37,8 @@ pub(super) struct PtySession {
     pub(super) dialogue: Dialogue,
     child: Option<Box<dyn portable_pty::Child + Send + Sync>>,
     shepherd: i32,
+    /// When the shepherd was started, in clock ticks: what it may leave to us is younger.
+    since: u64,
     workspace: PathBuf,
     logs: PathBuf,
     report: PathBuf,
@@ -77,6 +80,7 @@ impl PtySession {
             dialogue,
             child: Some(launched.spawned.child),
             shepherd,
+            since: Process::existing(shepherd).map_or(u64::MAX, |shepherd| shepherd.started),
             workspace: launched.workspace,
             logs: stage.logs.clone(),
             report: launched.report,
@@ -161,11 +165,11 @@ impl PtySession {
 
     /// Waits for the shepherd, which kills what is left; makes it when it does not.
     async fn bury(&mut self) -> Exit {
+        let patience = Duration::from_secs(12);
         if let Some(shepherd) = Process::of(self.shepherd) {
             if !self.dialogue.io().ended() {
                 shepherd.signal(Signal::TERM);
             }
-            let patience = Duration::from_secs(12);
             if !gone(self.shepherd, patience).await {
                 let root = self.shepherd;
                 let _ = tokio::task::spawn_blocking(move || tree::kill_descendants(root, &[], patience)).await;
@@ -175,7 +179,14 @@ impl PtySession {
         }
         if let Some(mut child) = self.child.take() {
             // It has ended, so this does not wait.
-            let _ = child.try_wait();
+            let status = child.try_wait();
+            // What was left by a shepherd that was killed came to us, and nothing else can end it. One that left by
+            // itself left nothing: what came to us meanwhile is another session's to end and to count.
+            if !matches!(status, Ok(Some(status)) if status.signal().is_none()) {
+                let since = self.since;
+                let orphans = tokio::task::spawn_blocking(move || children::kill_adopted(since, patience)).await;
+                self.strays += orphans.unwrap_or(0);
+            }
         }
         self.dialogue.io().recorder.flush();
         let report: Option<Report> = std::fs::read(&self.report)
@@ -199,6 +210,11 @@ impl PtySession {
     /// The ending of a turn that came to `attended`.
     async fn ending(&mut self, attended: Attended) -> Ending {
         let last_call = self.calls.as_mut().and_then(|calls| calls.last_call(&self.recipe));
+        // Nobody watches an agent without its shepherd: it cannot go on.
+        let attended = match attended {
+            Attended::Ready if Process::of(self.shepherd).is_none() => Attended::Ended,
+            attended => attended,
+        };
         match attended {
             Attended::Ready => self
                 .dialogue
@@ -279,6 +295,9 @@ impl Session for PtySession {
     }
 
     async fn settle(&mut self) -> u32 {
+        if self.over.is_none() && Process::of(self.shepherd).is_none() {
+            self.bury().await;
+        }
         let mut strays = std::mem::take(&mut self.strays);
         if self.over.is_none() {
             let (root, keep) = (self.shepherd, self.dialogue.agent());
@@ -314,7 +333,12 @@ impl Drop for PtySession {
     /// The terminal closes with the dialogue, and then the shepherd ends everything; only its own end is left to wait for.
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            std::thread::spawn(move || child.wait());
+            let since = self.since;
+            std::thread::spawn(move || {
+                if !matches!(child.wait(), Ok(status) if status.signal().is_none()) {
+                    children::kill_adopted(since, Duration::from_secs(10));
+                }
+            });
         }
     }
 }

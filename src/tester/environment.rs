@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
+use crate::process::children;
 use crate::python::Interpreter;
 
 /// Names with an optional exact version: no URLs, paths, options or markers.
@@ -129,7 +130,7 @@ fn install(folder: &Path, names: &[&str], interpreter: &Interpreter) -> Result<(
         command
     };
     let start = |mut command: Command| {
-        command.output().map_err(|error| EnvironmentError::Io {
+        children::output(&mut command).map_err(|error| EnvironmentError::Io {
             path: interpreter.executable.clone(),
             error,
         })

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mtsec_agents::process::children;
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::scaffold::{Exit, Installed, OpenError, PtyScaffold, Scaffold, Session};
 use mtsec_agents::trial::{Ending, Failure, Limit};
@@ -326,6 +327,41 @@ def turn(text):
 }
 
 #[tokio::test]
+async fn what_outlives_a_killed_shepherd_is_found_and_ended() {
+    // What the shell commands of a hostile model may do. `ignored` also spares the agent from the hang-up.
+    for (ignored, whole) in [("signal.SIGUSR2", true), ("signal.SIGHUP", false)] {
+        let agent = fake(&format!(
+            "
+signal.signal({ignored}, signal.SIG_IGN)
+WRITER = \"trap '' HUP TERM; while :; do echo x >> alive; sleep 0.01; done # 432109\"
+def turn(text):
+    subprocess.Popen(['setsid', 'sh', '-c', WRITER])
+    subprocess.run(['sh', '-c', '(setsid sleep 432109 &)'])
+    while not os.path.exists('alive'):
+        time.sleep(0.01)
+    os.kill(os.getppid(), signal.SIGKILL); time.sleep(0.5)
+{LOOP}"
+        ));
+        let mut bystander = children::spawn(std::process::Command::new("sleep").arg("20")).unwrap();
+        let mut session = agent.opened().await;
+        let end = session.say(1, "go", &agent.bench.limits).await;
+        assert_eq!(end.ending, Ending::AgentExited { code: -9 }, "{ignored}");
+        let strays = session.settle().await;
+        assert!(strays >= if whole { 2 } else { 3 }, "{ignored}: {strays}");
+        assert!(processes("432109").is_empty(), "{ignored}");
+        agent.nothing_runs();
+        assert_eq!(
+            session.say(2, "go", &agent.bench.limits).await.ending,
+            Ending::NotReached
+        );
+        assert_eq!(session.close().await, (Exit::Killed, 0));
+        assert_eq!(bystander.try_wait().unwrap(), None, "a child of ours is no stray");
+        bystander.kill().unwrap();
+        bystander.wait().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_user_can_cancel_at_the_start_and_a_dropped_session_leaves_nothing() {
     let agent = fake("time.sleep(600)");
     agent.bench.stage.cancel.cancel();
@@ -376,12 +412,13 @@ def turn(text):
 async fn a_driver_that_is_killed_leaves_no_agent_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("mark");
-    let mut driver = std::process::Command::new(std::env::current_exe().unwrap())
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
         .args(["--exact", "faults::a_driver_to_be_killed"])
         .env("MTSEC_TEST_DRIVER", &mark)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+        .stdout(std::process::Stdio::null());
+    // Known as a child of ours, so that no session of another test takes it for a stray.
+    let mut driver = children::spawn(&mut command).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while !mark.exists() {
         assert!(Instant::now() < end, "the driver did not come up");

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use mtsec_agents::process::children;
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::scaffold::{InstallError, Installer, Status};
 
@@ -113,12 +114,9 @@ with zipfile.ZipFile(sys.argv[1], "w") as wheel:
     wheel.writestr(info + "RECORD", "")
 "##;
     let path = folder.join("fake_agent-1.0-py3-none-any.whl");
-    let done = std::process::Command::new("python3")
-        .args(["-c", code])
-        .arg(&path)
-        .status()
-        .unwrap();
-    assert!(done.success());
+    let mut command = std::process::Command::new("python3");
+    let done = children::output(command.args(["-c", code]).arg(&path)).unwrap();
+    assert!(done.status.success());
     path.display().to_string()
 }
 
@@ -153,9 +151,6 @@ fn two_installations_at_once_become_one() {
         one_steps.min(two_steps) == 0 && one_steps.max(two_steps) >= 3,
         "{one_steps} {two_steps}"
     );
-    let said = std::process::Command::new(&one.interpreter)
-        .arg(&one.program)
-        .output()
-        .unwrap();
+    let said = children::output(std::process::Command::new(&one.interpreter).arg(&one.program)).unwrap();
     assert_eq!(said.stdout, b"hello\n");
 }
