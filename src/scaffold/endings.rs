@@ -3,7 +3,8 @@
 //! What can be forged: the model's text and the code it writes are printed among the agent's own lines. Lines before the
 //! end of a reply do not count, nor does anything that a command of the model prints; failures of the infrastructure
 //! count only when the agent's own log says that the last call did not return. What is left: a reply that the agent
-//! rejects is quoted, and may pretend to have been one that hit a limit, or to be followed by a good one. None of this
+//! rejects is quoted, and may pretend to have been one that hit a limit, or to be followed by a good one; and a command
+//! that the model has run can write to the agent's own log, until agents are contained. None of this
 //! touches the verdict, which comes from tests of the final tree alone; and none of it is an infrastructure failure,
 //! so a wrong answer cannot be hidden as one.
 
@@ -61,18 +62,19 @@ impl Seen {
         }
     }
 
-    /// The crash that the agent reported before it left.
+    /// The crash that the agent reported before it left. Only then: an agent that stands at its prompt has not crashed,
+    /// whatever text it quotes.
     pub fn crash(&self, recipe: &Recipe) -> Option<Ending> {
-        let crashed = |ending: &Ending| {
-            matches!(
-                ending,
-                Ending::Failed {
-                    failure: Failure::AgentCrashed,
-                    ..
-                }
-            )
-        };
-        self.failure(recipe, None).filter(crashed)
+        let seen = self.lines.iter().zip(&recipe.source.failures);
+        let line = seen
+            .filter(|(_, failure)| failure.kind == Failure::AgentCrashed)
+            .find_map(|(line, _)| line.clone());
+        let told = self.failure.map(|_| "the agent reported a crash".to_owned());
+        let detail = told.or(line)?;
+        Some(Ending::Failed {
+            failure: Failure::AgentCrashed,
+            detail,
+        })
     }
 
     /// The failure that the turn ended with. `last_call`: what the log of calls says, `None` without one.
@@ -92,6 +94,7 @@ impl Seen {
         }
         for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
             if let Some(detail) = seen
+                && failure.kind != Failure::AgentCrashed
                 && (!failure.failed_call || last_call != Some(Call::Finished))
             {
                 return Some(Ending::Failed {
@@ -199,6 +202,20 @@ mod tests {
             ending(&["Model openai/o3 has hit a token limit!"], true),
             Some(Failure::TokenLimit)
         );
+    }
+
+    #[test]
+    fn a_quoted_crash_is_none_while_the_agent_lives() {
+        let recipe = Recipe::builtin("aider").unwrap();
+        let mut seen = Seen::default();
+        seen.line(&recipe, b"# Uncaught KeyError in models.py line 5");
+        assert_eq!(seen.failure(&recipe, Some(Call::Finished)), None);
+        let Some(Ending::Failed { failure, detail }) = seen.crash(&recipe) else {
+            panic!()
+        };
+        assert_eq!(failure, Failure::AgentCrashed);
+        assert!(detail.contains("KeyError"));
+        assert_eq!(Seen::default().crash(&recipe), None);
     }
 
     #[test]
