@@ -289,17 +289,22 @@ fn examine(candidate: &Path, wanted: Wanted) -> Result<Interpreter, Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     const RANGE: VersionRange = VersionRange {
         at_least: (3, 10),
         below: (3, 14),
     };
 
+    /// An executable script, written by a child: a descriptor of ours that is open for writing goes along into
+    /// whatever another test forks at that moment, and what is open for writing cannot be started (`ETXTBSY`).
     fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
         let path = folder.join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let written = Command::new("sh")
+            .args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""])
+            .args([path.as_os_str(), text.as_ref()])
+            .status()
+            .unwrap();
+        assert!(written.success());
         path
     }
 

@@ -36,8 +36,14 @@ async fn a_refusing_kernel_is_named() {
          echo 0 > /proc/sys/user/max_mnt_namespaces; exec {} \"$@\"' sh \"$@\"\n",
         env!("CARGO_BIN_EXE_mtsec-agents")
     );
-    std::fs::write(&wrapper, script).unwrap();
-    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // Written by a child: other tests fork meanwhile, and a descriptor of ours that their children inherit for a moment
+    // would keep the file open for writing, so that it cannot be started (`ETXTBSY`).
+    let written = std::process::Command::new("sh")
+        .args(["-c", "printf %s \"$1\" >\"$0\" && chmod 755 \"$0\""])
+        .args([wrapper.as_os_str(), script.as_ref()])
+        .status()
+        .unwrap();
+    assert!(written.success());
     let error = Tester::start(config(&wrapper, TestLimits::default()))
         .await
         .err()
