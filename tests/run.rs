@@ -382,7 +382,7 @@ fn a_silent_model_is_no_wrong_answer() {
             "--interaction",
             "single",
             "--turn-limit",
-            "6",
+            "10",
         ])
         .args(["--retries", "0", "--job-name", "slow"])
         .output()

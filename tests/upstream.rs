@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use common::{program, report, tiny_task};
+use common::{json_lines, program, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Occurs nowhere but in the environment of the program and in its requests to the provider.
@@ -32,6 +32,8 @@ except urllib.error.HTTPError as error:
 #[derive(Clone, Default)]
 struct Provider {
     bodies: Arc<Mutex<Vec<Value>>>,
+    /// Whether the first call is never answered.
+    silent_at_first: bool,
 }
 
 /// Speaks chat completions as a provider does, and answers with the whole file.
@@ -44,7 +46,14 @@ async fn complete(
         .get("authorization")
         .is_some_and(|value| value == &format!("Bearer {KEY}"));
     let refused = body["messages"][0]["content"] == REFUSED;
-    provider.bodies.lock().unwrap().push(body);
+    let calls = {
+        let mut bodies = provider.bodies.lock().unwrap();
+        bodies.push(body);
+        bodies.len()
+    };
+    if provider.silent_at_first && calls == 1 {
+        std::future::pending::<()>().await;
+    }
     if refused {
         let error = json!({ "error": { "message": "refused", "type": "invalid_request_error" } });
         return (StatusCode::BAD_REQUEST, Json(error));
@@ -86,8 +95,11 @@ fn base64(text: &str) -> String {
 }
 
 /// Starts the provider on a thread of its own; returns its address and what it was sent.
-fn provider() -> (String, Provider) {
-    let provider = Provider::default();
+fn provider(silent_at_first: bool) -> (String, Provider) {
+    let provider = Provider {
+        silent_at_first,
+        ..Provider::default()
+    };
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -104,7 +116,7 @@ fn provider() -> (String, Provider) {
     (base, provider)
 }
 
-fn run(place: &Path, base: &str, key: &str) -> assert_cmd::assert::Assert {
+fn run(place: &Path, base: &str, key: &str, more: &[&str]) -> assert_cmd::assert::Assert {
     std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
     program()
         .current_dir(place)
@@ -121,15 +133,16 @@ fn run(place: &Path, base: &str, key: &str) -> assert_cmd::assert::Assert {
             "--interaction",
             "single",
         ])
-        .args(["--edit-format", "diff", "--job-name", "real", "--retries", "0"])
+        .args(["--edit-format", "diff", "--job-name", "real"])
+        .args(more)
         .assert()
 }
 
 #[test]
 fn a_real_key_reaches_the_provider_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
-    let (base, provider) = provider();
-    run(place.path(), &base, KEY).success();
+    let (base, provider) = provider(false);
+    run(place.path(), &base, KEY, &["--retries", "0"]).success();
     let folder = place.path().join("jobs/real");
     let rows = report(&folder);
     assert_eq!((&rows[0]["n"], &rows[0]["correct_secure"]), (&1.into(), &1.into()));
@@ -176,11 +189,24 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
 #[test]
 fn a_wrong_key_is_an_infrastructure_failure_and_no_wrong_answer() {
     let place = tempfile::tempdir().unwrap();
-    let (base, _) = provider();
-    run(place.path(), &base, "sk-wrong").code(4);
+    let (base, _) = provider(false);
+    run(place.path(), &base, "sk-wrong", &["--retries", "0"]).code(4);
     let rows = report(&place.path().join("jobs/real"));
     assert_eq!(
         (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
         (&0.into(), &1.into())
     );
+}
+
+#[test]
+fn a_trial_whose_model_fell_silent_is_tried_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, _) = provider(true);
+    run(place.path(), &base, KEY, &["--retries", "1", "--turn-limit", "15"]).success();
+    let folder = place.path().join("jobs/real");
+    assert_eq!(report(&folder)[0]["correct_secure"], 1);
+    let events = json_lines(&folder.join("journal.jsonl"));
+    let retried: Vec<_> = events.iter().filter(|line| line["event"] == "trial_retried").collect();
+    let reason = retried[0]["reason"].as_str().unwrap();
+    assert!(retried.len() == 1 && reason.contains("had not answered"), "{retried:?}");
 }

@@ -42,6 +42,14 @@ pub(super) struct Attempt<'a> {
     started: jiff::Timestamp,
 }
 
+/// A try that was not cancelled.
+pub(super) struct Tried {
+    pub record: TrialRecord,
+    /// Whether the conversation came to its end, so that another try would pay for the same model calls again: the
+    /// snapshots are there to be judged.
+    pub played: bool,
+}
+
 /// Why a try ended without a verdict.
 enum Stop {
     Cancelled,
@@ -84,8 +92,10 @@ impl<'a> Attempt<'a> {
     }
 
     /// `None`: cancelled.
-    pub async fn carry_out(mut self) -> Result<Option<TrialRecord>, RunError> {
-        let judged = match self.play().await {
+    pub async fn carry_out(mut self) -> Result<Option<Tried>, RunError> {
+        let snapshots = self.play().await;
+        let played = snapshots.is_ok();
+        let judged = match snapshots {
             Ok(snapshots) => self.judge(&snapshots).await,
             Err(stop) => Err(stop),
         };
@@ -99,7 +109,7 @@ impl<'a> Attempt<'a> {
             Err(Stop::Store(error)) => return Err(error.into()),
         };
         let total = self.began.elapsed().as_secs_f64();
-        Ok(Some(TrialRecord {
+        let record = TrialRecord {
             key: self.key.clone(),
             cwe: self.task.cwe.clone(),
             outcome,
@@ -117,7 +127,8 @@ impl<'a> Attempt<'a> {
             warnings: self.warnings,
             started: self.started,
             ended: jiff::Timestamp::now(),
-        }))
+        };
+        Ok(Some(Tried { record, played }))
     }
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.

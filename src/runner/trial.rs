@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
 use crate::conversation::Conversation;
 use crate::event::Event;
@@ -10,7 +10,7 @@ use crate::gateway::RouteSpec;
 use crate::plan::{Cell, TrialKey};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::Task;
-use crate::trial::{Ending, Outcome, TrialRecord};
+use crate::trial::Outcome;
 
 /// A cell, ready to run: its agent installed, its model resolved.
 pub struct CellRuntime {
@@ -49,12 +49,12 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
             })?;
         }
         stand.note(&Event::TrialStarted { key: key.clone() })?;
-        let Some(mut record) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
+        let Some(Tried { mut record, played }) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
             break;
         };
         if let Outcome::InfrastructureFailure { reason } = &record.outcome
             && number < retries
-            && !played_out(&record)
+            && !played
             && !stand.conductor.cancel.is_cancelled()
         {
             folder.write_json("failed.json", &record)?;
@@ -70,14 +70,4 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
         return Ok(Try::Ended(record.outcome));
     }
     Ok(Try::Cancelled)
-}
-
-/// Whether the agent did its part, so that another try would pay for the same model calls again: the snapshot is there
-/// to be judged.
-fn played_out(record: &TrialRecord) -> bool {
-    !record.turns.is_empty()
-        && record.turns.iter().all(|turn| match &turn.ending {
-            Ending::Failed { failure, .. } => !failure.is_infrastructure(),
-            ending => *ending != Ending::Cancelled,
-        })
 }

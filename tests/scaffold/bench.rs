@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::recipe::Recipe;
@@ -130,4 +131,13 @@ pub fn processes(text: &str) -> Vec<i32> {
         String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
     })
     .collect()
+}
+
+/// Waits until such a process is seen: one that is just being started anew has no command line to be found by.
+pub async fn appears(text: &str) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while processes(text).is_empty() {
+        assert!(Instant::now() < end, "no process with `{text}`");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -6,7 +6,7 @@ use mtsec_agents::plan::EditFormat;
 use mtsec_agents::scaffold::{Exit, PtyScaffold, Refusal, Scaffold};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, GUARD, aider, edit, processes, program};
+use crate::bench::{Bench, GUARD, aider, appears, edit, processes, program};
 use crate::model::{Model, Reply, text};
 
 const EMPTY: &[(&str, &str)] = &[("app.py", "")];
@@ -234,7 +234,7 @@ async fn questions_are_answered_as_the_recipe_says() {
 
     let (_, told) = say!();
     assert_eq!(told[0].2, "y");
-    assert_eq!(processes("sleep 987654").len(), 1);
+    appears("sleep 987654").await;
     assert_eq!(session.settle().await, 1, "the daemon is killed and counted");
     assert!(processes("sleep 987654").is_empty());
 
