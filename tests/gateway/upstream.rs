@@ -22,7 +22,7 @@ fn config() -> UpstreamConfig {
     };
     UpstreamConfig {
         retry,
-        read_timeout: Duration::from_millis(400),
+        read_timeout: Duration::from_secs(20),
         ..UpstreamConfig::default()
     }
 }

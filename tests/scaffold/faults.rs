@@ -27,8 +27,8 @@ default_answer: "n"
 message: {open: "{TAG\n", close: "TAG}\n"}
 enter: "\n"
 exit: "exit\n"
-limits: {ready_seconds: 5, turn_seconds: 5, session_seconds: 60, quiet_seconds: 5, answers: 5}
-exit_seconds: 0.5
+limits: {ready_seconds: 20, turn_seconds: 20, session_seconds: 60, quiet_seconds: 20, answers: 5}
+exit_seconds: 4
 grace_seconds: 0.3
 "#;
 
@@ -101,7 +101,7 @@ impl Fake {
 #[tokio::test]
 async fn an_agent_that_never_gets_ready_or_leaves_is_told_with_its_last_words() {
     let mut agent = fake("print('still loading'); time.sleep(600)");
-    agent.bench.limits.ready_seconds = 0.5;
+    agent.bench.limits.ready_seconds = 4.0;
     let Err(error) = agent.open().await else { panic!() };
     assert!(
         matches!(&error, OpenError::NotReady { tail, .. } if tail == "still loading"),
@@ -378,7 +378,7 @@ def turn(text):
     let mut session = agent.opened().await;
     session.say(1, "go", &agent.bench.limits).await;
     drop(session);
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(50);
     while !processes("sleep 654321").is_empty() || !processes("fake.py").is_empty() {
         if processes(&agent.bench.folder.path().display().to_string()).is_empty()
             && processes("sleep 654321").is_empty()
@@ -419,7 +419,7 @@ async fn a_driver_that_is_killed_leaves_no_agent_behind() {
         .stdout(std::process::Stdio::null());
     // Known as a child of ours, so that no session of another test takes it for a stray.
     let mut driver = children::spawn(&mut command).unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(50);
     while !mark.exists() {
         assert!(Instant::now() < end, "the driver did not come up");
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -152,8 +152,8 @@ async fn questions_are_answered_as_the_recipe_says() {
     let format = EditFormat::Diff;
     let shell = |command: &str| text(format!("Run:\n\n```bash\n{command}\n```\n"));
     let model = Model::start([
-        // 1: a command; its output joins the chat.
-        shell("echo hello > ran.txt; echo seen"),
+        // 1: a command; its output joins the chat. It ends late: what Aider has not read when a command ends, it drops.
+        shell("echo hello > ran.txt; echo seen; sleep 1"),
         // 2 to 5: files outside, by three ways, and one inside.
         text(edit(format, "../escape.py", "", "x = 1\n")),
         text(edit(format, "/tmp/mtsec-escape-test.py", "", "x = 1\n")),
@@ -173,7 +173,7 @@ async fn questions_are_answered_as_the_recipe_says() {
     let (recipe, installed) = aider();
     let recipe = mtsec_agents::recipe::Recipe::parse(
         "test.yaml",
-        &include_str!("../../scaffolds/aider.yaml").replace("\n  seconds: 60\n", "\n  seconds: 1\n"),
+        &include_str!("../../scaffolds/aider.yaml").replace("\n  seconds: 60\n", "\n  seconds: 5\n"),
     )
     .map(|quick| {
         (quick.source.version == recipe.source.version)
@@ -203,10 +203,11 @@ async fn questions_are_answered_as_the_recipe_says() {
         told[0],
         (
             "shell command".into(),
-            "echo hello > ran.txt; echo seen".into(),
+            "echo hello > ran.txt; echo seen; sleep 1".into(),
             "y".into()
         )
     );
+    assert!(told.len() > 1, "{}", bench.log(1));
     assert_eq!(told[1].0, "command output");
     assert_eq!(bench.read("ran.txt"), "hello\n");
 
@@ -241,7 +242,7 @@ async fn questions_are_answered_as_the_recipe_says() {
     let before = Instant::now();
     let (ending, told) = say!();
     assert_eq!((ending, told[0].0.as_str()), (Ending::Answered, "shell command"));
-    assert!(before.elapsed() < Duration::from_secs(10));
+    assert!(before.elapsed() < Duration::from_secs(40));
     assert!(!bench.exists("got.txt"));
     assert_eq!(session.close().await.0, Exit::Code(0));
 }
@@ -327,7 +328,7 @@ async fn failures_of_the_model_are_told_apart() {
     let before = Instant::now();
     let end = session.say(7, "go", &bench.limits).await;
     assert_eq!(failure(&end.ending), Some(Failure::RateLimit), "{}", bench.log(7));
-    assert!(before.elapsed() < Duration::from_secs(8), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(30), "{:?}", before.elapsed());
     let end = session.say(8, "go", &bench.limits).await;
     assert_eq!(end.ending, Ending::Answered, "the session goes on");
 

@@ -534,7 +534,7 @@ async fn hanging_ends_at_the_wall_limit() {
             Some(RunFailureKind::TimedOut),
             "{name}: {judgement:?}"
         );
-        assert!(started.elapsed() < Duration::from_secs(8), "{name}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{name}");
         assert_unharmed(&tester, name).await;
     }
 }
@@ -681,7 +681,7 @@ async fn a_run_that_exhausts_the_judge_harms_no_other_run() {
         say(b'R', struct.pack('>I', 2))\n";
     let collisions = "['S', [['i', hex(k * (2 ** 61 - 1))] for k in range(1, 120000)]]";
     let patterns = "['l', [['V', 'pattern', [['s', '(a|b%d)' % i * 2200], 0]] for i in range(390)]]";
-    for (claim, most) in [(collisions, 8), (patterns, 40)] {
+    for (claim, most) in [(collisions, 16), (patterns, 40)] {
         let hostile =
             format!("{say}say(b'V', json.dumps({claim}).encode())\nsay(b'V', b'[\"N\"]')\nsay(b'E')\nos._exit(0)");
         let code = "import time\ntime.sleep(2)\ndef f(x):\n    if x < 0: raise ValueError\n    return x + 1\n";
