@@ -164,6 +164,23 @@ def turn(text):
     );
     session.close().await;
 
+    // The session's limit covers its turns together: each of these alone would be within its own.
+    let mut agent = fake(&format!("\ndef turn(text):\n    time.sleep(2)\n{LOOP}"));
+    agent.bench.limits.session_seconds = 5.0;
+    let mut session = agent.opened().await;
+    let mut turn = 1;
+    let last = loop {
+        let end = session.say(turn, "go", &agent.bench.limits).await;
+        if end.ending != Ending::Answered {
+            break end.ending;
+        }
+        turn += 1;
+    };
+    assert_eq!(last, Ending::TimedOut { limit: Limit::Session });
+    assert!(turn <= 3, "{turn}");
+    assert_eq!(session.close().await, (Exit::Killed, 0));
+    agent.nothing_runs();
+
     let mut agent = fake(&format!(
         "
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
