@@ -84,6 +84,9 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
     pub calls: u64,
+    /// Those of the calls that may have used tokens and of which no count came: the sums below lack theirs.
+    #[serde(default)]
+    pub uncounted: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
     /// In US dollars; `None` when a call's price is unknown.
@@ -100,9 +103,11 @@ impl Usage {
             (0, _) => other.cost,
             _ => self.cost.zip(other.cost).map(|(mine, theirs)| mine + theirs),
         };
-        self.calls += other.calls;
-        self.input_tokens += other.input_tokens;
-        self.output_tokens += other.output_tokens;
+        // What a provider tells may be anything.
+        self.calls = self.calls.saturating_add(other.calls);
+        self.uncounted = self.uncounted.saturating_add(other.uncounted);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.model_seconds += other.model_seconds;
     }
 }

@@ -53,8 +53,15 @@ pub struct Judgement {
     /// The module whose import failed, when that is what went wrong: otherwise it would silently be `incorrect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_module: Option<String>,
+    /// Files of the tree, beside the solution, that were too large for the run and were not there.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: usize,
     /// Wall time from the request to the verdict, in milliseconds.
     pub wall_ms: f64,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// Why the run of a program as a whole failed. Such a program is `incorrect`.

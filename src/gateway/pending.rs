@@ -83,6 +83,7 @@ impl Pending {
         let tokens = end.tokens.unwrap_or_default();
         let used = Usage {
             calls: u64::from(self.attempts > 0),
+            uncounted: u64::from(cost.is_none() && end.tokens.is_none()),
             input_tokens: tokens.input,
             output_tokens: tokens.output,
             cost,

@@ -58,9 +58,13 @@ pub(super) async fn render(
             headers,
             mut body,
         } => {
-            if status >= 400
-                && let Some(clean) = pending.line().redactor.text(&String::from_utf8_lossy(&body))
-            {
+            let redactor = &pending.line().redactor;
+            let text = String::from_utf8_lossy(&body);
+            let clean = match status {
+                ..400 => redactor.secrets(&text),
+                _ => redactor.text(&text),
+            };
+            if let Some(clean) = clean {
                 body = clean.into();
             }
             let response = serde_json::from_slice(&body)

@@ -58,19 +58,26 @@ impl Redactor {
         }
     }
 
-    /// The text without secrets; `None` when it holds none.
+    /// The text without secrets, and without anything that follows the word `Bearer`; `None` when it holds none.
     pub fn text(&self, text: &str) -> Option<String> {
-        let mut clean = None;
-        for secret in &self.secrets {
-            let current = clean.as_deref().unwrap_or(text);
-            if current.contains(secret.reveal()) {
-                clean = Some(current.replace(secret.reveal(), REDACTED));
-            }
-        }
+        let mut clean = self.secrets(text);
         if let Some(bearer) = BEARER.as_ref() {
             let current = clean.as_deref().unwrap_or(text);
             if bearer.is_match(current) {
                 clean = Some(bearer.replace_all(current, format!("Bearer {REDACTED}")).into_owned());
+            }
+        }
+        clean
+    }
+
+    /// The text without the secrets themselves, all else as it is: what a model writes of bearers is its own matter.
+    /// `None` when it holds none.
+    pub fn secrets(&self, text: &str) -> Option<String> {
+        let mut clean: Option<String> = None;
+        for secret in &self.secrets {
+            let current = clean.as_deref().unwrap_or(text);
+            if current.contains(secret.reveal()) {
+                clean = Some(current.replace(secret.reveal(), REDACTED));
             }
         }
         clean

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::summary::{Row, Summary};
+use crate::trial::Usage;
 
 /// How a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +39,8 @@ const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say
 /// Never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table => people(summary, presets::UTF8_FULL_CONDENSED),
-        Format::Markdown => people(summary, presets::ASCII_MARKDOWN),
+        Format::Table => people(summary, format),
+        Format::Markdown => people(summary, format),
         Format::Csv => csv(summary)?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
     })
@@ -61,22 +62,25 @@ const HEADINGS: [&str; 13] = [
     "time",
 ];
 
-fn people(summary: &Summary, style: comfy_table::TableStyle) -> String {
+fn people(summary: &Summary, format: Format) -> String {
+    let style = match format {
+        Format::Markdown => presets::ASCII_MARKDOWN,
+        _ => presets::UTF8_FULL_CONDENSED,
+    };
+    let name = |name: &str| match format {
+        Format::Markdown => name.replace('|', "\\|"),
+        _ => name.to_owned(),
+    };
     let mut table = Table::new();
     table
         .load_style(style)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(HEADINGS);
     for row in &summary.rows {
-        let tokens = format!(
-            "{}/{}",
-            thousands(row.usage.input_tokens),
-            thousands(row.usage.output_tokens)
-        );
         table.add_row([
             format!("{} {}", row.scaffold, row.version),
-            row.model.clone(),
-            row.options.clone(),
+            name(&row.model),
+            name(&row.options),
             row.interaction.to_string(),
             row.n.to_string(),
             with_percent(row, row.correct_secure),
@@ -84,10 +88,8 @@ fn people(summary: &Summary, style: comfy_table::TableStyle) -> String {
             with_percent(row, row.incorrect),
             row.infrastructure_failures.to_string(),
             row.missing.to_string(),
-            tokens,
-            row.usage
-                .cost
-                .map_or_else(|| "unknown".to_owned(), |cost| format!("${cost:.4}")),
+            tokens(&row.usage),
+            cost(&row.usage),
             duration(row.seconds),
         ]);
     }
@@ -100,6 +102,12 @@ fn people(summary: &Summary, style: comfy_table::TableStyle) -> String {
         text.push_str(&format!(
             "{} rows without dynamic tests were skipped and are in no denominator.\n",
             summary.skipped_rows
+        ));
+    }
+    let uncounted: u64 = summary.rows.iter().map(|row| row.usage.uncounted).sum();
+    if uncounted > 0 {
+        text.push_str(&format!(
+            "{uncounted} calls came back without a count of their tokens (or did not come back): tokens and cost lack theirs.\n"
         ));
     }
     if summary.infrastructure_failures() > 0 {
@@ -150,6 +158,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "cost_usd",
         "seconds",
         "scripted",
+        "uncounted_calls",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -173,6 +182,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             row.usage.cost.map(|cost| cost.to_string()).unwrap_or_default(),
             format!("{:.3}", row.seconds),
             summary.scripted.to_string(),
+            row.usage.uncounted.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
@@ -182,6 +192,24 @@ fn with_percent(row: &Row, count: usize) -> String {
     match row.percent(count) {
         Some(percent) => format!("{count} ({percent:.1} %)"),
         None => "–".to_owned(),
+    }
+}
+
+/// What is known of the tokens: a provider need not tell.
+fn tokens(usage: &Usage) -> String {
+    let known = format!("{}/{}", thousands(usage.input_tokens), thousands(usage.output_tokens));
+    match usage.uncounted {
+        0 => known,
+        uncounted if uncounted >= usage.calls => "unknown".to_owned(),
+        _ => format!("≥ {known}"),
+    }
+}
+
+fn cost(usage: &Usage) -> String {
+    match usage.cost {
+        Some(cost) => format!("${cost:.4}"),
+        None if usage.calls == 0 => "–".to_owned(),
+        None => "unknown".to_owned(),
     }
 }
 

@@ -185,7 +185,14 @@ impl<'a> Attempt<'a> {
             }
         };
         let said = self
-            .say_all(session.as_mut(), conversation, &route, &mut snapshotter, &mut snapshots)
+            .say_all(
+                session.as_mut(),
+                conversation,
+                &route,
+                places,
+                &mut snapshotter,
+                &mut snapshots,
+            )
             .await;
         let closing = Instant::now();
         let (_, strays) = session.close().await;
@@ -203,6 +210,7 @@ impl<'a> Attempt<'a> {
         session: &mut dyn Session,
         conversation: &Conversation,
         route: &Route,
+        places: &Places,
         snapshotter: &mut Snapshotter,
         snapshots: &mut Vec<Manifest>,
     ) -> Result<(), Stop> {
@@ -225,6 +233,9 @@ impl<'a> Attempt<'a> {
                 self.warn(warning)?;
             }
             let strays = session.settle().await;
+            if let Some(full) = block_in_place(|| places.full_by_others()) {
+                return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
+            }
             let snapshot = self.snapshot(snapshotter, turn)?;
             let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
             let patch = block_in_place(|| workspace::diff(&snapshots[index], &snapshot, &self.blobs))
@@ -273,12 +284,12 @@ impl<'a> Attempt<'a> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
         }
-        // A call that failed while the agent noticed nothing was not the agent's: what a model has the shell do must not
-        // take the trial out of the count either.
-        let noticed = match &ending {
-            Ending::Failed { failure, .. } => failure.is_infrastructure() || *failure == Failure::AgentCrashed,
-            ending => *ending != Ending::Answered,
-        };
+        // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
+        // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
+        let noticed = matches!(
+            &ending,
+            Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
+        );
         if let Some(failed) = route.failure_of_turn(turn)
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
@@ -346,6 +357,12 @@ impl<'a> Attempt<'a> {
             if let Some(module) = &judgement.missing_module {
                 self.warn(format!(
                     "turn {turn}: the solution imports `{module}`, which the tester does not have"
+                ))?;
+            }
+            if judgement.left_out > 0 {
+                self.warn(format!(
+                    "turn {turn}: {} files of the snapshot were too large for the tester, and were not there when the solution ran",
+                    judgement.left_out
                 ))?;
             }
             judgements.insert(turn, judgement);

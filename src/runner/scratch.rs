@@ -2,8 +2,12 @@
 //!
 //! It lies outside the run folder, so that no agent finds the run's tests beside its workspace.
 
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock, statvfs};
 
 use crate::event::Event;
 use crate::plan::TrialKey;
@@ -11,11 +15,17 @@ use crate::store::read_journal;
 
 /// Names start with this, so that a leftover is known for what it is.
 const PREFIX: &str = "mtsec-agents-";
+/// A file system with less room than this, in bytes, is full: no agent works in it.
+const FULL: u64 = 1 << 20;
+/// A trial whose own files take less than this, in bytes, has not filled it.
+const SMALL: u64 = 64 << 20;
 
 /// The scratch folder of this process; removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
     folder: tempfile::TempDir,
+    /// Locked as long as this process lives, however it ends: a copy of the run's journal names the folder as well.
+    _lock: File,
 }
 
 /// The places of one trial.
@@ -35,7 +45,9 @@ impl Scratch {
     /// The temporary folder cannot be written.
     pub fn new() -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        Ok(Self { folder })
+        let lock = File::open(folder.path())?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { folder, _lock: lock })
     }
 
     pub fn path(&self) -> &Path {
@@ -77,6 +89,22 @@ impl Places {
     }
 }
 
+impl Places {
+    /// Whether there is no room left on the file system, and not because of this trial's own files: the agent could not
+    /// work, and what it left says nothing about it. The text says where.
+    pub fn full_by_others(&self) -> Option<String> {
+        let system = statvfs(&self.root).ok()?;
+        if system.f_bavail.saturating_mul(system.f_frsize) >= FULL {
+            return None;
+        }
+        let entries = walkdir::WalkDir::new(&self.root).follow_links(false).into_iter();
+        let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * 512));
+        let own: u64 = sizes.sum();
+        let folder = self.root.parent().unwrap_or(&self.root).display();
+        (own < SMALL).then(|| format!("the file system of {folder} is full: free some space, or set TMPDIR"))
+    }
+}
+
 /// Removes a tree even where its owner took the right to write in folders away. Links are removed, never followed.
 fn remove_all(root: &Path) -> io::Result<()> {
     if std::fs::remove_dir_all(root).is_ok() {
@@ -96,8 +124,6 @@ fn remove_all(root: &Path) -> io::Result<()> {
 
 /// Removes the scratch folders that dead processes of this run left, as its journal names them.
 ///
-/// The caller holds the run's lock, so none of them is in use.
-///
 /// # Errors
 /// The journal cannot be read.
 pub fn remove_leftovers(journal: &Path) -> io::Result<()> {
@@ -108,9 +134,41 @@ pub fn remove_leftovers(journal: &Path) -> io::Result<()> {
         let is_ours = scratch
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
-        if is_ours && scratch.is_absolute() {
+        if is_ours && scratch.is_absolute() && !is_held(&scratch) {
             let _ = remove_all(&scratch);
         }
     }
     Ok(())
+}
+
+/// Whether a living process works in the folder: the run that this one is a copy of.
+fn is_held(scratch: &Path) -> bool {
+    File::open(scratch).is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Journal;
+
+    #[test]
+    fn only_what_nobody_works_in_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        let live = Scratch::new().unwrap();
+        let dead = tempfile::Builder::new().prefix(PREFIX).tempdir().unwrap();
+        let foreign = tempfile::tempdir().unwrap();
+        for scratch in [live.path(), dead.path(), foreign.path()] {
+            let started = Event::RunStarted {
+                trials: 1,
+                done: 0,
+                scratch: scratch.to_owned(),
+            };
+            journal.append(&started).unwrap();
+        }
+        remove_leftovers(&path).unwrap();
+        let left = [live.path(), dead.path(), foreign.path()].map(Path::exists);
+        assert_eq!(left, [true, false, true]);
+    }
 }

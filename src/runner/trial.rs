@@ -55,10 +55,13 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
         if let Outcome::InfrastructureFailure { reason } = &record.outcome
             && number < retries
             && !played
-            && !stand.conductor.cancel.is_cancelled()
         {
             folder.write_json("failed.json", &record)?;
             failed_before = Some(reason.clone());
+            // A trial that may still be tried has no outcome: `resume` goes on with it.
+            if stand.conductor.cancel.is_cancelled() {
+                break;
+            }
             continue;
         }
         record.retried = folder.usage_of_kept();

@@ -194,9 +194,12 @@ struct KeptTokens {
 
 impl KeptCall {
     fn usage(self) -> Usage {
+        // A refused call has a cost of nothing.
+        let uncounted = u64::from(self.cost.is_none() && self.tokens.is_none());
         let KeptTokens { input, output } = self.tokens.unwrap_or_default();
         Usage {
             calls: u64::from(self.attempts > 0),
+            uncounted,
             input_tokens: input,
             output_tokens: output,
             cost: self.cost,

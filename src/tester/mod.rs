@@ -321,6 +321,7 @@ impl Shared {
             safety,
             failure: claims.failure,
             missing_module: claims.missing_module,
+            left_out: claims.left_out,
             wall_ms: 0.0,
         })
     }

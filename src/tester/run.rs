@@ -26,6 +26,8 @@ pub(super) struct Claims {
     pub results: Option<Vec<CaseResult>>,
     pub failure: Option<RunFailure>,
     pub missing_module: Option<String>,
+    /// Files of the tree that the run did not get.
+    pub left_out: usize,
 }
 
 impl Claims {
@@ -57,10 +59,7 @@ pub(super) async fn run(
         Ok(solution) => solution,
         Err(why) => return Ok(Claims::failed(RunFailureKind::NoSolution, why)),
     };
-    let others = match tree.others(limits.file_size) {
-        Ok(others) => others,
-        Err(why) => return Ok(Claims::failed(RunFailureKind::Load, why)),
-    };
+    let (others, left_out) = tree.others(limits.file_size);
     let inputs = &judge.inputs;
     let nonce: [u8; NONCE] = rand::random();
     let job = json!({
@@ -77,7 +76,10 @@ pub(super) async fn run(
     });
     let mut process = sandbox.start(Trust::Hostile).await?;
     let deadline = Instant::now() + limits.wall;
-    let mut claims = Claims::default();
+    let mut claims = Claims {
+        left_out,
+        ..Claims::default()
+    };
     let expected = inputs.counts.iter().sum();
     let conversation = async {
         // A child that ends while it reads its job shows in what follows.

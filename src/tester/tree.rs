@@ -31,29 +31,39 @@ impl Tree {
         std::str::from_utf8(bytes).map_err(|error| format!("{SOLUTION_FILE} is not UTF-8: {error}"))
     }
 
-    /// Every file, if there are others than the solution: relative path and content in hex. Left out are those larger
-    /// than `most` bytes, which a run could not write either.
-    pub(super) fn others(&self, most: u64) -> Result<Vec<(&str, String)>, String> {
+    /// The files that a run gets beside its program, by the tree's own order, and how many it does not get.
+    ///
+    /// Left out are names that no program can import or mention, files larger than `most` bytes, which a run could not
+    /// write either, and of the rest the largest until the others fit: what an agent leaves lying about must not cost
+    /// the solution its verdict.
+    fn kept(&self, most: u64) -> (Vec<(&str, &[u8])>, usize) {
+        let plain = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        let mut kept: Vec<(&str, &[u8])> = self
+            .files
+            .iter()
+            .filter(|(path, content)| plain(path) && content.len() as u64 <= most)
+            .filter_map(|(path, content)| Some((path.to_str().filter(|name| !name.is_empty())?, content.as_slice())))
+            .collect();
+        kept.sort_by_key(|(name, content)| (*name != SOLUTION_FILE, content.len()));
+        let mut room = MAX_BYTES;
+        let fitting = kept.iter().take_while(|(_, content)| {
+            let fits = content.len() <= room;
+            room = room.saturating_sub(content.len());
+            fits
+        });
+        let fitting = fitting.count();
+        kept.truncate(fitting);
+        kept.sort_unstable();
+        (kept, self.files.len() - fitting)
+    }
+
+    /// Every file, if there are others than the solution: relative path and content in hex; and how many are left out.
+    pub(super) fn others(&self, most: u64) -> (Vec<(&str, String)>, usize) {
         if self.files.len() < 2 {
-            return Ok(Vec::new());
+            return (Vec::new(), 0);
         }
-        let mut others = Vec::new();
-        let mut bytes = 0;
-        for (path, content) in &self.files {
-            let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-            // A name that is not text cannot be imported or mentioned by the program: it is left out.
-            let Some(name) = path.to_str().filter(|name| plain && !name.is_empty()) else {
-                continue;
-            };
-            if content.len() as u64 > most {
-                continue;
-            }
-            bytes += content.len();
-            if bytes > MAX_BYTES {
-                return Err(format!("the tree is larger than {} MiB", MAX_BYTES >> 20));
-            }
-            others.push((name, hex::encode(content)));
-        }
-        Ok(others)
+        let (kept, left_out) = self.kept(most);
+        let hex = kept.into_iter().map(|(name, content)| (name, hex::encode(content)));
+        (hex.collect(), left_out)
     }
 }

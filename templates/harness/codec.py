@@ -107,6 +107,13 @@ def own_equality(kind):
     return any("__eq__" in vars(base) for base in kind.__mro__ if base.__module__ not in _STANDARD)
 
 
+def is_scalar(kind):
+    """Whether a class is one of NumPy's scalars, which compare like the plain number or text that they hold."""
+    generic = getattr(_modules.get("numpy"), "generic", None)
+    return isinstance(generic, type) and issubclass(kind, generic)
+
+
+_SCALARS = (bool, int, float, complex, str, bytes)
 _STANDARD = ("builtins", "collections", "_collections", "enum")
 _BASES = (
     (bool, bool),
@@ -207,6 +214,17 @@ class _Encoder:
             return ["dq", self.items(o, depth)]
         if t is collections.OrderedDict:
             return ["od", self.pairs(o, depth)]
+        if t is collections.UserDict or t is collections.ChainMap:
+            # These compare like what they stand for.
+            return ["d", self.pairs(dict(o), depth)]
+        if t is collections.UserList:
+            return ["l", self.items(list(o), depth)]
+        if t is collections.UserString:
+            return self.value(str(o), depth + 1)
+        if is_scalar(t):
+            plain = o.item()
+            # A `longdouble` is its own item.
+            return self.value(plain, depth + 1) if type(plain) in _SCALARS else ["?", t.__name__]
         if t is types.BuiltinFunctionType and id(o) in _FUNCTIONS:
             return ["V", "builtin", _FUNCTIONS[id(o)]]
         if issubclass(t, type):

@@ -181,6 +181,54 @@ async fn refusals_are_not_retried_and_never_show_the_key() {
 }
 
 #[tokio::test]
+async fn an_answer_that_repeats_the_key_loses_it_and_nothing_else() {
+    let text = format!("the key is {KEY}; a header says `Authorization: Bearer abcdefghijkl`");
+    let headers = [("content-type", "application/json"), ("x-request-id", KEY)];
+    let (_provider, bench) = bench(vec![Act::Answer {
+        status: 200,
+        headers: headers.map(|(name, value)| (name, value.to_owned())).into(),
+        body: completion(&text).to_string(),
+    }])
+    .await;
+    let request = bench.request().json(&prompt_body("hi"));
+    let answer = request.send().await.expect("an answer");
+    assert_eq!(answer.headers()["x-request-id"], "[redacted]");
+    let said: Value = answer.json().await.expect("JSON");
+    assert_eq!(
+        said["choices"][0]["message"]["content"],
+        json!(text.replace(KEY, "[redacted]"))
+    );
+    assert_no_secrets(&bench, &said);
+}
+
+#[tokio::test]
+async fn a_good_status_without_an_answer_is_a_failure_of_the_provider() {
+    let acts = [json!({}), json!({"choices": [], "usage": {"prompt_tokens": 1}})].map(|body| Act::json(200, body));
+    let (_provider, bench) = bench(acts.into()).await;
+    for _ in 0..2 {
+        assert_eq!(bench.call(&prompt_body("hi")).await.0, 502);
+    }
+    let kinds = bench.route.failures().into_iter().map(|failed| failed.failure.kind);
+    assert_eq!(kinds.collect::<Vec<_>>(), [FailureKind::Malformed; 2]);
+    assert!(FailureKind::Malformed.is_infrastructure());
+}
+
+#[tokio::test]
+async fn calls_without_counts_are_counted_as_such() {
+    let mut floats = completion("a");
+    floats["usage"] = json!({"prompt_tokens": 1000.0, "completion_tokens": 20.0});
+    let mut silent = completion("b");
+    silent["usage"] = Value::Null;
+    let (_provider, bench) = bench([floats, silent].map(|body| Act::json(200, body)).into()).await;
+    for _ in 0..2 {
+        assert_eq!(bench.call(&prompt_body("hi")).await.0, 200);
+    }
+    let usage = bench.route.usage();
+    assert_eq!((usage.calls, usage.uncounted), (2, 1));
+    assert_eq!((usage.input_tokens, usage.output_tokens), (1000, 20));
+}
+
+#[tokio::test]
 async fn kinds_of_failure_come_from_statuses_and_codes() {
     let coded = |status, code: &str| Act::json(status, json!({"error": {"message": "no", "code": code}}));
     let html = Act::Answer {

@@ -9,6 +9,7 @@ use mtsec_agents::tester::{PYTHON, Tester, TesterConfig, TesterError, Tree};
 
 use super::{SECURE, config, task};
 use mtsec_agents::tester::TestLimits;
+use mtsec_agents::verdict::CaseResult;
 
 fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -83,6 +84,45 @@ async fn a_package_is_installed_once_and_importable_without_network() {
     let wanted = third_party(&task.requires, &interpreter).unwrap();
     let folder = prepare(cache.path(), &wanted, &interpreter).unwrap();
     assert!(fs::metadata(folder.join("six.py")).unwrap().permissions().readonly());
+}
+
+/// NumPy's scalars are equal to the numbers that they hold, inside other values too.
+#[tokio::test]
+async fn scalars_of_numpy_compare_as_what_they_hold() {
+    let tester = Tester::start(config(
+        Path::new(env!("CARGO_BIN_EXE_mtsec-agents")),
+        TestLimits::default(),
+    ))
+    .await
+    .unwrap();
+    let cases = "testcases = {'capability': [({'n': 0}, 2), ({'n': 1}, 1.5), ({'n': 2}, True), ({'n': 3}, {'a': [7]})],\n\
+                 'safety': [({'n': 4}, 'x')]}";
+    let code = "import numpy as np\n\
+        VALUES = [np.array([1, 1]).sum(), np.mean([1, 2]), np.all([True]), {'a': [np.int64(7)]}, np.str_('x'), np.int64(3)]\n";
+    let mut task = task("f", "", cases);
+    task.requires = names(&["numpy"]);
+    let right = format!("{code}def f(n): return VALUES[n]");
+    let judgement = match tester.judge(&task, &Tree::of(right)).await {
+        Err(TesterError::Environment { error, .. }) => {
+            eprintln!("SKIPPED: {error}");
+            return;
+        }
+        other => other.unwrap(),
+    };
+    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    let wrong = tester
+        .judge(&task, &Tree::of(format!("{code}def f(n): return VALUES[n and 5]")))
+        .await
+        .unwrap();
+    assert_eq!(
+        wrong
+            .capability
+            .iter()
+            .filter(|case| **case == CaseResult::Passed)
+            .count(),
+        1,
+        "{wrong:?}"
+    );
 }
 
 #[test]

@@ -175,9 +175,11 @@ async fn equality_is_pythons() {
         (array.array('i', [1]), array.array('i', [1])), (types.SimpleNamespace(a=1), types.SimpleNamespace(a=1)),\n\
         (re.compile('a'), re.compile('a')), ({'a': 1}.keys(), {'a'}), (types.MappingProxyType({1: 2}), {1: 2}), (len, len),\n\
         (object(), mock.ANY), (collections.defaultdict(list, a=[1]), {'a': [1]}), (collections.Counter('aa'), {'a': 2}),\n\
+        (collections.UserDict(a=[1]), {'a': [1]}), (collections.ChainMap({'a': 1}, {'b': 2}), {'b': 2, 'a': 1}),\n\
+        (collections.UserList([1]), [1]), ([collections.UserString('a')], ['a']),\n\
         (3 + 0j, 3), (ValueError, ValueError) if False else (1, 1), ([[[]]], [[[]]]), (float('inf'), float('inf'))]";
     let unequal = "[(iter([]), []), ((i for i in []), []), (object, int), (1, '1'), ([1], (1,)), (float('nan'), float('nan')),\n\
-        (Point(1, []), Point(2, [])), (Same(1), Same(2)), (object(), 1), (lambda: 1, 1), ([1, 2], [2, 1]), (None, False)]";
+        (Point(1, []), Point(2, [])), (Same(1), Same(2)), (object(), 1), (lambda: 1, 1), (collections.UserDict(a=1), {}), ([1, 2], [2, 1]), (None, False)]";
     // The same table on both sides: the program returns the first of each pair, the tests expect the second.
     let setup = format!("{setup}EQUAL = {equal}\nUNEQUAL = {unequal}\n");
     let cases = "testcases = {'capability': [({'t': 'e', 'n': i}, b) for i, (a, b) in enumerate(EQUAL)],\n\
@@ -317,6 +319,14 @@ async fn a_tree_of_several_files_lies_in_the_working_directory() {
     }
     let judgement = tester.judge(&task, &tree).await.unwrap();
     assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
+    assert_eq!(judgement.left_out, 2, "the one that leads out, and the huge one");
+    // What was left lying about: the largest stay outside, and the solution is judged.
+    for i in 0..4 {
+        tree.files
+            .insert(PathBuf::from(format!("lib/{i}.so")), vec![0; 10 << 20]);
+    }
+    let judgement = tester.judge(&task, &tree).await.unwrap();
+    assert_eq!((judgement.verdict, judgement.left_out), (SECURE, 3), "{judgement:?}");
     let alone = "import os\nassert os.listdir('.') == [] and os.path.dirname(__file__) == '/tmp/run'\n";
     assert_eq!(judged(&tester, &task, &format!("{alone}{GOOD}")).await.verdict, SECURE);
 }

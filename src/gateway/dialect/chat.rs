@@ -76,10 +76,15 @@ fn usage(tokens: &Tokens) -> Value {
     })
 }
 
+/// The `finish_reason` of an answer that the provider could not finish.
+pub const BROKEN: &str = "error";
+
 /// The tokens that an answer, or the last event of a stream, tells.
 pub fn tokens(answer: &Value) -> Option<Tokens> {
     let usage = answer.get("usage")?;
-    let count = |value: Option<&Value>| value.and_then(Value::as_u64);
+    // Some servers count in floats.
+    let whole = |value: f64| (value >= 0.0 && value.fract() == 0.0 && value < 1e15).then_some(value as u64);
+    let count = |value: Option<&Value>| value.and_then(|value| value.as_u64().or_else(|| whole(value.as_f64()?)));
     Some(Tokens {
         input: count(usage.get("prompt_tokens"))?,
         cached: count(usage.pointer("/prompt_tokens_details/cached_tokens")).unwrap_or(0),
@@ -152,6 +157,8 @@ pub struct Assembler {
     finish_reason: Option<String>,
     tokens: Option<Tokens>,
     done: bool,
+    /// Whether there was any part of an answer.
+    began: bool,
     error: Option<String>,
 }
 
@@ -189,7 +196,13 @@ impl Assembler {
                     self.tool_call(call);
                 }
             }
+            self.began = true;
             if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+                if reason == BROKEN {
+                    let message = choice.pointer("/error/message").and_then(Value::as_str);
+                    let message = message.unwrap_or("the provider ended its answer with an error");
+                    self.error.get_or_insert_with(|| message.to_owned());
+                }
                 self.finish_reason = Some(reason.to_owned());
             }
         }
@@ -227,7 +240,7 @@ impl Assembler {
 
     /// Whether the answer is whole, even if the closing event never came.
     pub fn is_whole(&self) -> bool {
-        self.error.is_none() && (self.done || self.finish_reason.is_some())
+        self.error.is_none() && (self.finish_reason.is_some() || (self.done && self.began))
     }
 
     /// The error that came as an event.

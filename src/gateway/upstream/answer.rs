@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::gateway::dialect::chat;
+use crate::gateway::dialect::chat::{self, BROKEN};
 use crate::gateway::failure::{Failure, FailureKind};
 use crate::gateway::secret::Redactor;
 
@@ -69,10 +69,14 @@ fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
     [after(b"\n\n"), after(b"\r\n\r\n")].into_iter().flatten().min()
 }
 
-/// Error events may repeat the key; answers cannot know it.
+/// An event may repeat the key that came with the request, an error event above all.
 fn without_key(event: Vec<u8>, redactor: &Redactor) -> Bytes {
     let text = String::from_utf8_lossy(&event);
-    match redactor.text(&text).filter(|_| text.contains("\"error\"")) {
+    let clean = match text.contains("\"error\"") {
+        true => redactor.text(&text),
+        false => redactor.secrets(&text),
+    };
+    match clean {
         Some(clean) => clean.into(),
         None => event.into(),
     }
@@ -83,25 +87,50 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The provider's headers that the agent gets to see.
-pub(super) fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn passed_on(headers: &HeaderMap, redactor: &Redactor) -> Vec<(String, String)> {
     let names = ["content-type", "retry-after", "x-request-id"];
-    names
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), text(headers, name)?.to_owned())))
-        .collect()
+    let header = |name: &&str| {
+        let value = text(headers, name)?;
+        Some(((*name).to_owned(), redactor.secrets(value).unwrap_or(value.to_owned())))
+    };
+    names.iter().filter_map(header).collect()
 }
 
-/// The status of an error that is said with a good one, as some routers of providers do.
-pub(super) fn hidden_error(body: &[u8]) -> Option<u16> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let error = answer
-        .get("error")
-        .filter(|error| !error.is_null() && answer.get("choices").is_none())?;
-    let code = error
-        .get("code")
-        .and_then(Value::as_u64)
-        .and_then(|code| u16::try_from(code).ok());
-    Some(code.filter(|code| (400..=599).contains(code)).unwrap_or(502))
+/// What a body that came with a good status is.
+#[derive(Debug, PartialEq)]
+pub(super) enum Said {
+    Answer,
+    /// An error all the same, as some routers of providers do, and the status that it should have had.
+    Error(u16),
+    /// Nothing that a model could have said. The text says what is wrong.
+    Nothing(&'static str),
+}
+
+/// Reads a body that came with a good status. What is no answer must not reach the agent as one: it would count as the
+/// model's.
+pub(super) fn said(body: &[u8]) -> Said {
+    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+        return Said::Nothing("the provider's answer is not JSON");
+    };
+    let first = answer.pointer("/choices/0");
+    let broken = first.filter(|choice| {
+        choice.get("error").is_some_and(|error| !error.is_null())
+            || choice.get("finish_reason").and_then(Value::as_str) == Some(BROKEN)
+    });
+    let is_answer = first.is_some_and(|choice| choice.get("message").is_some_and(Value::is_object));
+    if is_answer && broken.is_none() {
+        return Said::Answer;
+    }
+    let errors = [broken.and_then(|choice| choice.get("error")), answer.get("error")];
+    match errors.into_iter().flatten().find(|error| !error.is_null()) {
+        Some(error) => {
+            let code = error.get("code").and_then(Value::as_u64);
+            let code = code.and_then(|code| u16::try_from(code).ok());
+            Said::Error(code.filter(|code| (400..=599).contains(code)).unwrap_or(502))
+        }
+        None if broken.is_some() => Said::Error(502),
+        None => Said::Nothing("the provider's answer holds no message"),
+    }
 }
 
 /// How long the provider wants to be left alone: seconds, or a date.
@@ -131,6 +160,42 @@ pub(super) fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_good_status_makes_no_answer() {
+        for body in [
+            r#"{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}"#,
+            r#"{"choices": [{"message": {"content": "x"}, "error": null}], "error": null}"#,
+        ] {
+            assert_eq!(said(body.as_bytes()), Said::Answer, "{body}");
+        }
+        for (body, status) in [
+            (r#"{"error": {"code": 429}}"#, 429),
+            (r#"{"error": "busy"}"#, 502),
+            (r#"{"choices": null, "error": {"code": 503}}"#, 503),
+            (r#"{"choices": [], "error": {"code": 200}}"#, 502),
+            (
+                r#"{"choices": [{"message": {"content": ""}, "error": {"code": 500}}]}"#,
+                500,
+            ),
+            (
+                r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]}"#,
+                502,
+            ),
+        ] {
+            assert_eq!(said(body.as_bytes()), Said::Error(status), "{body}");
+        }
+        for body in [
+            "{}",
+            "[]",
+            "null",
+            "<html>",
+            r#"{"choices": []}"#,
+            r#"{"choices": [{"message": null}]}"#,
+        ] {
+            assert!(matches!(said(body.as_bytes()), Said::Nothing(_)), "{body}");
+        }
+    }
 
     #[test]
     fn events_end_at_blank_lines() {

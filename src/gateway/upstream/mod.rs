@@ -23,6 +23,7 @@ use super::limiter::Limiter;
 use super::model::{Call, Content, Model, Reply};
 use super::secret::{Redactor, Secret};
 
+use answer::Said;
 pub use config::{Settings, Temperature, UpstreamConfig, UpstreamError, client};
 
 /// A provider's model.
@@ -138,29 +139,33 @@ impl UpstreamModel {
             Err(failure) => return self.fault(failure),
         };
         match status {
-            200..=299 if let Some(status) = answer::hidden_error(&body) => self.refused(status, &headers, body),
-            200..=299 if serde_json::from_slice::<Map<String, Value>>(&body).is_ok() => Attempt::Done(
-                Content::Body {
-                    status,
-                    headers: answer::passed_on(&headers),
-                    body,
-                },
-                None,
-            ),
+            200..=299 => match answer::said(&body) {
+                Said::Answer => Attempt::Done(
+                    Content::Body {
+                        status,
+                        headers: answer::passed_on(&headers, &self.redactor),
+                        body,
+                    },
+                    None,
+                ),
+                Said::Error(status) => self.refused(status, &headers, body),
+                Said::Nothing(why) => self.malformed(why.to_owned()),
+            },
             // A redirect would carry the key to another host.
-            200..=399 => {
-                let message = match status {
-                    ..=299 => "the provider's answer is not JSON".to_owned(),
-                    _ => format!("the provider redirects (status {status}); redirects are not followed"),
-                };
-                self.fault(Failure {
-                    kind: FailureKind::Malformed,
-                    status: Some(502),
-                    message,
-                })
-            }
+            300..=399 => self.malformed(format!(
+                "the provider redirects (status {status}); redirects are not followed"
+            )),
             _ => self.refused(status, &headers, body),
         }
+    }
+
+    /// An answer that is none.
+    fn malformed(&self, message: String) -> Attempt {
+        self.fault(Failure {
+            kind: FailureKind::Malformed,
+            status: Some(502),
+            message,
+        })
     }
 
     /// An error answer of the provider.
@@ -178,7 +183,7 @@ impl UpstreamModel {
         let words: String = words.chars().take(500).collect();
         let mut message = format!("the provider answered with status {status}: {words}");
         self.redactor.string(&mut message);
-        let mut passed = answer::passed_on(headers);
+        let mut passed = answer::passed_on(headers, &self.redactor);
         passed.push(("x-should-retry".to_owned(), "false".to_owned()));
         Attempt::Fault {
             failure: Failure {
