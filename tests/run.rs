@@ -320,6 +320,53 @@ fn an_interrupted_run_ends_its_agents_and_can_be_resumed() {
     one_outcome_each(&running.folder, 4);
 }
 
+/// A script and a task of their own; the arguments for a run of that one trial.
+fn scripted(place: &Path, replies: Value) -> [&'static str; 6] {
+    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let script = serde_json::json!({ "replies": replies });
+    std::fs::write(place.join("s.yaml"), script.to_string()).unwrap();
+    ["-m", "script:s.yaml", "--tasks", "t.jsonl", "--interaction", "single"]
+}
+
+#[test]
+fn a_failure_that_may_still_be_tried_has_no_outcome_when_interrupted() {
+    let place = tempfile::tempdir().unwrap();
+    let model = scripted(place.path(), serde_json::json!([]));
+    let mut running = Running::start(place.path(), "failing", &[&model[..], &["-r", "1"]].concat());
+    running.wait_for("turn_ended", 1);
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    assert_eq!(running.child.wait().unwrap().code(), Some(130));
+    assert!(!running.journal().iter().any(|line| line["event"] == "trial_ended"));
+    // Now it is tried as often as the run allows.
+    program().arg("resume").arg(&running.folder).assert().code(4);
+    let journal = running.journal();
+    let count = |event: &str| journal.iter().filter(|line| line["event"] == event).count();
+    assert_eq!((count("trial_started"), count("trial_ended")), (3, 1));
+}
+
+#[test]
+fn a_model_cannot_take_its_trial_out_of_the_count() {
+    let place = tempfile::tempdir().unwrap();
+    let call = "python3 -c \"import os, urllib.request as u; \
+        u.urlopen(u.Request(os.environ['OPENAI_API_BASE'] + '/chat/completions', b'{}', \
+        {'authorization': 'Bearer ' + os.environ['OPENAI_API_KEY']}))\"; kill -9 $PPID; sleep 1";
+    let text = format!("Done.\n\n```bash\n{call}\n```\n");
+    let model = scripted(place.path(), serde_json::json!([{ "text": text }]));
+    let run = run(
+        place.path(),
+        "hostile",
+        &[&model[..], &["--edit-format", "diff"]].concat(),
+    );
+    let row = &report(&run)[0];
+    assert_eq!((&row["n"], &row["infrastructure_failures"]), (&1.into(), &0.into()));
+    // It did make the call, which was refused, and it did end the agent.
+    let trial = only_trial(&run);
+    let calls = json_lines(&trial.join("turns/1/model.jsonl"));
+    assert!(calls.iter().any(|call| call["status"] == 400), "{calls:?}");
+    let record: Value = serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    assert_eq!(record["turns"][0]["ending"], "agent_exited");
+}
+
 #[test]
 fn a_run_cut_short_before_it_began_is_started_again_under_its_name() {
     let place = tempfile::tempdir().unwrap();

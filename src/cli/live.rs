@@ -22,7 +22,7 @@ use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
 use crate::scaffold::{Installed, Installer, PtyScaffold};
-use crate::store::RunFolder;
+use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
 use crate::yaml;
 
@@ -40,13 +40,30 @@ pub enum Start {
     New {
         dataset: Box<Dataset>,
         jobs: PathBuf,
-        name: String,
+        /// The user's choice; otherwise the run is named after the time.
+        name: Option<String>,
         dry_run: bool,
     },
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
     },
+}
+
+/// Creates the run's folder. Of runs that start in the same second each gets a name of its own.
+fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, StoreError> {
+    if let Some(name) = name {
+        return RunFolder::create(jobs, &name);
+    }
+    let time = jiff::Zoned::now().strftime("%Y-%m-%d__%H-%M-%S").to_string();
+    let mut made = RunFolder::create(jobs, &time);
+    for number in 2..=99 {
+        if !matches!(made, Err(StoreError::Exists(_) | StoreError::InUse(_))) {
+            break;
+        }
+        made = RunFolder::create(jobs, &format!("{time}-{number}"));
+    }
+    made
 }
 
 impl Job {
@@ -83,7 +100,7 @@ impl Job {
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
-                let run = RunFolder::create(&jobs, &name).map_err(Failed::bad_input)?;
+                let run = create(&jobs, name).map_err(Failed::bad_input)?;
                 let lock = write_lock(&run, &request, &checked, &tester)?;
                 (run, lock, false)
             }
@@ -226,4 +243,22 @@ fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Res
     let summary = summarise(&RunFolder::open(path)?)?;
     console.result(&render(&summary, if json { Format::Json } else { Format::Table })?)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_the_same_second_have_names_of_their_own() {
+        let jobs = tempfile::tempdir().unwrap();
+        let runs: Vec<_> = (0..3).map(|_| create(jobs.path(), None).unwrap()).collect();
+        assert_eq!(std::fs::read_dir(jobs.path()).unwrap().count(), runs.len());
+        create(jobs.path(), Some("mine".into())).unwrap();
+        std::fs::write(jobs.path().join("mine/lock.json"), "{}").unwrap();
+        assert!(matches!(
+            create(jobs.path(), Some("mine".into())),
+            Err(StoreError::Exists(_))
+        ));
+    }
 }

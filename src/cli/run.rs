@@ -115,25 +115,21 @@ Examples:
 
 impl Run {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        let name = match &self.job_name {
-            Some(name)
-                if name.is_empty()
-                    || name.starts_with('.')
-                    || name.len() > 200
-                    || name.contains(|c: char| c == '/' || c.is_control()) =>
-            {
-                return Err(Failed::bad_input(anyhow::anyhow!(
-                    "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
-                )));
-            }
-            Some(name) => name.clone(),
-            None => jiff::Zoned::now().strftime("%Y-%m-%d__%H-%M-%S").to_string(),
-        };
+        if let Some(name) = &self.job_name
+            && (name.is_empty()
+                || name.starts_with('.')
+                || name.len() > 200
+                || name.contains(|c: char| c == '/' || c.is_control()))
+        {
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
+            )));
+        }
         let dataset = self.selection.load()?;
         let start = Start::New {
             dataset: Box::new(dataset),
             jobs: self.jobs_dir.clone(),
-            name,
+            name: self.job_name.clone(),
             dry_run: self.dry_run,
         };
         let (json, concurrent) = (self.json, self.concurrent);

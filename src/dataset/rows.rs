@@ -156,6 +156,13 @@ fn benchmark_task(
     interaction: Option<Interaction>,
 ) -> Result<Row, DatasetError> {
     let id = plain(&row.id);
+    if !(row.id.is_string() || row.id.is_number()) {
+        return Err(DatasetError::Task {
+            origin: origin.to_owned(),
+            id,
+            problem: "the id is neither text nor a number".to_owned(),
+        });
+    }
     let testcases = row.unittest.testcases.unwrap_or_default();
     if testcases.trim().is_empty() {
         return Ok(Row::Skipped(Skipped {
