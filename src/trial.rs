@@ -96,6 +96,20 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// What one call used. `sent`: whether it went to the model at all. `tokens`: in and out, if a count came; a call
+    /// without one that is known to have cost nothing was refused.
+    pub fn of_call(sent: bool, tokens: Option<(u64, u64)>, cost: Option<f64>, seconds: f64) -> Self {
+        let (input_tokens, output_tokens) = tokens.unwrap_or_default();
+        Self {
+            calls: u64::from(sent),
+            uncounted: u64::from(cost.is_none() && tokens.is_none()),
+            input_tokens,
+            output_tokens,
+            cost,
+            model_seconds: seconds,
+        }
+    }
+
     /// Sums two usages; an unknown cost stays unknown once any call was made without a price.
     pub fn add(&mut self, other: &Usage) {
         self.cost = match (self.calls, other.calls) {

@@ -176,6 +176,11 @@ fn only_trial(run: &Path) -> PathBuf {
     trial
 }
 
+/// The record of the only trial.
+fn only_record(run: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(only_trial(run).join("trial.json")).unwrap()).unwrap()
+}
+
 /// A run in the background whose journal can be waited for.
 struct Running {
     child: Child,
@@ -363,8 +368,7 @@ fn a_model_cannot_take_its_trial_out_of_the_count() {
     let trial = only_trial(&run);
     let calls = json_lines(&trial.join("turns/1/model.jsonl"));
     assert!(calls.iter().any(|call| call["status"] == 400), "{calls:?}");
-    let record: Value = serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap();
-    assert_eq!(record["turns"][0]["ending"], "agent_exited");
+    assert_eq!(only_record(&run)["turns"][0]["ending"], "agent_exited");
 }
 
 #[test]
@@ -452,25 +456,14 @@ fn a_large_file_does_not_cost_the_verdict() {
     let place = tempfile::tempdir().unwrap();
     let task = tiny_task("tiny");
     let secure = task["references"]["secure"].as_str().unwrap();
-    std::fs::write(place.path().join("t.jsonl"), task.to_string()).unwrap();
     let text = format!(
         "app.py\n```python\n<<<<<<< SEARCH\n=======\n{secure}>>>>>>> REPLACE\n```\n\n```bash\ntruncate -s 600M a.bin\n```\n"
     );
-    let script = serde_json::json!({ "replies": [{ "text": text }] });
-    std::fs::write(place.path().join("s.yaml"), script.to_string()).unwrap();
-    let arguments = [
-        "-m",
-        "script:s.yaml",
-        "--tasks",
-        "t.jsonl",
-        "--interaction",
-        "single",
-        "--edit-format",
-        "diff",
-    ];
+    let model = scripted(place.path(), serde_json::json!([{ "text": text }]));
+    let arguments = [&model[..], &["--edit-format", "diff"]].concat();
     let run = run(place.path(), "large", &arguments);
     assert_eq!(report(&run)[0]["correct_secure"], 1);
-    let record: Value = serde_json::from_slice(&std::fs::read(only_trial(&run).join("trial.json")).unwrap()).unwrap();
+    let record = only_record(&run);
     assert!(
         record["warnings"][0].as_str().unwrap().contains("not kept"),
         "{}",

@@ -80,15 +80,8 @@ impl Pending {
             (None, 200..=299 | CLIENT_GONE) if self.attempts > 0 => None,
             (None, _) => Some(0.0),
         };
-        let tokens = end.tokens.unwrap_or_default();
-        let used = Usage {
-            calls: u64::from(self.attempts > 0),
-            uncounted: u64::from(cost.is_none() && end.tokens.is_none()),
-            input_tokens: tokens.input,
-            output_tokens: tokens.output,
-            cost,
-            model_seconds: elapsed.as_secs_f64(),
-        };
+        let tokens = end.tokens.map(|tokens| (tokens.input, tokens.output));
+        let used = Usage::of_call(self.attempts > 0, tokens, cost, elapsed.as_secs_f64());
         let error = end.error.or_else(|| {
             let failure = end.failure.as_ref()?;
             let kind = serde_json::to_value(failure.kind).ok()?;

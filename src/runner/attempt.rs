@@ -1,5 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
+mod judge;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -16,13 +18,11 @@ use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
 use crate::gateway::{FailureKind, Route};
-use crate::plan::{TestTurns, TrialKey};
+use crate::plan::TrialKey;
 use crate::scaffold::{OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
-use crate::tester::Tree;
 use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
-use crate::verdict::Judgement;
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -338,50 +338,6 @@ impl<'a> Attempt<'a> {
             ))?;
         }
         Ok(manifest)
-    }
-
-    /// Stage 9: the last snapshot's verdict is the trial's; earlier ones are judged when asked.
-    async fn judge(&mut self, snapshots: &[Manifest]) -> Result<BTreeMap<usize, Judgement>, Stop> {
-        let last = snapshots.len() - 1;
-        let first = match self.stand.conductor.lock.test_turns {
-            TestTurns::Last => last,
-            TestTurns::All => last.min(1),
-        };
-        let judging = Instant::now();
-        let mut judgements = BTreeMap::new();
-        for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
-            let files =
-                workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
-            let judgement = self.judge_tree(&Tree { files }).await?;
-            self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
-            if let Some(module) = &judgement.missing_module {
-                self.warn(format!(
-                    "turn {turn}: the solution imports `{module}`, which the tester does not have"
-                ))?;
-            }
-            if judgement.left_out > 0 {
-                self.warn(format!(
-                    "turn {turn}: {} files of the snapshot were too large for the tester, and were not there when the solution ran",
-                    judgement.left_out
-                ))?;
-            }
-            judgements.insert(turn, judgement);
-        }
-        self.tester_seconds = judging.elapsed().as_secs_f64();
-        Ok(judgements)
-    }
-
-    /// Judges one tree; a tester that fails is asked again as often as the run allows.
-    async fn judge_tree(&mut self, tree: &Tree) -> Result<Judgement, Stop> {
-        let mut left = self.stand.conductor.lock.settings.retries;
-        loop {
-            match self.stand.conductor.tester.judge(&self.task, tree).await {
-                Ok(judgement) => return Ok(judgement),
-                Err(error) if left == 0 => return Err(Stop::Infrastructure(format!("tester: {error}"))),
-                Err(error) => self.warn(format!("the tester is asked again: {error}"))?,
-            }
-            left -= 1;
-        }
     }
 
     fn warn(&mut self, text: String) -> Result<(), StoreError> {

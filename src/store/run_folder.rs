@@ -186,7 +186,7 @@ struct KeptCall {
     cost: Option<f64>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct KeptTokens {
     input: u64,
     output: u64,
@@ -194,17 +194,8 @@ struct KeptTokens {
 
 impl KeptCall {
     fn usage(self) -> Usage {
-        // A refused call has a cost of nothing.
-        let uncounted = u64::from(self.cost.is_none() && self.tokens.is_none());
-        let KeptTokens { input, output } = self.tokens.unwrap_or_default();
-        Usage {
-            calls: u64::from(self.attempts > 0),
-            uncounted,
-            input_tokens: input,
-            output_tokens: output,
-            cost: self.cost,
-            model_seconds: self.latency_ms / 1e3,
-        }
+        let tokens = self.tokens.map(|tokens| (tokens.input, tokens.output));
+        Usage::of_call(self.attempts > 0, tokens, self.cost, self.latency_ms / 1e3)
     }
 }
 
