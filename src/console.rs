@@ -150,6 +150,10 @@ impl Console {
             Event::Warning { key, text } => self.warn(&format!("{key}: {text}")),
             Event::TrialRetried { key, reason, .. } => self.warn(&format!("{key}: tried again after: {reason}")),
             Event::TrialEnded { key, outcome } => self.end(key, outcome),
+            Event::BudgetUsedUp { budget, spent } => self.warn(&format!(
+                "the run's budget of {budget} is used up: {} tokens, ${:.4}; no further trial is started",
+                spent.tokens, spent.usd
+            )),
             Event::RunEnded { .. } => self.finish(),
         }
     }

@@ -4,6 +4,7 @@
 //! `DESIGN.md`; `tests/layers.rs` holds the code to it.
 
 // Words: pure data, no I/O.
+pub mod budget;
 pub mod conversation;
 pub mod event;
 pub mod plan;

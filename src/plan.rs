@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::task::Task;
 
@@ -141,6 +142,11 @@ pub struct Settings {
     pub retries: u32,
     /// The tester's interpreter, such as `CPython 3.11.2`.
     pub tester: String,
+    /// Of every try of a trial.
+    #[serde(default)]
+    pub trial_budget: Budget,
+    #[serde(default)]
+    pub run_budget: Budget,
 }
 
 /// Which snapshots are judged.

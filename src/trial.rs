@@ -49,6 +49,8 @@ pub enum Failure {
     ProviderError,
     EmptyAnswer,
     AgentCrashed,
+    /// The trial's budget is used up: told by the gateway, never by the agent.
+    Budget,
 }
 
 impl Failure {
@@ -63,7 +65,9 @@ impl Ending {
     pub fn allows_next_turn(&self) -> bool {
         match self {
             Self::Answered => true,
-            Self::Failed { failure, .. } => !failure.is_infrastructure() && *failure != Failure::AgentCrashed,
+            Self::Failed { failure, .. } => {
+                !failure.is_infrastructure() && !matches!(failure, Failure::AgentCrashed | Failure::Budget)
+            }
             _ => false,
         }
     }
@@ -199,6 +203,22 @@ pub struct TrialRecord {
     pub warnings: Vec<String>,
     pub started: jiff::Timestamp,
     pub ended: jiff::Timestamp,
+}
+
+impl TrialRecord {
+    /// Whether the trial's budget ended its conversation.
+    pub fn used_up_its_budget(&self) -> bool {
+        let by_budget = |turn: &TurnRecord| {
+            matches!(
+                turn.ending,
+                Ending::Failed {
+                    failure: Failure::Budget,
+                    ..
+                }
+            )
+        };
+        self.turns.iter().any(by_budget)
+    }
 }
 
 /// Where a trial's wall time went, in seconds.

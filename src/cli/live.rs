@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
+use crate::budget::Budget;
 use crate::console::Console;
 use crate::dataset::Dataset;
 use crate::exit_code::Exit;
@@ -47,6 +48,8 @@ pub enum Start {
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
+        /// What replaces the run's own budget.
+        run_budget: Budget,
     },
 }
 
@@ -107,8 +110,10 @@ impl Job {
             Start::Again {
                 folder,
                 retry_infrastructure,
+                run_budget,
             } => {
-                let lock = folder.read_json("lock.json")?;
+                let mut lock: Lock = folder.read_json("lock.json")?;
+                lock.settings.run_budget = run_budget.or(lock.settings.run_budget);
                 (*folder, lock, retry_infrastructure)
             }
         };
@@ -150,6 +155,14 @@ impl Job {
         print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
+            (1.., _) if tally.budget_used_up => {
+                console.say(&format!(
+                    "Stopped by the run's budget: `mtsec-agents resume {} --run-budget-usd N` (or --run-budget-tokens N) with a larger one finishes the other {} trials",
+                    path.display(),
+                    tally.missing
+                ));
+                Exit::BudgetUsedUp
+            }
             (1.., _) => {
                 console.say(&format!(
                     "Interrupted: `mtsec-agents resume {}` finishes the other {} trials",
@@ -233,6 +246,8 @@ fn write_lock(
             api_base: request.api_base.clone(),
             retries: request.retries,
             tester: tester.describe(),
+            trial_budget: request.trial_budget,
+            run_budget: request.run_budget,
         },
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;

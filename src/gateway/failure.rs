@@ -43,6 +43,10 @@ pub enum FailureKind {
     Script,
     /// The call could not be recorded.
     Record,
+    /// The trial's budget has no room for the call.
+    TrialBudget,
+    /// The run's budget has no room for the call.
+    RunBudget,
 }
 
 impl FailureKind {
@@ -52,6 +56,7 @@ impl FailureKind {
             Self::Authentication => trial::Failure::Authentication,
             Self::RateLimit | Self::Quota => trial::Failure::RateLimit,
             Self::TokenLimit => trial::Failure::TokenLimit,
+            Self::TrialBudget | Self::RunBudget => trial::Failure::Budget,
             _ => trial::Failure::ProviderError,
         }
     }
@@ -76,6 +81,11 @@ impl FailureKind {
             500..=599 => Self::Provider,
             _ => Self::Rejected,
         }
+    }
+
+    /// Whether the call was refused here, because a budget has no room for it.
+    pub fn is_budget(self) -> bool {
+        matches!(self, Self::TrialBudget | Self::RunBudget)
     }
 
     /// Whether asking again may help.

@@ -3,7 +3,7 @@
 //! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
-//! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `record` (JSON lines), `dialect` (wire
+//! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `purse` (budgets), `record` (JSON lines), `dialect` (wire
 //! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
@@ -18,6 +18,7 @@ pub mod model;
 pub mod nop;
 pub mod oracle;
 mod pending;
+mod purse;
 pub mod record;
 mod reply;
 mod route;
@@ -36,7 +37,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use failure::{Failure, FailureKind};
 pub use model::{Model, Pricing};
-pub use route::{CallFailure, Route, RouteSpec};
+pub use purse::Purse;
+pub use route::{CallFailure, Route, RouteBudget, RouteSpec};
 pub use secret::Secret;
 use server::Registry;
 

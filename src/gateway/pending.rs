@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::Tokens;
+use super::purse::{Ask, Reservation, charge, estimated};
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
+use crate::budget::Charge;
 use crate::trial::Usage;
 
 /// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
@@ -27,6 +29,9 @@ pub(super) struct Pending {
     pub stream: bool,
     pub applied: Map<String, Value>,
     pub attempts: u32,
+    /// What the call may use, and what is set aside for it.
+    pub ask: Option<Ask>,
+    pub reserved: Vec<Reservation>,
     finished: bool,
 }
 
@@ -55,6 +60,8 @@ impl Pending {
             stream: false,
             applied: Map::new(),
             attempts: 0,
+            ask: None,
+            reserved: Vec::new(),
             finished: false,
         }
     }
@@ -80,6 +87,7 @@ impl Pending {
             (None, 200..=299 | CLIENT_GONE) if self.attempts > 0 => None,
             (None, _) => Some(0.0),
         };
+        let charge = self.charge(&end, cost);
         let tokens = end.tokens.map(|tokens| (tokens.input, tokens.output));
         let used = Usage::of_call(self.attempts > 0, tokens, cost, elapsed.as_secs_f64());
         let error = end.error.or_else(|| {
@@ -104,9 +112,14 @@ impl Pending {
             response: end.response,
             tokens: end.tokens,
             cost,
+            charge,
             error,
         };
         let written = self.file.append(record, &self.line.redactor);
+        for reserved in self.reserved.drain(..) {
+            reserved.settle(&charge.unwrap_or_default());
+        }
+        let refused = end.failure.as_ref().is_some_and(|failure| failure.kind.is_budget());
         let mut state = self.line.state();
         state.waiting.remove(&self.number);
         if end.status == CLIENT_GONE {
@@ -114,7 +127,7 @@ impl Pending {
             *longest = elapsed.max(*longest);
         }
         state.usage.entry(turn).or_default().add(&used);
-        if self.attempts > 0 && end.status != CLIENT_GONE {
+        if (self.attempts > 0 || refused) && end.status != CLIENT_GONE {
             state.last_call.insert(turn, self.number);
         }
         let mut fail = |failure: Failure| {
@@ -135,6 +148,35 @@ impl Pending {
                 status: None,
                 message,
             });
+        }
+    }
+
+    /// What the call takes from the budgets: what it used, where a count came. An answer without one is taken by its
+    /// size, and one that did not come to its end may have cost all that was set aside for it.
+    fn charge(&self, end: &End, cost: Option<f64>) -> Option<Charge> {
+        let ask = self.ask.filter(|_| self.attempts > 0)?;
+        let pricing = &self.line.spec.pricing;
+        if let Some(tokens) = &end.tokens {
+            return Some(Charge {
+                tokens: tokens.input.saturating_add(tokens.output),
+                usd: cost.unwrap_or(0.0),
+            });
+        }
+        let cut = end.failure.as_ref().is_some_and(|failure| {
+            matches!(
+                failure.kind,
+                FailureKind::TimedOut | FailureKind::Cut | FailureKind::Malformed
+            )
+        });
+        match end.status {
+            200..=299 if end.failure.is_none() => {
+                let written = estimated(end.response.to_string().len());
+                let output = written.min(ask.output.saturating_mul(ask.choices));
+                Some(charge(pricing, ask.input, output))
+            }
+            200..=299 | CLIENT_GONE => Some(ask.charge(pricing)),
+            _ if cut => Some(ask.charge(pricing)),
+            _ => Some(Charge::default()),
         }
     }
 

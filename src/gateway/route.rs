@@ -12,6 +12,7 @@ use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Model, Pricing};
 use super::pending::Pending;
+use super::purse::{Ask, Purse, Refusal, Reservation};
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
@@ -26,6 +27,28 @@ pub struct RouteSpec {
     /// A text that a driver had to put into prompts. Removed wherever it occurs in a request.
     pub guard: Option<String>,
     pub pricing: Pricing,
+    pub budget: RouteBudget,
+}
+
+/// What bounds the calls of a route.
+#[derive(Debug, Clone)]
+pub struct RouteBudget {
+    /// Budgets that every call must fit into, the narrowest first.
+    pub purses: Vec<Arc<Purse>>,
+    /// What the model takes at most, in tokens.
+    pub max_input: u64,
+    /// What it writes at most; `None`: not known.
+    pub max_output: Option<u64>,
+}
+
+impl Default for RouteBudget {
+    fn default() -> Self {
+        Self {
+            purses: Vec::new(),
+            max_input: u64::MAX,
+            max_output: None,
+        }
+    }
 }
 
 /// A failed call of the model.
@@ -101,6 +124,15 @@ impl Route {
         self.line.state().failures.clone()
     }
 
+    /// Whether a call was refused because the run's budget has no room for it.
+    pub fn stopped_by_run(&self) -> bool {
+        let state = self.line.state();
+        state
+            .failures
+            .iter()
+            .any(|failure| failure.failure.kind == FailureKind::RunBudget)
+    }
+
     /// How long a call of the turn has waited in vain: it waits still, or the agent gave up waiting. The model is to blame
     /// for a turn that ran out of time meanwhile, and not the agent.
     pub fn waited_in_vain(&self, turn: usize) -> Duration {
@@ -159,6 +191,15 @@ pub(super) struct State {
 impl Line {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets aside what a call may use, and lowers its output to what the budgets leave.
+    pub async fn reserve(&self, ask: &mut Ask) -> Result<Vec<Reservation>, Refusal> {
+        let mut reserved = Vec::new();
+        for purse in &self.spec.budget.purses {
+            reserved.push(purse.reserve(ask, &self.spec.pricing).await?);
+        }
+        Ok(reserved)
     }
 
     /// Starts a call on the current turn; `None` before the first turn.

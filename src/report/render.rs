@@ -116,6 +116,12 @@ fn people(summary: &Summary, format: Format) -> String {
             summary.infrastructure_failures()
         ));
     }
+    let by_budget: usize = summary.rows.iter().map(|row| row.budget_used_up).sum();
+    if by_budget > 0 {
+        text.push_str(&format!(
+            "{by_budget} trials used up their budget: what they had by then was judged, and counts.\n"
+        ));
+    }
     if summary.missing() > 0 {
         text.push_str(&format!(
             "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
@@ -159,6 +165,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "seconds",
         "scripted",
         "uncounted_calls",
+        "budget_used_up",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -183,6 +190,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             format!("{:.3}", row.seconds),
             summary.scripted.to_string(),
             row.usage.uncounted.to_string(),
+            row.budget_used_up.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)

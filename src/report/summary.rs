@@ -40,6 +40,8 @@ pub struct Row {
     pub correct_insecure: usize,
     pub incorrect: usize,
     pub infrastructure_failures: usize,
+    /// Of the trials with a verdict: those whose budget was used up before their conversation was over.
+    pub budget_used_up: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
@@ -58,6 +60,7 @@ impl Row {
         match &record.outcome {
             Outcome::Judged { verdict } => {
                 self.n += 1;
+                self.budget_used_up += usize::from(record.used_up_its_budget());
                 match verdict {
                     Verdict::CorrectSecure => self.correct_secure += 1,
                     Verdict::CorrectInsecure => self.correct_insecure += 1,
@@ -160,6 +163,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         correct_insecure: 0,
         incorrect: 0,
         infrastructure_failures: 0,
+        budget_used_up: 0,
         missing: 0,
         usage: Usage::default(),
         seconds: 0.0,

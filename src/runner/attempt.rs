@@ -159,6 +159,7 @@ impl<'a> Attempt<'a> {
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
         let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
+        spec.budget.purses = self.stand.purses();
         let route = self.stand.conductor.gateway.open(spec);
         let stage = Stage {
             workspace: places.workspace.clone(),
@@ -281,8 +282,9 @@ impl<'a> Attempt<'a> {
         seconds: f64,
         route: &Route,
     ) -> Result<(Ending, Option<Stop>), StoreError> {
-        if ending == Ending::Cancelled {
-            return Ok((ending, Some(Stop::Cancelled)));
+        // A trial that the run's budget has stopped has no outcome: it is played again when there is a larger one.
+        if ending == Ending::Cancelled || route.stopped_by_run() {
+            return Ok((Ending::Cancelled, Some(Stop::Cancelled)));
         }
         // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
         // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
@@ -290,7 +292,14 @@ impl<'a> Attempt<'a> {
             &ending,
             Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
         );
-        if let Some(failed) = route.failure_of_turn(turn)
+        let failed = route.failure_of_turn(turn);
+        // Whatever the agent made of it: without a further call its conversation is over.
+        if let Some(failed) = failed.as_ref().filter(|failed| failed.failure.kind.is_budget()) {
+            let detail = failed.failure.message.clone();
+            let failure = failed.failure.kind.as_trial();
+            return Ok((Ending::Failed { failure, detail }, None));
+        }
+        if let Some(failed) = failed
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
             let reason = format!("turn {turn}: {}", failed.failure);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::plan::{EditFormat, TestTurns};
 
@@ -35,5 +36,8 @@ pub struct Request {
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
+    /// Of every try of a trial.
+    pub trial_budget: Budget,
+    pub run_budget: Budget,
     pub test_turns: TestTurns,
 }

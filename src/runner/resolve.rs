@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
+use crate::gateway::model::Tokens;
 use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
-use crate::gateway::{Pricing, RouteSpec};
+use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options};
 use crate::recipe::Recipe;
 use crate::scaffold::{AgentModel, Scaffold};
@@ -26,6 +28,10 @@ pub enum ResolveError {
     Script(#[from] ScriptError),
     #[error("{0}")]
     Option(String),
+    #[error(
+        "the price of `{model}` is not known, so a budget in US dollars cannot be kept: give it in tokens (--trial-budget-tokens, --run-budget-tokens), or add the model with its price to scaffolds/models.yaml and build again"
+    )]
+    NoPrice { model: String },
     #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
     NoReferences { model: String, task: String },
 }
@@ -126,6 +132,25 @@ pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), Resolv
     Ok(())
 }
 
+/// Refuses a budget that cannot be kept: in dollars, for a model whose price is not known.
+///
+/// # Errors
+/// The first cell whose price is not known.
+pub fn check_budgets(cells: &[ResolvedCell], budgets: &[Budget]) -> Result<(), ResolveError> {
+    if budgets.iter().all(|budget| budget.usd.is_none()) {
+        return Ok(());
+    }
+    match cells
+        .iter()
+        .find(|cell| cell.model.pricing.cost(&Tokens::default()).is_none())
+    {
+        Some(cell) => Err(ResolveError::NoPrice {
+            model: cell.cell.model.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// A cell with its agent at hand.
 ///
 /// # Errors
@@ -150,6 +175,11 @@ pub fn runtime(
             wire_model: model.wire_model.clone(),
             guard: None,
             pricing: model.pricing,
+            budget: RouteBudget {
+                purses: Vec::new(),
+                max_input: model.max_input_tokens.into(),
+                max_output: model.known_max_output().map(u64::from),
+            },
         })
     };
     Ok(CellRuntime {

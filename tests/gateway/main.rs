@@ -1,5 +1,6 @@
 //! The gateway as agents, providers and the runner see it: over HTTP and in its records.
 
+mod budget;
 mod catalogue;
 mod edits;
 mod provider;

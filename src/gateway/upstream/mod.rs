@@ -18,6 +18,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::dialect::chat;
 use super::failure::{Failure, FailureKind};
 use super::limiter::Limiter;
 use super::model::{Call, Content, Model, Reply};
@@ -86,6 +87,9 @@ impl UpstreamModel {
             .map(|effort| ("reasoning_effort".to_owned(), json!(effort)));
         let extra = self.settings.extra.clone().into_iter();
         wanted.extend(effort.chain(extra).filter(|(name, _)| !body.contains_key(name)));
+        if let Some(most) = call.max_output {
+            wanted.extend(chat::limit_output(body, most, self.settings.output_limit));
+        }
         if call.stream {
             let mut options = body
                 .get("stream_options")
