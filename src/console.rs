@@ -230,7 +230,7 @@ fn style(template: &str) -> ProgressStyle {
 fn describe(ending: &Ending) -> String {
     match ending {
         Ending::Answered => "answered".into(),
-        Ending::TimedOut { limit } => format!("timed out ({limit:?} limit)").to_lowercase(),
+        Ending::TimedOut { limit } => format!("timed out (limit: {})", limit.name()),
         Ending::AgentExited { code } => format!("agent exited with status {code}"),
         Ending::Failed { detail, .. } => format!("failed: {detail}"),
         Ending::Cancelled => "cancelled".into(),

@@ -92,7 +92,8 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds of wall clock, and the number of questions an agent may ask.
+/// Time limits, in seconds, and the number of questions an agent may ask. What bounds agent time does not count the time in
+/// which the model is waited for; nor does silence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the start of the agent to its first prompt.
@@ -103,6 +104,16 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
+    /// From the start of the workspace to the end of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial_seconds: Option<f64>,
+    /// Agent time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_turn_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_session_seconds: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_trial_seconds: Option<f64>,
 }
 
 impl Cell {

@@ -33,6 +33,32 @@ pub enum Limit {
     Session,
     Quiet,
     Answers,
+    Trial,
+    /// Agent time within the turn: without the time in which the model was waited for.
+    AgentTurn,
+    AgentSession,
+    AgentTrial,
+}
+
+impl Limit {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Session => "session",
+            Self::Quiet => "quiet",
+            Self::Answers => "answers",
+            Self::Trial => "trial",
+            Self::AgentTurn => "agent time of the turn",
+            Self::AgentSession => "agent time of the session",
+            Self::AgentTrial => "agent time of the trial",
+        }
+    }
+
+    /// Whether it bounds time by the wall, which a model that does not answer can use up.
+    pub fn is_by_wall(self) -> bool {
+        matches!(self, Self::Turn | Self::Session | Self::Trial)
+    }
 }
 
 /// Failures that a scaffold recognises by the patterns of its recipe.
@@ -95,7 +121,7 @@ pub struct Usage {
     pub output_tokens: u64,
     /// In US dollars; `None` when a call's price is unknown.
     pub cost: Option<f64>,
-    /// Seconds spent waiting for the model.
+    /// Seconds spent waiting for the model, summed over all calls: of several at once each counts.
     pub model_seconds: f64,
 }
 
@@ -158,6 +184,9 @@ pub struct TurnRecord {
     pub usage: Usage,
     /// Wall time of the turn as the agent lived it, in seconds.
     pub seconds: f64,
+    /// Of these, the seconds in which at least one call waited for the model: the rest is agent time.
+    #[serde(default)]
+    pub waited_seconds: f64,
 }
 
 impl TurnRecord {
@@ -171,6 +200,7 @@ impl TurnRecord {
             drift: Drift::default(),
             usage: Usage::default(),
             seconds: 0.0,
+            waited_seconds: 0.0,
         }
     }
 }
@@ -227,7 +257,11 @@ pub struct Timings {
     pub total: f64,
     /// Start of the agent, its turns and its end, the model's time included.
     pub agent: f64,
+    /// Of these, the time in which at least one call waited for the model.
     pub model: f64,
+    /// Of these, the rest: the agent's own.
+    #[serde(default)]
+    pub agent_time: f64,
     /// Judging, the wait for a free place included.
     pub tester: f64,
     /// What this program added: total − agent.

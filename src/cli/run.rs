@@ -79,9 +79,21 @@ pub struct Run {
     /// Longest session [default: the recipe's]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     session_limit: Option<f64>,
-    /// Longest silence of the agent within a turn [default: the recipe's]
+    /// Longest silence of the agent within a turn; waiting for its model is none [default: the recipe's]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     quiet_limit: Option<f64>,
+    /// Longest trial, from its workspace to the end of its session [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    trial_limit: Option<f64>,
+    /// Most agent time of a turn: without the time in which the model is waited for [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    agent_turn_limit: Option<f64>,
+    /// Most agent time of a session, its start included [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    agent_session_limit: Option<f64>,
+    /// Most agent time of a trial [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
+    agent_trial_limit: Option<f64>,
     /// Most US dollars that the model's calls of one trial may cost; then the trial's last snapshot is judged
     #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Limits")]
     trial_budget_usd: Option<f64>,
@@ -179,6 +191,10 @@ impl Run {
             turn_limit: self.turn_limit,
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,
+            trial_limit: self.trial_limit,
+            agent_turn_limit: self.agent_turn_limit,
+            agent_session_limit: self.agent_session_limit,
+            agent_trial_limit: self.agent_trial_limit,
             trial_budget: Budget {
                 usd: self.trial_budget_usd,
                 tokens: self.trial_budget_tokens,

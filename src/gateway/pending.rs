@@ -32,6 +32,8 @@ pub(super) struct Pending {
     /// What the call may use, and what is set aside for it.
     pub ask: Option<Ask>,
     pub reserved: Vec<Reservation>,
+    /// Whether the trial's clock counts it.
+    waits: bool,
     finished: bool,
 }
 
@@ -62,12 +64,19 @@ impl Pending {
             attempts: 0,
             ask: None,
             reserved: Vec::new(),
+            waits: false,
             finished: false,
         }
     }
 
     pub fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// The request has come whole: from now on the agent waits for the model.
+    pub fn wait(&mut self) {
+        self.waits = true;
+        self.line.clock.begin();
     }
 
     pub fn is_finished(&self) -> bool {
@@ -78,6 +87,9 @@ impl Pending {
     pub fn finish(&mut self, end: End) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        if std::mem::take(&mut self.waits) {
+            self.line.clock.end();
         }
         let elapsed = self.clock.elapsed();
         let turn = self.file.turn;

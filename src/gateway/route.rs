@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::GatewayError;
+use super::clock::WaitClock;
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Model, Pricing};
@@ -79,6 +80,7 @@ impl Route {
             redactor: Redactor::new(secrets),
             guard,
             spec,
+            clock: Arc::default(),
             state: Mutex::default(),
         });
         registry.insert(line.clone());
@@ -97,6 +99,11 @@ impl Route {
     /// The only key that this route accepts.
     pub fn key(&self) -> &str {
         &self.line.token
+    }
+
+    /// Tells how long calls of this route have waited for the model.
+    pub fn clock(&self) -> Arc<WaitClock> {
+        self.line.clock.clone()
     }
 
     /// From now on calls belong to turn `turn` (from 1) and are appended to `record`, JSON lines. Calls between turns
@@ -171,6 +178,7 @@ pub(super) struct Line {
     pub spec: RouteSpec,
     pub redactor: Redactor,
     pub guard: Option<String>,
+    pub clock: Arc<WaitClock>,
     state: Mutex<State>,
 }
 

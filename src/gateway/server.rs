@@ -145,6 +145,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         output: most,
         choices,
     };
+    pending.wait();
     match line.reserve(&mut ask).await {
         Ok(reserved) => pending.reserved = reserved,
         Err(refusal) => {

@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod judge;
+mod weigh;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use tokio::task::block_in_place;
 
+use super::clock::TrialClock;
 use super::conduct::{RunError, Stand};
 use super::logs::keep_logs;
 use super::scratch::Places;
@@ -17,12 +19,12 @@ use crate::blob::BlobStore;
 use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::{FailureKind, Route};
+use crate::gateway::Route;
 use crate::plan::TrialKey;
-use crate::scaffold::{OpenError, Session, Stage};
+use crate::scaffold::{Clocks, OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Outcome, Timings, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -37,6 +39,7 @@ pub(super) struct Attempt<'a> {
     warnings: Vec<String>,
     usage: Usage,
     agent_seconds: f64,
+    waited_seconds: f64,
     tester_seconds: f64,
     began: Instant,
     started: jiff::Timestamp,
@@ -85,6 +88,7 @@ impl<'a> Attempt<'a> {
             warnings: Vec::new(),
             usage: Usage::default(),
             agent_seconds: 0.0,
+            waited_seconds: 0.0,
             tester_seconds: 0.0,
             began: Instant::now(),
             started: jiff::Timestamp::now(),
@@ -119,7 +123,8 @@ impl<'a> Attempt<'a> {
             timings: Timings {
                 total,
                 agent: self.agent_seconds,
-                model: self.usage.model_seconds,
+                model: self.waited_seconds,
+                agent_time: (self.agent_seconds - self.waited_seconds).max(0.0),
                 tester: self.tester_seconds,
                 added: total - self.agent_seconds,
             },
@@ -148,6 +153,8 @@ impl<'a> Attempt<'a> {
     }
 
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
+        let clock = Arc::new(TrialClock::default());
+        let clocks = Clocks::start(clock.clone());
         workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
         let mut snapshotter = Snapshotter::new(
             &places.workspace,
@@ -161,6 +168,7 @@ impl<'a> Attempt<'a> {
         spec.guard = Some(guard.clone());
         spec.budget.purses = self.stand.purses();
         let route = self.stand.conductor.gateway.open(spec);
+        clock.follow(route.clock());
         let stage = Stage {
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
@@ -172,6 +180,7 @@ impl<'a> Attempt<'a> {
             guard,
             model: self.runtime.model.clone(),
             options: self.runtime.cell.options.clone(),
+            clocks,
             cancel: self.stand.conductor.cancel.clone(),
         };
         let opening = Instant::now();
@@ -202,6 +211,7 @@ impl<'a> Attempt<'a> {
             last.strays += strays;
         }
         self.usage = route.usage();
+        self.waited_seconds = route.clock().waited().as_secs_f64();
         keep_logs(&places.logs, self.folder)?;
         said.map(|()| snapshots)
     }
@@ -226,9 +236,10 @@ impl<'a> Attempt<'a> {
                 key: self.key.clone(),
                 turn,
             })?;
-            let saying = Instant::now();
+            let (saying, waited) = (Instant::now(), route.clock().waited());
             let end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
+            let waited = route.clock().waited().saturating_sub(waited);
             self.agent_seconds += seconds;
             for warning in end.warnings {
                 self.warn(warning)?;
@@ -260,6 +271,7 @@ impl<'a> Attempt<'a> {
                 drift,
                 usage,
                 seconds,
+                waited_seconds: waited.as_secs_f64(),
             });
             if let Some(stop) = stop {
                 return Err(stop);
@@ -271,65 +283,6 @@ impl<'a> Attempt<'a> {
             }
         }
         Ok(())
-    }
-
-    /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
-    /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
-    fn weigh(
-        &mut self,
-        ending: Ending,
-        turn: usize,
-        seconds: f64,
-        route: &Route,
-    ) -> Result<(Ending, Option<Stop>), StoreError> {
-        // A trial that the run's budget has stopped has no outcome: it is played again when there is a larger one.
-        if ending == Ending::Cancelled || route.stopped_by_run() {
-            return Ok((Ending::Cancelled, Some(Stop::Cancelled)));
-        }
-        // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
-        // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
-        let noticed = matches!(
-            &ending,
-            Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
-        );
-        let failed = route.failure_of_turn(turn);
-        // Whatever the agent made of it: without a further call its conversation is over.
-        if let Some(failed) = failed.as_ref().filter(|failed| failed.failure.kind.is_budget()) {
-            let detail = failed.failure.message.clone();
-            let failure = failed.failure.kind.as_trial();
-            return Ok((Ending::Failed { failure, detail }, None));
-        }
-        if let Some(failed) = failed
-            && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
-        {
-            let reason = format!("turn {turn}: {}", failed.failure);
-            let ending = Ending::Failed {
-                failure: failed.failure.kind.as_trial(),
-                detail: failed.failure.message,
-            };
-            return Ok((ending, Some(Stop::Infrastructure(reason))));
-        }
-        match &ending {
-            Ending::TimedOut { .. } => {
-                // A call that began just before the end has not cost the turn its time.
-                let waited = route.waited_in_vain(turn).as_secs_f64();
-                let stop = (waited * 2.0 > seconds).then(|| {
-                    Stop::Infrastructure(format!("turn {turn}: the model had not answered after {waited:.0} s"))
-                });
-                Ok((ending, stop))
-            }
-            Ending::Failed { failure, detail } if failure.is_infrastructure() => {
-                if route.usage_of_turn(turn).calls == 0 {
-                    let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
-                    return Ok((ending, Some(Stop::Infrastructure(reason))));
-                }
-                self.warn(format!(
-                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
-                ))?;
-                Ok((Ending::Answered, None))
-            }
-            _ => Ok((ending, None)),
-        }
     }
 
     fn snapshot(&mut self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {

@@ -36,6 +36,10 @@ pub struct Request {
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
+    pub trial_limit: Option<f64>,
+    pub agent_turn_limit: Option<f64>,
+    pub agent_session_limit: Option<f64>,
+    pub agent_trial_limit: Option<f64>,
     /// Of every try of a trial.
     pub trial_budget: Budget,
     pub run_budget: Budget,

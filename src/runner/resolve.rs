@@ -108,6 +108,10 @@ fn limits(request: &Request, recipe: &Limits) -> Limits {
         turn_seconds: request.turn_limit.unwrap_or(recipe.turn_seconds),
         session_seconds: request.session_limit.unwrap_or(recipe.session_seconds),
         quiet_seconds: request.quiet_limit.unwrap_or(recipe.quiet_seconds),
+        trial_seconds: request.trial_limit.or(recipe.trial_seconds),
+        agent_turn_seconds: request.agent_turn_limit.or(recipe.agent_turn_seconds),
+        agent_session_seconds: request.agent_session_limit.or(recipe.agent_session_seconds),
+        agent_trial_seconds: request.agent_trial_limit.or(recipe.agent_trial_seconds),
         ..*recipe
     }
 }

@@ -1,6 +1,7 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
 mod answers;
+mod deadlines;
 mod dialogue;
 mod endings;
 pub mod install;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::plan::{Limits, Options};
 use crate::trial::{Answer, Ending};
 
+pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use install::{InstallError, Installed, Installer, Progress, Status};
 pub use message::Refusal;
 pub use pty::PtyScaffold;
@@ -44,6 +46,7 @@ pub struct Stage {
     pub guard: String,
     pub model: AgentModel,
     pub options: Options,
+    pub clocks: Clocks,
     pub cancel: CancellationToken,
 }
 

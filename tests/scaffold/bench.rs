@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{AgentModel, Installed, Installer, PtyScaffold, Scaffold, Session, Stage};
+use mtsec_agents::scaffold::{
+    AgentModel, Clocks, Installed, Installer, NoCalls, PtyScaffold, Scaffold, Session, Stage,
+};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
@@ -63,6 +65,7 @@ impl Bench {
                 accepts_thinking_tokens: false,
             },
             options: Options::default(),
+            clocks: Clocks::start(Arc::new(NoCalls)),
             cancel: Default::default(),
         };
         for (name, content) in files {
@@ -76,6 +79,10 @@ impl Bench {
             session_seconds: 300.0,
             quiet_seconds: 60.0,
             answers: 20,
+            trial_seconds: None,
+            agent_turn_seconds: None,
+            agent_session_seconds: None,
+            agent_trial_seconds: None,
         };
         Self { folder, stage, limits }
     }

@@ -1,4 +1,4 @@
-//! Budgets of whole runs, with the real Aider: what is refused, what is judged, and what `resume` does about it.
+//! Budgets and limits of time in whole runs, with the real Aider: what is refused, what is judged, what `resume` does.
 
 mod common;
 
@@ -100,4 +100,69 @@ fn a_budget_in_dollars_needs_a_known_price() {
     assert!(!place.path().join("jobs").exists());
     let refused = run(place.path(), &["tiny"], &["--run-budget-usd", "0"]);
     refused.code(2).stderr(predicates::str::contains("above 0"));
+}
+
+/// Runs one tiny task in one turn with a scripted model; the record of its trial.
+fn scripted(replies: Value, more: &[&str]) -> Value {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let script = serde_json::json!({ "replies": replies });
+    std::fs::write(place.path().join("s.yaml"), script.to_string()).unwrap();
+    program()
+        .current_dir(place.path())
+        .args([
+            "run",
+            "aider",
+            "-m",
+            "script:s.yaml",
+            "--tasks",
+            "t.jsonl",
+            "--job-name",
+            "b",
+        ])
+        .args(["--interaction", "single", "--edit-format", "diff"])
+        .args(more)
+        .assert()
+        .success();
+    record(&trials(&place.path().join("jobs/b"))[0])
+}
+
+#[test]
+fn the_wait_for_the_model_is_no_agent_time() {
+    let slow = serde_json::json!([{"text": "I do nothing.", "delay_seconds": 20}]);
+    let limits = [
+        "--agent-turn-limit",
+        "25",
+        "--quiet-limit",
+        "25",
+        "--trial-limit",
+        "600",
+    ];
+    let record = scripted(slow, &limits);
+    let turn = &record["turns"][0];
+    assert_eq!(turn["ending"], "answered", "{record}");
+    let number = |value: &Value| value.as_f64().unwrap();
+    let (seconds, waited) = (number(&turn["seconds"]), number(&turn["waited_seconds"]));
+    assert!((20.0..seconds).contains(&waited), "{record}");
+    let timings = &record["timings"];
+    let (agent, model, own) = (&timings["agent"], &timings["model"], &timings["agent_time"]);
+    assert!(
+        number(model) >= waited && (number(agent) - number(model) - number(own)).abs() < 1e-6,
+        "{timings}"
+    );
+}
+
+#[test]
+fn an_agent_that_uses_up_its_own_time_is_ended_and_judged() {
+    let sleep = serde_json::json!([{"text": "Done.\n\n```bash\nsleep 987\n```\n"}]);
+    for (option, limit) in [("--agent-turn-limit", "agent_turn"), ("--trial-limit", "trial")] {
+        let record = scripted(sleep.clone(), &[option, "12"]);
+        let turn = &record["turns"][0];
+        assert_eq!(
+            (&turn["ending"], &turn["limit"]),
+            (&"timed_out".into(), &limit.into()),
+            "{record}"
+        );
+        assert_eq!(record["outcome"], "judged");
+    }
 }
