@@ -5,6 +5,7 @@
 
 // Words: pure data, no I/O.
 pub mod budget;
+pub mod canary;
 pub mod conversation;
 pub mod event;
 pub mod plan;

@@ -205,6 +205,49 @@ impl TurnRecord {
     }
 }
 
+/// Hidden text that was seen on the agent's side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub turn: usize,
+    /// Whose tests or reference solutions they are: not necessarily the trial's own task.
+    pub task: String,
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// Where hidden text was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "place", rename_all = "snake_case")]
+pub enum Place {
+    /// The agent told its model.
+    Request { call: u64 },
+    /// The model told the agent.
+    Response { call: u64 },
+    /// The content of a file in the snapshot.
+    File { path: String },
+    /// The name of a file, or what a link leads to.
+    Name { path: String },
+    /// The agent's terminal.
+    Terminal,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = match &self.place {
+            Place::Request { call } => format!("the request of call {call}"),
+            Place::Response { call } => format!("the answer to call {call}"),
+            Place::File { path } => format!("the file {path}"),
+            Place::Name { path } => format!("the name or link {path}"),
+            Place::Terminal => "the agent's terminal".to_owned(),
+        };
+        write!(
+            f,
+            "hidden text of task `{}` in turn {}, in {place}",
+            self.task, self.turn
+        )
+    }
+}
+
 /// The one outcome of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -230,6 +273,9 @@ pub struct TrialRecord {
     #[serde(default)]
     pub retried: Usage,
     pub timings: Timings,
+    /// Not empty: the trial is contaminated. The agent may have known the tests, so that its verdict is in no rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contaminated: Vec<Evidence>,
     pub warnings: Vec<String>,
     pub started: jiff::Timestamp,
     pub ended: jiff::Timestamp,

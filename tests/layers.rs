@@ -3,7 +3,16 @@
 use std::path::Path;
 
 const LAYERS: [&[&str]; 5] = [
-    &["budget", "conversation", "event", "plan", "task", "trial", "verdict"],
+    &[
+        "budget",
+        "canary",
+        "conversation",
+        "event",
+        "plan",
+        "task",
+        "trial",
+        "verdict",
+    ],
     &[
         "blob",
         "dataset",

@@ -10,6 +10,7 @@ use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::budget::Budget;
+use crate::canary;
 use crate::console::Console;
 use crate::dataset::Dataset;
 use crate::exit_code::Exit;
@@ -82,7 +83,7 @@ impl Job {
         runtime()?.block_on(self.live(recipe, checked))
     }
 
-    async fn live(self, recipe: Arc<Recipe>, checked: Checked) -> Result {
+    async fn live(self, recipe: Arc<Recipe>, mut checked: Checked) -> Result {
         let Self {
             request,
             start,
@@ -92,6 +93,13 @@ impl Job {
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
         let tester = start_tester().await?;
+        // A run that goes on has its canaries already.
+        if let Start::New { .. } = start {
+            checked
+                .tasks
+                .iter_mut()
+                .for_each(|task| canary::plant(task, rand::random()));
+        }
         for task in &checked.tasks {
             tester.check(task).await.map_err(|error| match error.is_broken_task() {
                 true => Failed::bad_input(error),

@@ -12,8 +12,12 @@ use super::model::Tokens;
 use super::purse::{Ask, Reservation, charge, estimated};
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
+use super::secret::find_text;
 use crate::budget::Charge;
-use crate::trial::Usage;
+use crate::trial::{Evidence, Place, Usage};
+
+/// Most evidence that is kept of one trial: what a model has seen once it hears again in every call.
+const MOST_EVIDENCE: usize = 50;
 
 /// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
 pub(super) struct Pending {
@@ -127,6 +131,7 @@ impl Pending {
             charge,
             error,
         };
+        let evidence = self.evidence(&record);
         let written = self.file.append(record, &self.line.redactor);
         for reserved in self.reserved.drain(..) {
             reserved.settle(&charge.unwrap_or_default());
@@ -138,6 +143,8 @@ impl Pending {
             let longest = state.given_up.entry(turn).or_default();
             *longest = elapsed.max(*longest);
         }
+        let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
+        state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
         if (self.attempts > 0 || refused) && end.status != CLIENT_GONE {
             state.last_call.insert(turn, self.number);
@@ -161,6 +168,21 @@ impl Pending {
                 message,
             });
         }
+    }
+
+    /// Where the call holds hidden text: in what the agent said, as in a file that it read, or in what it was told.
+    fn evidence(&self, record: &CallRecord) -> Vec<Evidence> {
+        let (turn, call) = (record.turn, record.call);
+        let canaries = &self.line.spec.canaries;
+        let sides = [
+            (&record.request, Place::Request { call }),
+            (&record.response, Place::Response { call }),
+        ];
+        let found = |(value, place): (&Value, Place)| {
+            let task = find_text(value, &|text| canaries.find(text.as_bytes()).map(str::to_owned))?;
+            Some(Evidence { turn, task, place })
+        };
+        sides.into_iter().filter_map(found).collect()
     }
 
     /// What the call takes from the budgets: what it used, where a count came. An answer without one is taken by its

@@ -17,7 +17,8 @@ use super::purse::{Ask, Purse, Refusal, Reservation};
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
-use crate::trial::Usage;
+use crate::canary::Canaries;
+use crate::trial::{Evidence, Usage};
 
 /// What a route is opened with.
 pub struct RouteSpec {
@@ -29,6 +30,8 @@ pub struct RouteSpec {
     pub guard: Option<String>,
     pub pricing: Pricing,
     pub budget: RouteBudget,
+    /// What must be neither in a request nor in an answer.
+    pub canaries: Arc<Canaries>,
 }
 
 /// What bounds the calls of a route.
@@ -131,6 +134,11 @@ impl Route {
         self.line.state().failures.clone()
     }
 
+    /// Where hidden text passed.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.line.state().evidence.clone()
+    }
+
     /// Whether a call was refused because the run's budget has no room for it.
     pub fn stopped_by_run(&self) -> bool {
         let state = self.line.state();
@@ -194,6 +202,7 @@ pub(super) struct State {
     /// Turn → its latest answered call.
     pub(super) last_call: BTreeMap<usize, u64>,
     pub(super) failures: Vec<CallFailure>,
+    pub(super) evidence: Vec<Evidence>,
 }
 
 impl Line {

@@ -96,6 +96,18 @@ impl Redactor {
     }
 }
 
+/// The first answer of `find` for a text of a JSON value, member names included.
+pub(crate) fn find_text<T>(value: &Value, find: &dyn Fn(&str) -> Option<T>) -> Option<T> {
+    match value {
+        Value::String(text) => find(text),
+        Value::Array(items) => items.iter().find_map(|item| find_text(item, find)),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, member)| find(name).or_else(|| find_text(member, find))),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
 /// Replaces every text of a JSON value, member names included, for which `edit` has a replacement.
 pub(crate) fn edit_texts(value: &mut Value, edit: &dyn Fn(&str) -> Option<String>) {
     match value {

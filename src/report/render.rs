@@ -46,7 +46,7 @@ pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     })
 }
 
-const HEADINGS: [&str; 13] = [
+const HEADINGS: [&str; 14] = [
     "scaffold",
     "model",
     "options",
@@ -55,6 +55,7 @@ const HEADINGS: [&str; 13] = [
     "C&S",
     "C&I",
     "incorrect",
+    "contaminated",
     "infra",
     "missing",
     "tokens in/out",
@@ -86,6 +87,7 @@ fn people(summary: &Summary, format: Format) -> String {
             with_percent(row, row.correct_secure),
             with_percent(row, row.correct_insecure),
             with_percent(row, row.incorrect),
+            row.contaminated.to_string(),
             row.infrastructure_failures.to_string(),
             row.missing.to_string(),
             tokens(&row.usage),
@@ -97,7 +99,15 @@ fn people(summary: &Summary, format: Format) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{table}\n");
-    text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict.\n");
+    text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict that are not contaminated.\n");
+    if summary.contaminated() > 0 {
+        let judged: usize = summary.rows.iter().map(|row| row.judged).sum();
+        text.push_str(&format!(
+            "CONTAMINATED: in {} of {judged} trials with a verdict hidden tests or reference solutions reached the agent. They are neither right nor wrong answers: n leaves them out, and counts the other {}.\n",
+            summary.contaminated(),
+            judged - summary.contaminated()
+        ));
+    }
     if summary.skipped_rows > 0 {
         text.push_str(&format!(
             "{} rows without dynamic tests were skipped and are in no denominator.\n",
@@ -166,6 +176,8 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "scripted",
         "uncounted_calls",
         "budget_used_up",
+        "judged",
+        "contaminated",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -191,6 +203,8 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             summary.scripted.to_string(),
             row.usage.uncounted.to_string(),
             row.budget_used_up.to_string(),
+            row.judged.to_string(),
+            row.contaminated.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)

@@ -1,5 +1,6 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
+mod contamination;
 mod judge;
 mod weigh;
 
@@ -9,6 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::task::block_in_place;
+
+use contamination::Contamination;
 
 use super::clock::TrialClock;
 use super::conduct::{RunError, Stand};
@@ -37,6 +40,7 @@ pub(super) struct Attempt<'a> {
     blobs: BlobStore,
     turns: Vec<TurnRecord>,
     warnings: Vec<String>,
+    contamination: Contamination,
     usage: Usage,
     agent_seconds: f64,
     waited_seconds: f64,
@@ -86,6 +90,7 @@ impl<'a> Attempt<'a> {
             blobs: conductor.run.blobs(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            contamination: Contamination::default(),
             usage: Usage::default(),
             agent_seconds: 0.0,
             waited_seconds: 0.0,
@@ -129,6 +134,7 @@ impl<'a> Attempt<'a> {
                 added: total - self.agent_seconds,
             },
             turns: self.turns,
+            contaminated: self.contamination.evidence,
             warnings: self.warnings,
             started: self.started,
             ended: jiff::Timestamp::now(),
@@ -167,6 +173,7 @@ impl<'a> Attempt<'a> {
         let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         spec.budget.purses = self.stand.purses();
+        spec.canaries = self.stand.canaries.clone();
         let route = self.stand.conductor.gateway.open(spec);
         clock.follow(route.clock());
         let stage = Stage {
@@ -211,8 +218,10 @@ impl<'a> Attempt<'a> {
             last.strays += strays;
         }
         self.usage = route.usage();
+        self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
         keep_logs(&places.logs, self.folder)?;
+        self.tell_contamination()?;
         said.map(|()| snapshots)
     }
 
@@ -299,6 +308,7 @@ impl<'a> Attempt<'a> {
                 "{unkept} files of the snapshot after turn {turn} are not kept: {why}"
             ))?;
         }
+        self.search(&manifest, turn)?;
         Ok(manifest)
     }
 

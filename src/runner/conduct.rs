@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::scratch::{Scratch, remove_leftovers};
 use super::trial::{CellRuntime, Try, run_trial};
 use crate::budget::{Charge, Scope};
+use crate::canary::Canaries;
 use crate::event::Event;
 use crate::gateway::{Gateway, Purse};
 use crate::plan::{Lock, TrialKey};
@@ -65,6 +66,7 @@ pub struct Conductor {
 pub(super) struct Stand {
     pub conductor: Conductor,
     pub scratch: Scratch,
+    pub canaries: Arc<Canaries>,
     /// The run's budget, where it has one.
     run_purse: Option<Arc<Purse>>,
     journal: Mutex<Journal>,
@@ -135,10 +137,12 @@ impl Conductor {
             scratch: scratch.path().to_owned(),
         };
         let run_purse = self.run_purse();
+        let canaries = Arc::new(Canaries::of(self.tasks.values().map(Arc::as_ref)));
         let journal = Mutex::new(self.run.journal()?);
         let stand = Arc::new(Stand {
             conductor: self,
             scratch,
+            canaries,
             run_purse,
             journal,
         });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::budget::Budget;
+use crate::canary;
 use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
@@ -184,6 +185,7 @@ pub fn runtime(
                 max_input: model.max_input_tokens.into(),
                 max_output: model.known_max_output().map(u64::from),
             },
+            canaries: Arc::default(),
         })
     };
     Ok(CellRuntime {
@@ -225,8 +227,11 @@ fn oracle_script(
     } else {
         &references.secure
     };
-    let drafts = task.drafts.get(&conversation.interaction).map(Vec::as_slice);
-    let states = derive_states(conversation.turns.len(), drafts, reference, &task.function);
+    // What the agent gets to see is the solution alone, without the canaries of the run's own copy.
+    let reference = canary::without(reference);
+    let drafts = task.drafts.get(&conversation.interaction);
+    let drafts = drafts.map(|drafts| drafts.iter().map(|draft| canary::without(draft)).collect::<Vec<_>>());
+    let states = derive_states(conversation.turns.len(), drafts.as_deref(), &reference, &task.function);
     Some(OracleScript {
         file: SOLUTION_FILE.to_owned(),
         states,

@@ -2,6 +2,7 @@
 
 mod budget;
 mod catalogue;
+mod contamination;
 mod edits;
 mod provider;
 mod route;

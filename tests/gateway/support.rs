@@ -34,6 +34,7 @@ pub fn spec(model: Arc<dyn Model>) -> RouteSpec {
         guard: Some("GUARD:".to_owned()),
         pricing: PRICING,
         budget: RouteBudget::default(),
+        canaries: Arc::default(),
     }
 }
 
