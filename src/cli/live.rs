@@ -10,12 +10,14 @@ use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::console::Console;
+use crate::containment::Namespaces;
 use crate::dataset::Dataset;
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{Lock, Settings};
+use crate::plan::{ContainmentKind, Lock, Settings};
+use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
@@ -96,7 +98,7 @@ impl Job {
             })?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
-        check_carried(&checked, &scaffold(&recipe, &installed)?)?;
+        check_carried(&checked, &scaffold(&recipe, &installed, Arc::new(Bare))?)?;
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
@@ -112,11 +114,12 @@ impl Job {
                 (*folder, lock, retry_infrastructure)
             }
         };
+        let containment = containment(lock.settings.containment)?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
         let mut cells = HashMap::new();
         for cell in checked.cells {
             let id = cell.cell.id();
-            let agent = Box::new(scaffold(&recipe, &installed)?);
+            let agent = Box::new(scaffold(&recipe, &installed, containment.clone())?);
             let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
@@ -194,12 +197,21 @@ pub async fn start_tester() -> std::result::Result<Tester, Failed> {
     Tester::start(config).await.map_err(Failed::missing)
 }
 
-fn scaffold(recipe: &Arc<Recipe>, installed: &Installed) -> std::result::Result<PtyScaffold, Failed> {
-    Ok(PtyScaffold::new(
-        recipe.clone(),
-        installed.clone(),
-        std::env::current_exe()?,
-    ))
+fn scaffold(
+    recipe: &Arc<Recipe>,
+    installed: &Installed,
+    containment: Arc<dyn Containment>,
+) -> std::result::Result<PtyScaffold, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(PtyScaffold::new(recipe.clone(), installed.clone(), program).contained(containment))
+}
+
+/// What the run's agents are held in.
+fn containment(kind: ContainmentKind) -> std::result::Result<Arc<dyn Containment>, Failed> {
+    Ok(match kind {
+        ContainmentKind::Namespaces => Arc::new(Namespaces::new(std::env::current_exe()?)),
+        ContainmentKind::None => Arc::new(Bare),
+    })
 }
 
 fn default_concurrency() -> usize {
@@ -233,6 +245,7 @@ fn write_lock(
             api_base: request.api_base.clone(),
             retries: request.retries,
             tester: tester.describe(),
+            containment: request.containment,
         },
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;

@@ -5,5 +5,5 @@ pub mod containment;
 pub mod shepherd;
 pub mod tree;
 
-pub use containment::{Bare, Containment};
+pub use containment::{Bare, Containment, Room, Shown, Trace, Wrapped};
 pub use shepherd::{SHEPHERD, shepherd_main};

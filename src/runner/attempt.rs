@@ -167,6 +167,7 @@ impl<'a> Attempt<'a> {
             tmp: places.tmp.clone(),
             logs: places.logs.clone(),
             api_base: route.base_url().to_owned(),
+            gateway: self.stand.scratch.socket(),
             api_key: route.key().to_owned(),
             guard,
             model: self.runtime.model.clone(),

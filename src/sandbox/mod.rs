@@ -7,10 +7,10 @@
 
 mod error;
 mod fork_server;
-mod init;
+pub(crate) mod init;
 mod outer;
-mod probe;
-mod root;
+pub(crate) mod probe;
+pub(crate) mod root;
 pub mod seccomp;
 mod spec;
 

@@ -20,6 +20,7 @@ use crate::plan::{Limits, Options};
 use crate::trial::{Answer, Ending};
 
 pub use install::{InstallError, Installed, Installer, Progress, Status};
+pub use installed::shown;
 pub use message::Refusal;
 pub use pty::PtyScaffold;
 
@@ -37,6 +38,8 @@ pub struct Stage {
     pub logs: PathBuf,
     /// The gateway's route of this trial, such as `http://127.0.0.1:4000/t/TOKEN/v1`.
     pub api_base: String,
+    /// The gateway's Unix socket, for agents that have no network.
+    pub gateway: PathBuf,
     /// The dummy key that this trial's route accepts.
     pub api_key: String,
     /// A text that occurs nowhere else, such as `mtsec-guard-` and 16 hexadecimal digits. It is put before a prompt whose

@@ -17,9 +17,9 @@ use super::launch::Launched;
 use super::message;
 use super::{Exit, OpenError, Session, Stage, TurnEnd};
 use crate::plan::Limits;
-use crate::process::children;
 use crate::process::shepherd::Report;
 use crate::process::tree::{self, Process};
+use crate::process::{Trace, children};
 use crate::pty::Recorder;
 use crate::recipe::Recipe;
 use crate::trial::{Answer, Ending, Limit};
@@ -42,6 +42,8 @@ pub(super) struct PtySession {
     workspace: PathBuf,
     logs: PathBuf,
     report: PathBuf,
+    /// What a containment leaves.
+    trace: Option<PathBuf>,
     calls: Option<CallLog>,
     guard: String,
     shell_commands: bool,
@@ -72,7 +74,8 @@ impl PtySession {
         started: Instant,
     ) -> Result<Self, OpenError> {
         let shepherd = launched.spawned.pid;
-        let dialogue = Dialogue::new(launched.spawned.io, shepherd).map_err(|source| OpenError::Spawn {
+        let trace = launched.trace.clone();
+        let dialogue = Dialogue::new(launched.spawned.io, shepherd, trace).map_err(|source| OpenError::Spawn {
             program: recipe.source.name.clone(),
             source,
         })?;
@@ -84,6 +87,7 @@ impl PtySession {
             workspace: launched.workspace,
             logs: stage.logs.clone(),
             report: launched.report,
+            trace: launched.trace,
             calls: launched.calls.map(CallLog::new),
             guard: stage.guard.clone(),
             shell_commands: !stage.options.no_shell_commands,
@@ -192,8 +196,15 @@ impl PtySession {
         let report: Option<Report> = std::fs::read(&self.report)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
-        let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
         self.strays += report.map_or(0, |report| report.strays);
+        let report = match &self.trace {
+            None => report,
+            // The shepherd knows the end of the containment only.
+            Some(trace) => Trace::read(trace).and_then(|trace| trace.ended).inspect(|ended| {
+                self.strays += ended.strays;
+            }),
+        };
+        let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
         self.over = Some(exit);
         exit
     }
@@ -299,11 +310,13 @@ impl Session for PtySession {
             self.bury().await;
         }
         let mut strays = std::mem::take(&mut self.strays);
-        if self.over.is_none() {
-            let (root, keep) = (self.shepherd, self.dialogue.agent());
+        if self.over.is_none()
+            && let Some(root) = self.dialogue.root()
+        {
+            let keep = self.dialogue.agent();
             let patience = Duration::from_secs(10);
             let killed =
-                tokio::task::spawn_blocking(move || tree::kill_descendants(root, keep.as_slice(), patience)).await;
+                tokio::task::spawn_blocking(move || tree::kill_descendants(root.pid, keep.as_slice(), patience)).await;
             strays += killed.unwrap_or(0);
         }
         strays

@@ -50,6 +50,7 @@ impl Bench {
             tmp: place("tmp"),
             logs: place("logs"),
             api_base: api_base.into(),
+            gateway: "/dev/null".into(),
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
