@@ -15,7 +15,7 @@ use super::dialogue::{Deadlines, Dialogue, Waited};
 use super::endings::{CallLog, Seen};
 use super::launch::Launched;
 use super::message;
-use super::{Exit, OpenError, Session, Stage, TurnEnd};
+use super::{Exit, Killed, OpenError, Session, Stage, TurnEnd};
 use crate::plan::Limits;
 use crate::process::shepherd::Report;
 use crate::process::tree::{self, Process};
@@ -53,8 +53,8 @@ pub(super) struct PtySession {
     warnings: Vec<String>,
     /// How everything ended, once nothing runs any more.
     over: Option<Exit>,
-    /// Strays that were killed and not yet told of.
-    strays: u32,
+    /// What was killed, or could not be, and was not yet told of.
+    killed: Killed,
 }
 
 /// How attending to the agent's questions came to an end.
@@ -96,7 +96,7 @@ impl PtySession {
             answers: Vec::new(),
             warnings: Vec::new(),
             over: None,
-            strays: 0,
+            killed: Killed::default(),
             recipe,
         })
     }
@@ -189,24 +189,41 @@ impl PtySession {
             if !matches!(status, Ok(Some(status)) if status.signal().is_none()) {
                 let since = self.since;
                 let orphans = tokio::task::spawn_blocking(move || children::kill_adopted(since, patience)).await;
-                self.strays += orphans.unwrap_or(0);
+                self.account(orphans.unwrap_or_default());
             }
         }
         self.dialogue.io().recorder.flush();
         let report: Option<Report> = std::fs::read(&self.report)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
-        self.strays += report.map_or(0, |report| report.strays);
-        let report = match &self.trace {
+        self.killed.count += report.map_or(0, |report| report.strays);
+        let report = match self.trace.as_deref().map(Trace::read) {
             None => report,
             // The shepherd knows the end of the containment only.
-            Some(trace) => Trace::read(trace).and_then(|trace| trace.ended).inspect(|ended| {
-                self.strays += ended.strays;
-            }),
+            Some(trace) => {
+                let ended = trace.and_then(|trace| trace.ended);
+                self.killed.count += ended.map_or(0, |ended| ended.strays);
+                if let Some(Trace { root, .. }) = trace {
+                    let outlived = move || {
+                        tree::kill_all(
+                            || Process::of(root.pid).filter(|now| *now == root).into_iter().collect(),
+                            patience,
+                        )
+                    };
+                    let left = tokio::task::spawn_blocking(outlived).await;
+                    self.killed.left += left.unwrap_or_default().left;
+                }
+                ended
+            }
         };
         let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
         self.over = Some(exit);
         exit
+    }
+
+    fn account(&mut self, killed: Killed) {
+        self.killed.count += killed.count;
+        self.killed.left += killed.left;
     }
 
     fn turn_end(&mut self, ending: Ending) -> TurnEnd {
@@ -305,25 +322,24 @@ impl Session for PtySession {
         self.turn_end(ending)
     }
 
-    async fn settle(&mut self) -> u32 {
+    async fn settle(&mut self) -> Killed {
         if self.over.is_none() && Process::of(self.shepherd).is_none() {
             self.bury().await;
         }
-        let mut strays = std::mem::take(&mut self.strays);
         if self.over.is_none()
             && let Some(root) = self.dialogue.root()
         {
             let keep = self.dialogue.agent();
             let patience = Duration::from_secs(10);
-            let killed =
-                tokio::task::spawn_blocking(move || tree::kill_descendants(root.pid, keep.as_slice(), patience)).await;
-            strays += killed.unwrap_or(0);
+            let kill = move || tree::kill_descendants(root.pid, keep.as_slice(), patience);
+            let killed = tokio::task::spawn_blocking(kill).await;
+            self.account(killed.unwrap_or_default());
         }
-        strays
+        std::mem::take(&mut self.killed)
     }
 
-    async fn close(mut self: Box<Self>) -> (Exit, u32) {
-        let mut strays = self.settle().await;
+    async fn close(mut self: Box<Self>) -> (Exit, Killed) {
+        let killed = self.settle().await;
         let exit = match self.over {
             Some(exit) => exit,
             None => {
@@ -337,8 +353,8 @@ impl Session for PtySession {
                 }
             }
         };
-        strays += std::mem::take(&mut self.strays);
-        (exit, strays)
+        self.account(killed);
+        (exit, self.killed)
     }
 }
 
