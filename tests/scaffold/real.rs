@@ -236,7 +236,7 @@ async fn questions_are_answered_as_the_recipe_says() {
     let (_, told) = say!();
     assert_eq!(told[0].2, "y");
     appears("sleep 987654").await;
-    assert_eq!(session.settle().await, 1, "the daemon is killed and counted");
+    assert_eq!(session.settle().await, killed(1), "the daemon is killed and counted");
     assert!(processes("sleep 987654").is_empty());
 
     let before = Instant::now();
@@ -339,7 +339,7 @@ async fn failures_of_the_model_are_told_apart() {
     let end = session.say(9, "go", &bench.limits).await;
     assert_eq!(failure(&end.ending), Some(Failure::AgentCrashed), "{}", bench.log(9));
     let exit = session.close().await;
-    assert_eq!(exit, (Exit::Code(0), 0));
+    assert_eq!(exit, (Exit::Code(0), killed(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
