@@ -48,6 +48,7 @@ fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Fa
         seccomp::program(seccomp::For::Agent).map_err(io::Error::other),
         "compiling the system-call filter",
     )?;
+    step(unshare(CloneFlags::CLONE_NEWNS), "creating a mount namespace")?;
     root::build(&spec.view)?;
     root::seal()?;
     step(raise_loopback(), "starting the loopback interface")?;
