@@ -138,7 +138,7 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {
-        launcher: PROGRAM.into(),
+        launcher: Path::new(PROGRAM).into(),
         interpreter: python::find(PYTHON).unwrap(),
         limits: TestLimits::default(),
         concurrent: 1,

@@ -139,8 +139,34 @@ pub struct Settings {
     pub api_base: Option<String>,
     /// How often an infrastructure failure is tried again.
     pub retries: u32,
-    /// The tester's interpreter, such as `CPython 3.11.2`.
+    /// What the tester judges with, such as `CPython 3.11.2 (namespaces)`.
     pub tester: String,
+    /// Where it does.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
+}
+
+/// What is around code under test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Linux namespaces of our own making.
+    #[default]
+    Namespaces,
+    /// The same within a Docker container.
+    Docker,
+}
+
+impl FromStr for SandboxKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "namespaces" => Ok(Self::Namespaces),
+            "docker" => Ok(Self::Docker),
+            _ => Err(format!("unknown sandbox `{text}`: expected namespaces or docker")),
+        }
+    }
 }
 
 /// Which snapshots are judged.

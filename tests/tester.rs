@@ -25,7 +25,7 @@ use shared::task;
 
 fn config(launcher: &Path, limits: TestLimits) -> TesterConfig {
     TesterConfig {
-        launcher: launcher.to_owned(),
+        launcher: launcher.into(),
         interpreter: python::find(PYTHON).unwrap(),
         limits,
         concurrent: 2,

@@ -11,19 +11,21 @@ use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::console::Console;
 use crate::dataset::Dataset;
+use crate::docker::{self, Engine};
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{Lock, Settings};
+use crate::plan::{Lock, SandboxKind, Settings};
 use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
+use crate::sandbox::{InDocker, Launcher};
 use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
-use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
+use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
 
 /// A run to be done, or to be gone on with.
@@ -88,12 +90,13 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
-        let tester = start_tester().await?;
+        let sandbox = match &start {
+            Start::New { .. } => request.sandbox,
+            Start::Again { folder, .. } => folder.read_json::<Lock>("lock.json")?.settings.sandbox,
+        };
+        let tester = start_tester(sandbox, &console).await?;
         for task in &checked.tasks {
-            tester.check(task).await.map_err(|error| match error.is_broken_task() {
-                true => Failed::bad_input(error),
-                false => Failed::missing(error),
-            })?;
+            tester.check(task).await.map_err(no_verdict)?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
         check_carried(&checked, &scaffold(&recipe, &installed)?)?;
@@ -182,16 +185,44 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester() -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
+    let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
+    let executable = std::env::current_exe()?;
+    let launcher = match sandbox {
+        SandboxKind::Namespaces => executable.into(),
+        SandboxKind::Docker => {
+            let engine = connect_docker(console).await?;
+            Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
+        }
+    };
     let config = TesterConfig {
-        launcher: std::env::current_exe()?,
+        launcher,
         interpreter,
         limits: TestLimits::default(),
-        concurrent: std::thread::available_parallelism().map_or(1, usize::from),
+        concurrent,
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
+}
+
+/// The Docker daemon, freed of what dead processes of ours left.
+async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
+    let engine = Engine::connect().await.map_err(Failed::missing)?;
+    let reaped = engine.reap().await.map_err(Failed::missing)?;
+    docker::remove_folders()?;
+    if !reaped.is_empty() {
+        console.say(&format!("removed {} containers that a dead run left", reaped.len()));
+    }
+    Ok(engine)
+}
+
+/// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
+pub fn no_verdict(error: TesterError) -> Failed {
+    match error.is_broken_task() {
+        true => Failed::bad_input(error),
+        false => Failed::missing(error),
+    }
 }
 
 fn scaffold(recipe: &Arc<Recipe>, installed: &Installed) -> std::result::Result<PtyScaffold, Failed> {
@@ -233,6 +264,7 @@ fn write_lock(
             api_base: request.api_base.clone(),
             retries: request.retries,
             tester: tester.describe(),
+            sandbox: request.sandbox,
         },
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;

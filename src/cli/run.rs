@@ -10,7 +10,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
-use crate::plan::{EditFormat, TestTurns};
+use crate::plan::{EditFormat, SandboxKind, TestTurns};
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
@@ -84,6 +84,9 @@ pub struct Run {
     /// Which snapshots are judged: last or all
     #[arg(long, default_value = "last", value_name = "WHICH", help_heading = "Limits")]
     test_turns: TestTurns,
+    /// What is around the code that is judged: namespaces or docker
+    #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Limits")]
+    sandbox: SandboxKind,
 
     /// Print the cells and trials, and start nothing
     #[arg(long, help_heading = "Output")]
@@ -167,6 +170,7 @@ impl Run {
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,
             test_turns: self.test_turns,
+            sandbox: self.sandbox,
         }
     }
 }

@@ -9,6 +9,7 @@ mod container;
 mod error;
 mod owner;
 mod reap;
+mod rendezvous;
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub use container::{Container, ContainerSpec, End, Mount};
 pub use error::DockerError;
 pub use owner::{Owner, private_folder};
 pub use reap::{Reaped, remove_folders};
+pub use rendezvous::{Rendezvous, meet};
 
 /// Where the daemon listens unless `DOCKER_HOST` says otherwise.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
