@@ -1,6 +1,8 @@
 //! The tester on real and hostile programs, in the real sandbox.
 #![allow(clippy::unwrap_used)]
 
+#[path = "tester/death.rs"]
+mod death;
 #[path = "tester/hostile.rs"]
 mod hostile;
 #[path = "tester/packages.rs"]

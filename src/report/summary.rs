@@ -17,6 +17,8 @@ pub struct Summary {
     /// Loud: numbers of a scripted model say nothing about agents.
     pub scripted: bool,
     pub skipped_rows: usize,
+    /// What judged: interpreter and sandbox.
+    pub tester: String,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -141,6 +143,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         run: name,
         scripted: lock.scripted,
         skipped_rows: lock.skipped_rows,
+        tester: lock.settings.tester.clone(),
         rows,
         warnings,
     })

@@ -128,6 +128,11 @@ impl InDocker {
         })
     }
 
+    /// The same with another limit on the memory of a whole sandbox.
+    pub fn limited_to(self, memory: u64) -> Self {
+        Self { memory, ..self }
+    }
+
     async fn start(&self, spec: &Spec) -> Result<Started, SandboxError> {
         let end = Instant::now() + AWAY;
         let mut engine = self.engine.clone();
