@@ -26,6 +26,7 @@ pub mod workspace;
 pub mod yaml;
 
 // Actors.
+pub mod containment;
 pub mod sandbox;
 pub mod scaffold;
 pub mod tester;

@@ -144,6 +144,55 @@ pub struct Settings {
     /// Where it does.
     #[serde(default)]
     pub sandbox: SandboxKind,
+    /// What agents ran in. Runs made before there was any had none.
+    #[serde(default = "no_containment")]
+    pub containment: ContainmentKind,
+}
+
+fn no_containment() -> ContainmentKind {
+    ContainmentKind::None
+}
+
+/// What agents run in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainmentKind {
+    /// Linux namespaces: no daemon, no root.
+    #[default]
+    Namespaces,
+    /// A Docker container.
+    Docker,
+    /// Nothing: the agent can do what the user can.
+    None,
+}
+
+impl ContainmentKind {
+    pub const ALL: [Self; 3] = [Self::Namespaces, Self::Docker, Self::None];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Docker => "docker",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for ContainmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ContainmentKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
+            format!("unknown containment `{text}`: expected one of {}", known.join(", "))
+        })
+    }
 }
 
 /// What is around code under test.

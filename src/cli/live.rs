@@ -10,13 +10,15 @@ use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::console::Console;
+use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
 use crate::docker::{self, Engine};
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{Lock, SandboxKind, Settings};
+use crate::plan::{ContainmentKind, Lock, SandboxKind, Settings};
+use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
@@ -90,16 +92,23 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
-        let sandbox = match &start {
-            Start::New { .. } => request.sandbox,
-            Start::Again { folder, .. } => folder.read_json::<Lock>("lock.json")?.settings.sandbox,
+        let (sandbox, held) = match &start {
+            Start::New { .. } => (request.sandbox, request.containment),
+            Start::Again { folder, .. } => {
+                let settings = folder.read_json::<Lock>("lock.json")?.settings;
+                (settings.sandbox, settings.containment)
+            }
         };
         let tester = start_tester(sandbox, &console).await?;
+        let engine = match held {
+            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            _ => None,
+        };
         for task in &checked.tasks {
             tester.check(task).await.map_err(no_verdict)?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
-        check_carried(&checked, &scaffold(&recipe, &installed)?)?;
+        check_carried(&checked, &scaffold(&recipe, &installed, Arc::new(Bare))?)?;
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
@@ -115,11 +124,12 @@ impl Job {
                 (*folder, lock, retry_infrastructure)
             }
         };
+        let containment = containment(held, engine, run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
         let mut cells = HashMap::new();
         for cell in checked.cells {
             let id = cell.cell.id();
-            let agent = Box::new(scaffold(&recipe, &installed)?);
+            let agent = Box::new(scaffold(&recipe, &installed, containment.clone())?);
             let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
@@ -225,12 +235,30 @@ pub fn no_verdict(error: TesterError) -> Failed {
     }
 }
 
-fn scaffold(recipe: &Arc<Recipe>, installed: &Installed) -> std::result::Result<PtyScaffold, Failed> {
-    Ok(PtyScaffold::new(
-        recipe.clone(),
-        installed.clone(),
-        std::env::current_exe()?,
-    ))
+fn scaffold(
+    recipe: &Arc<Recipe>,
+    installed: &Installed,
+    containment: Arc<dyn Containment>,
+) -> std::result::Result<PtyScaffold, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(PtyScaffold::new(recipe.clone(), installed.clone(), program).contained(containment))
+}
+
+/// What the run's agents are held in; Docker's `engine` where there is one.
+fn containment(
+    kind: ContainmentKind,
+    engine: Option<Engine>,
+    run: &Path,
+) -> std::result::Result<Arc<dyn Containment>, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(match (engine, kind) {
+        (Some(engine), _) => {
+            let name = run.file_name().unwrap_or_default().to_string_lossy();
+            Arc::new(Containers::new(engine, &program, &name)?)
+        }
+        (None, ContainmentKind::None) => Arc::new(Bare),
+        (None, _) => Arc::new(Namespaces::new(program)),
+    })
 }
 
 fn default_concurrency() -> usize {
@@ -265,6 +293,7 @@ fn write_lock(
             retries: request.retries,
             tester: tester.describe(),
             sandbox: request.sandbox,
+            containment: request.containment,
         },
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;

@@ -10,7 +10,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
-use crate::plan::{EditFormat, SandboxKind, TestTurns};
+use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
@@ -84,9 +84,13 @@ pub struct Run {
     /// Which snapshots are judged: last or all
     #[arg(long, default_value = "last", value_name = "WHICH", help_heading = "Limits")]
     test_turns: TestTurns,
+
     /// What is around the code that is judged: namespaces or docker
-    #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Limits")]
+    #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Safety")]
     sandbox: SandboxKind,
+    /// What holds the agent: namespaces, docker, or none (it can then do whatever you can)
+    #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Safety")]
+    containment: ContainmentKind,
 
     /// Print the cells and trials, and start nothing
     #[arg(long, help_heading = "Output")]
@@ -171,6 +175,7 @@ impl Run {
             quiet_limit: self.quiet_limit,
             test_turns: self.test_turns,
             sandbox: self.sandbox,
+            containment: self.containment,
         }
     }
 }

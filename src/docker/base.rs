@@ -1,4 +1,4 @@
-//! The one image: the empty folders and the links of this machine's root, and nothing in them.
+//! The one image: the empty folders and the links of this machine's root, and in them no more than made-up accounts.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,32 +9,21 @@ use sha2::{Digest, Sha256};
 
 use super::container::Mount;
 use super::{DockerError, Engine};
+use crate::process::system;
 
 const NAME: &str = "mtsec-agents/base";
-/// What of the system may be a folder or a link into `/usr`.
-const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 /// What a root has besides.
 const FOLDERS: &[&str] = &["dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "var"];
-/// What of `/etc` the system's programs need and tells nothing about the host's users or secrets.
-const ETC: &[&str] = &[
-    "alternatives",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "ld.so.cache",
-    "localtime",
-    "mime.types",
-];
-
 /// The system's own folders as read-only mounts, with what its programs need of `/etc`.
 pub fn system_mounts() -> Vec<Mount> {
     let mut mounts = Vec::new();
-    for name in SYSTEM {
+    for name in system::FOLDERS {
         let path = Path::new("/").join(name);
         if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
             mounts.push(Mount::read_only(&path, &path));
         }
     }
-    for name in ETC {
+    for name in system::ETC {
         let target = Path::new("/etc").join(name);
         if let Ok(real) = target.canonicalize() {
             mounts.push(Mount::read_only(&real, &target));
@@ -47,7 +36,7 @@ pub fn system_mounts() -> Vec<Mount> {
 fn archive() -> io::Result<Vec<u8>> {
     let mut links: Vec<(&str, PathBuf)> = Vec::new();
     let mut folders = FOLDERS.to_vec();
-    for name in SYSTEM {
+    for name in system::FOLDERS {
         let path = Path::new("/").join(name);
         match path.symlink_metadata() {
             Ok(found) if found.is_symlink() => links.push((name, std::fs::read_link(&path)?)),
@@ -56,24 +45,25 @@ fn archive() -> io::Result<Vec<u8>> {
         }
     }
     let mut archive = tar::Builder::new(Vec::new());
-    let header = |kind, mode| {
+    let header = |kind, mode, size: usize| {
         let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
-        header.set_size(0);
+        header.set_size(size as u64);
         header.set_mtime(0);
         header
     };
     for name in folders {
         let mode = if name == "tmp" { 0o1777 } else { 0o755 };
-        archive.append_data(
-            &mut header(tar::EntryType::Directory, mode),
-            format!("{name}/"),
-            io::empty(),
-        )?;
+        let mut header = header(tar::EntryType::Directory, mode, 0);
+        archive.append_data(&mut header, format!("{name}/"), io::empty())?;
     }
     for (name, to) in links {
-        archive.append_link(&mut header(tar::EntryType::Symlink, 0o777), name, to)?;
+        archive.append_link(&mut header(tar::EntryType::Symlink, 0o777, 0), name, to)?;
+    }
+    for (name, text) in system::MADE_UP {
+        let mut header = header(tar::EntryType::Regular, 0o644, text.len());
+        archive.append_data(&mut header, format!("etc/{name}"), text.as_bytes())?;
     }
     archive.into_inner()
 }
@@ -119,9 +109,12 @@ mod tests {
         let mut names = Vec::new();
         for entry in tar::Archive::new(&bytes[..]).entries().unwrap() {
             let entry = entry.unwrap();
-            assert_eq!(entry.size(), 0);
-            assert!(!entry.header().entry_type().is_file());
-            names.push(entry.path().unwrap().display().to_string());
+            let name = entry.path().unwrap().display().to_string();
+            let made_up = system::MADE_UP
+                .iter()
+                .find(|(made_up, _)| name == format!("etc/{made_up}"));
+            assert_eq!(entry.size(), made_up.map_or(0, |(_, text)| text.len() as u64), "{name}");
+            names.push(name);
         }
         assert!(names.contains(&"tmp/".to_owned()) && names.len() > 9, "{names:?}");
     }

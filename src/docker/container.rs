@@ -1,16 +1,21 @@
 //! One container: what it may do, and its life.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bollard::models::{self, ContainerCreateBody, HostConfig, HostConfigLogConfig};
 use bollard::query_parameters::{CreateContainerOptions, KillContainerOptions, WaitContainerOptions};
 use futures_util::TryStreamExt;
+use serde::{Deserialize, Serialize};
 
 use super::owner::Owner;
 use super::{DockerError, Engine};
 
+/// The user that owns nothing.
+const NOBODY: u32 = 65534;
+
 /// A bind mount. Both paths are absolute, and the source has no symbolic links left.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     pub source: PathBuf,
     pub target: PathBuf,
@@ -36,7 +41,7 @@ impl Mount {
 
 /// What runs in a container, and within which bounds. Never a network, a capability, a writable root or a way to more
 /// rights: what differs between uses is here, what does not is in [`Engine::create`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContainerSpec {
     /// What it is for, such as `tester`; part of its name.
     pub purpose: String,
@@ -51,6 +56,10 @@ pub struct ContainerSpec {
     /// `(user, group)`.
     pub user: (u32, u32),
     pub mounts: Vec<Mount>,
+    /// Where memory is mounted as a folder that anyone may write to, with the options of the mount.
+    pub tmpfs: Vec<(PathBuf, String)>,
+    /// Size of `/dev/shm` in bytes; 0: none.
+    pub shm: u64,
     /// Memory of all its processes together, in bytes; 0: no limit.
     pub memory: u64,
     /// Processes and threads together; 0: no limit.
@@ -75,6 +84,14 @@ pub enum End {
     Status(i64),
     /// It is not there any more.
     Gone,
+}
+
+/// Who programs in our containers are: never root, and able to read what we can unless we are.
+pub fn user() -> (u32, u32) {
+    match rustix::process::geteuid() {
+        root if root.is_root() => (NOBODY, NOBODY),
+        user => (user.as_raw(), rustix::process::getegid().as_raw()),
+    }
 }
 
 fn text(path: &Path) -> Result<String, DockerError> {
@@ -127,6 +144,10 @@ impl Engine {
                 ..models::Mount::default()
             });
         }
+        let mut tmpfs = HashMap::new();
+        for (target, options) in &spec.tmpfs {
+            tmpfs.insert(text(target)?, options.clone());
+        }
         // Files of this machine are shared into it: a second label over them would lock it out where SELinux is on.
         let mut security = vec!["no-new-privileges".to_owned(), "label=disable".to_owned()];
         if spec.nests {
@@ -135,7 +156,9 @@ impl Engine {
         let limit = |value: u64| (value > 0).then(|| i64::try_from(value).unwrap_or(i64::MAX));
         let host = HostConfig {
             network_mode: Some("none".to_owned()),
-            ipc_mode: Some("none".to_owned()),
+            ipc_mode: Some(if spec.shm > 0 { "private" } else { "none" }.to_owned()),
+            shm_size: limit(spec.shm),
+            tmpfs: Some(tmpfs),
             readonly_rootfs: Some(true),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(security),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use bollard::API_DEFAULT_VERSION;
 
 pub use base::system_mounts;
-pub use container::{Container, ContainerSpec, End, Mount};
+pub use container::{Container, ContainerSpec, End, Mount, user};
 pub use error::DockerError;
 pub use owner::{Owner, private_folder};
 pub use reap::{Reaped, remove_folders};

@@ -26,11 +26,12 @@ mod secret;
 mod server;
 pub mod upstream;
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,10 @@ impl Default for GatewayConfig {
 pub enum GatewayError {
     #[error("cannot open a port on the loopback interface: {0}")]
     Bind(std::io::Error),
+    #[error(
+        "cannot open the socket {path}: {source}; a shorter TMPDIR may help: a socket's path has at most 107 bytes"
+    )]
+    Socket { path: PathBuf, source: std::io::Error },
     #[error("cannot open the record of model calls {path}: {source}")]
     Record { path: PathBuf, source: std::io::Error },
 }
@@ -72,7 +77,7 @@ pub struct Gateway {
     registry: Arc<Registry>,
     origin: String,
     stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -92,8 +97,29 @@ impl Gateway {
             registry,
             origin,
             stop,
-            task: Some(task),
+            tasks: vec![task],
         })
+    }
+
+    /// Serves at a Unix socket as well, for agents that have no network. Whoever can reach the file can connect: its
+    /// folder must be closed to others.
+    ///
+    /// # Errors
+    /// [`GatewayError::Socket`].
+    pub fn serve_at(&mut self, path: &Path) -> Result<(), GatewayError> {
+        let failed = |source| GatewayError::Socket {
+            path: path.to_owned(),
+            source,
+        };
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // A contained agent may be another user.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        let router = server::router(self.registry.clone());
+        let stopped = self.stop.clone().cancelled_owned();
+        self.tasks.push(tokio::spawn(async move {
+            let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+        }));
+        Ok(())
     }
 
     /// Opens a route for one trial.
@@ -104,10 +130,11 @@ impl Gateway {
     /// Stops listening, lets running calls finish for up to `patience`, and ends.
     pub async fn close(mut self, patience: Duration) {
         self.stop.cancel();
-        if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(patience, &mut task).await.is_err()
-        {
-            task.abort();
+        let end = tokio::time::Instant::now() + patience;
+        for mut task in std::mem::take(&mut self.tasks) {
+            if tokio::time::timeout_at(end, &mut task).await.is_err() {
+                task.abort();
+            }
         }
     }
 }
@@ -115,8 +142,6 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::summary::{Row, Summary};
+use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
 /// How a report is printed.
@@ -32,6 +33,9 @@ impl FromStr for Format {
 
 /// Printed wherever a number of a scripted model is.
 const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
+
+/// Printed wherever agents could do what the user can.
+const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
 
 /// The report as text, ending in a newline.
 ///
@@ -133,6 +137,10 @@ fn people(summary: &Summary, format: Format) -> String {
         text.push_str(SCRIPTED);
         text.push('\n');
     }
+    if summary.containment == ContainmentKind::None {
+        text.push_str(NO_CONTAINMENT);
+        text.push('\n');
+    }
     text
 }
 
@@ -160,6 +168,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "seconds",
         "scripted",
         "uncounted_calls",
+        "containment",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -184,6 +193,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             format!("{:.3}", row.seconds),
             summary.scripted.to_string(),
             row.usage.uncounted.to_string(),
+            summary.containment.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)

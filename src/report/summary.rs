@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::conversation::Interaction;
-use crate::plan::{Cell, Lock};
+use crate::plan::{Cell, ContainmentKind, Lock};
 use crate::store::{RunFolder, StoreError};
 use crate::trial::{Outcome, TrialRecord, Usage};
 use crate::verdict::Verdict;
@@ -16,6 +16,8 @@ pub struct Summary {
     pub run: String,
     /// Loud: numbers of a scripted model say nothing about agents.
     pub scripted: bool,
+    /// What the agents ran in.
+    pub containment: ContainmentKind,
     pub skipped_rows: usize,
     /// What judged: interpreter and sandbox.
     pub tester: String,
@@ -142,6 +144,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
     Ok(Summary {
         run: name,
         scripted: lock.scripted,
+        containment: lock.settings.containment,
         skipped_rows: lock.skipped_rows,
         tester: lock.settings.tester.clone(),
         rows,

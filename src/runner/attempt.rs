@@ -19,7 +19,7 @@ use crate::dataset::prompt;
 use crate::event::Event;
 use crate::gateway::{FailureKind, Route};
 use crate::plan::TrialKey;
-use crate::scaffold::{OpenError, Session, Stage};
+use crate::scaffold::{Killed, OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
 use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
@@ -167,6 +167,7 @@ impl<'a> Attempt<'a> {
             tmp: places.tmp.clone(),
             logs: places.logs.clone(),
             api_base: route.base_url().to_owned(),
+            gateway: self.stand.scratch.socket(),
             api_key: route.key().to_owned(),
             guard,
             model: self.runtime.model.clone(),
@@ -195,14 +196,16 @@ impl<'a> Attempt<'a> {
             )
             .await;
         let closing = Instant::now();
-        let (_, strays) = session.close().await;
+        let (_, killed) = session.close().await;
         self.agent_seconds += closing.elapsed().as_secs_f64();
         if let Some(last) = self.turns.last_mut() {
-            last.strays += strays;
+            last.strays += killed.count;
         }
         self.usage = route.usage();
         keep_logs(&places.logs, self.folder)?;
-        said.map(|()| snapshots)
+        said?;
+        nothing_runs(killed)?;
+        Ok(snapshots)
     }
 
     async fn say_all(
@@ -232,7 +235,9 @@ impl<'a> Attempt<'a> {
             for warning in end.warnings {
                 self.warn(warning)?;
             }
-            let strays = session.settle().await;
+            let killed = session.settle().await;
+            // A snapshot while something can still write would be of no moment at all.
+            nothing_runs(killed)?;
             if let Some(full) = block_in_place(|| places.full_by_others()) {
                 return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
             }
@@ -255,7 +260,7 @@ impl<'a> Attempt<'a> {
                 turn,
                 ending,
                 answers: end.answers,
-                strays,
+                strays: killed.count,
                 drift,
                 usage,
                 seconds,
@@ -301,6 +306,13 @@ impl<'a> Attempt<'a> {
             return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         match &ending {
+            Ending::Failed {
+                failure: Failure::ContainmentLost,
+                detail,
+            } => {
+                let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
+                Ok((ending, Some(stop)))
+            }
             Ending::TimedOut { .. } => {
                 // A call that began just before the end has not cost the turn its time.
                 let waited = route.waited_in_vain(turn).as_secs_f64();
@@ -347,6 +359,16 @@ impl<'a> Attempt<'a> {
         })?;
         self.warnings.push(text);
         Ok(())
+    }
+}
+
+/// What cannot be killed is held by the kernel, which says nothing about the agent.
+fn nothing_runs(killed: Killed) -> Result<(), Stop> {
+    match killed.left {
+        0 => Ok(()),
+        left => Err(Stop::Infrastructure(format!(
+            "{left} processes of the agent could not be ended"
+        ))),
     }
 }
 

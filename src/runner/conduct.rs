@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::scratch::{Scratch, remove_leftovers};
 use super::trial::{CellRuntime, Try, run_trial};
 use crate::event::Event;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, GatewayError};
 use crate::plan::{Lock, TrialKey};
 use crate::store::{Journal, RunFolder, StoreError};
 use crate::task::Task;
@@ -24,6 +24,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("cannot make a scratch folder below {path}: {source}")]
     Scratch { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     #[error("the run's lock names {0}, which the run does not have")]
     Damaged(String),
     #[error("a trial ended in a bug of this program: {0}")]
@@ -83,7 +85,7 @@ impl Conductor {
     ///
     /// # Errors
     /// The run folder cannot be read or written any more: nothing can be recorded, so nothing more is started.
-    pub async fn conduct(self) -> Result<Tally, RunError> {
+    pub async fn conduct(mut self) -> Result<Tally, RunError> {
         let journal_path = self.run.path().join("journal.jsonl");
         if journal_path.exists() {
             remove_leftovers(&journal_path).map_err(|source| StoreError::Read {
@@ -95,6 +97,7 @@ impl Conductor {
             path: std::env::temp_dir(),
             source,
         })?;
+        self.gateway.serve_at(&scratch.socket())?;
         let mut tally = Tally::default();
         let mut waiting = VecDeque::new();
         for key in &self.lock.trials {

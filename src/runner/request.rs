@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::Interaction;
-use crate::plan::{EditFormat, SandboxKind, TestTurns};
+use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,4 +37,5 @@ pub struct Request {
     pub quiet_limit: Option<f64>,
     pub test_turns: TestTurns,
     pub sandbox: SandboxKind,
+    pub containment: ContainmentKind,
 }

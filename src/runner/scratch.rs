@@ -54,6 +54,11 @@ impl Scratch {
         self.folder.path()
     }
 
+    /// The gateway's socket for agents without a network.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("gateway.sock")
+    }
+
     /// Fresh, empty places for one try of a trial.
     ///
     /// # Errors

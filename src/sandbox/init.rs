@@ -25,11 +25,11 @@ use crate::docker;
 pub const INIT_ARGUMENT: &str = "__sandbox-init";
 
 /// Who the code inside is, as far as the host's files and processes are concerned.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 const NOTHING: Option<&str> = None;
 /// The largest specification.
 const MAX_SPEC: usize = 1 << 20;
-const INNER: CloneFlags = CloneFlags::CLONE_NEWNS
+pub(crate) const INNER: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWPID)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWNET);
@@ -135,7 +135,7 @@ fn receive(control: BorrowedFd<'_>) -> io::Result<Spec> {
 
 /// Whether root here can drop to [`NOBODY`]: the root of a user namespace (a rootless container's, say) may have no other
 /// user to become, and is treated like any user without rights.
-fn may_become_nobody() -> bool {
+pub(crate) fn may_become_nobody() -> bool {
     let covers = |file: &str| {
         let map = std::fs::read_to_string(file).unwrap_or_default();
         map.lines().any(|line| {
@@ -151,7 +151,7 @@ fn may_become_nobody() -> bool {
 }
 
 /// Descriptors that our program may have leaked end here.
-fn close_others() {
+pub(crate) fn close_others() {
     // SAFETY: nothing in this process uses a descriptor above 2.
     if unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) } != 0 {
         for fd in 3..4096 {
@@ -161,7 +161,7 @@ fn close_others() {
     }
 }
 
-fn map(uid: Uid, gid: Gid) -> Result<(), Failure> {
+pub(crate) fn map(uid: Uid, gid: Gid) -> Result<(), Failure> {
     step(std::fs::write("/proc/self/setgroups", "deny"), "writing setgroups")?;
     step(
         std::fs::write("/proc/self/uid_map", format!("{NOBODY} {uid} 1")),
@@ -239,7 +239,7 @@ fn inside(control: BorrowedFd<'_>, spec: &Spec, root: bool) -> Result<(), Failur
     }
 }
 
-fn die_with_parent() {
+pub(crate) fn die_with_parent() {
     // SAFETY: plain call with integer arguments.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }

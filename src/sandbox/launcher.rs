@@ -24,8 +24,6 @@ const PROGRAM: &str = "/mtsec-agents";
 const ARRIVAL: Duration = Duration::from_secs(60);
 /// How long a daemon that was there is waited for.
 const AWAY: Duration = Duration::from_secs(60);
-/// Who the launcher of a container is where we are root: nobody.
-const NOBODY: u32 = 65534;
 
 /// Starts launchers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -192,7 +190,7 @@ impl InDocker {
                 .iter()
                 .map(|part: &PathBuf| part.display().to_string())
                 .collect(),
-            user: user(),
+            user: docker::user(),
             mounts,
             memory: self.memory,
             processes: self.processes,
@@ -200,13 +198,5 @@ impl InDocker {
             auto_remove: true,
             ..ContainerSpec::default()
         })
-    }
-}
-
-/// Never root: the launcher makes a user namespace of its own.
-fn user() -> (u32, u32) {
-    match rustix::process::geteuid() {
-        root if root.is_root() => (NOBODY, NOBODY),
-        user => (user.as_raw(), rustix::process::getegid().as_raw()),
     }
 }

@@ -8,11 +8,11 @@
 
 mod error;
 mod fork_server;
-mod init;
+pub(crate) mod init;
 mod launcher;
 mod outer;
-mod probe;
-mod root;
+pub(crate) mod probe;
+pub(crate) mod root;
 pub mod seccomp;
 mod spec;
 

@@ -41,7 +41,7 @@ pub async fn probe() -> Result<SandboxReport, SandboxError> {
 
 /// [`probe`] with another executable as launcher: one whose `main` calls [`super::init_main`].
 pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> {
-    seccomp::program().map_err(|error| SandboxError::Refused {
+    seccomp::program(seccomp::For::Solution).map_err(|error| SandboxError::Refused {
         step: "compiling the system-call filter".to_owned(),
         error: io::Error::other(error),
         remedy: "Use a machine with an x86_64 or aarch64 processor.".to_owned(),
@@ -57,7 +57,7 @@ pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> 
 }
 
 /// What to do about a refused step, from what the host's settings say.
-pub(super) fn remedy(step: &str, error: &io::Error) -> String {
+pub(crate) fn remedy(step: &str, error: &io::Error) -> String {
     let setting = |name: &str| {
         let text = fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?;
         text.trim().parse::<u64>().ok()

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::install::InstallError;
+use crate::process::Shown;
 use crate::recipe::Recipe;
 
 /// Written last: a folder without it is half an installation.
@@ -86,4 +87,36 @@ fn shebang(program: &Path) -> Option<PathBuf> {
         .read_line(&mut line)
         .ok()?;
     Some(PathBuf::from(line.strip_prefix("#!")?.trim()))
+}
+
+/// What a contained agent must see of the host besides the system's own programs: its installation, and the interpreter
+/// behind it where that is not the system's. Never a whole prefix, which may be a home.
+pub fn shown(installed: &Installed) -> Vec<Shown> {
+    let mut targets = vec![installed.folder.clone()];
+    // An environment names the folder of its interpreter as its maker found it, and links to it.
+    let named = fs::read_to_string(installed.folder.join("pyvenv.cfg"))
+        .ok()
+        .and_then(|text| {
+            let home = text.lines().find_map(|line| line.strip_prefix("home = "))?;
+            Some(PathBuf::from(home.trim()))
+        });
+    let real = installed.interpreter.canonicalize().ok();
+    let real = real.as_deref().and_then(Path::parent).map(Path::to_owned);
+    for folder in named.into_iter().chain(real) {
+        targets.extend(folder.parent().map(|prefix| prefix.join("lib")));
+        targets.push(folder);
+    }
+    targets.sort();
+    targets.dedup();
+    let known = |target: &PathBuf| target.is_absolute() && target.is_dir() && !target.starts_with("/usr");
+    let mut shown: Vec<Shown> = Vec::new();
+    for target in targets.into_iter().filter(known) {
+        // What lies in a folder that is shown is seen with it.
+        if let Ok(source) = target.canonicalize()
+            && !shown.iter().any(|folder| target.starts_with(&folder.target))
+        {
+            shown.push(Shown { source, target });
+        }
+    }
+    shown
 }

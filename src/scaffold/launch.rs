@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use minijinja::Value;
 
 use super::install::Installed;
-use super::{OpenError, Stage, repository};
-use crate::process::containment::Room;
-use crate::process::{Containment, children, shepherd};
+use super::{OpenError, Stage, repository, shown};
+use crate::process::{Containment, Room, children, shepherd};
 use crate::pty::{self, Recorder, Spawned};
 use crate::recipe::{Places, Recipe};
 
@@ -17,6 +16,8 @@ pub struct Launched {
     pub spawned: Spawned,
     pub workspace: PathBuf,
     pub report: PathBuf,
+    /// Where the containment tells of the agent's processes.
+    pub trace: Option<PathBuf>,
     pub calls: Option<PathBuf>,
 }
 
@@ -54,6 +55,7 @@ pub fn launch(
         recipe,
         installed,
         stage,
+        &containment.api_base(&stage.api_base),
         [&workspace, &home, &tmp, &own],
         with_repository,
     );
@@ -76,9 +78,13 @@ pub fn launch(
         home: &home,
         tmp: &tmp,
         logs: &own,
+        shown: &shown(installed),
+        gateway: &stage.gateway,
+        private: &logs,
     };
     let report = logs.join("shepherd.json");
-    let argv = shepherd::command(program, &report, containment.wrap(rendered.argv, room));
+    let wrapped = containment.wrap(rendered.argv, room).map_err(prepare(&workspace))?;
+    let argv = shepherd::command(program, &report, wrapped.argv);
     let private = [
         ("PATH", PATH.into()),
         ("HOME", home.clone().into_os_string()),
@@ -109,6 +115,7 @@ pub fn launch(
         spawned,
         workspace,
         report,
+        trace: wrapped.trace,
         calls: rendered.calls,
     })
 }
@@ -118,6 +125,7 @@ fn places(
     recipe: &Recipe,
     installed: &Installed,
     stage: &Stage,
+    api_base: &str,
     [workspace, home, tmp, logs]: [&PathBuf; 4],
     repository: bool,
 ) -> Places {
@@ -133,7 +141,7 @@ fn places(
         ("logs", path(logs)),
         ("files", Value::from_iter(stage.files.iter().map(|file| path(file)))),
         ("repository", Value::from(repository)),
-        ("api_base", Value::from(stage.api_base.as_str())),
+        ("api_base", Value::from(api_base)),
         ("api_key", Value::from(stage.api_key.as_str())),
         (
             "model",

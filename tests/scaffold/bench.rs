@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{AgentModel, Installed, Installer, PtyScaffold, Scaffold, Session, Stage};
+use mtsec_agents::scaffold::{AgentModel, Installed, Installer, Killed, PtyScaffold, Scaffold, Session, Stage};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
@@ -50,6 +50,7 @@ impl Bench {
             tmp: place("tmp"),
             logs: place("logs"),
             api_base: api_base.into(),
+            gateway: "/dev/null".into(),
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
@@ -107,6 +108,11 @@ impl Bench {
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.stage.workspace.join(path).exists()
     }
+}
+
+/// So many processes were killed, and none is left.
+pub fn killed(count: u32) -> Killed {
+    Killed { count, left: 0 }
 }
 
 /// An edit of `app.py` in each format: from `old` (empty: a new file) to `new`.
