@@ -1,6 +1,8 @@
 //! Sandboxes in Docker, with a real daemon. Skipped, said aloud, where there is none and none can be started.
 #![allow(clippy::unwrap_used)]
 
+#[path = "docker/agents.rs"]
+mod agents;
 mod common;
 #[path = "docker/daemon.rs"]
 mod daemon;
