@@ -53,12 +53,10 @@ impl Containers {
         }
         // Writing to it is how one connects to it.
         mounts.push(Mount::writable(room.gateway.canonicalize()?, SOCKET));
-        // The folder of a try is named after its trial's cell and has a name of its own.
-        let trial = room.workspace.parent().and_then(Path::file_name);
         Ok(ContainerSpec {
             purpose: "agent".to_owned(),
             run: self.run.clone(),
-            trial: trial.unwrap_or_default().to_string_lossy().into_owned(),
+            trial: room.trial.to_owned(),
             working_dir: Some(room.workspace.to_owned()),
             user: docker::user(),
             mounts,

@@ -62,6 +62,7 @@ fn conclude(launcher: &UnixStream, ended: Result<Said, Failure>) -> ! {
 fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Failure> {
     die_with_parent();
     let filter = filter()?;
+    step(unshare(CloneFlags::CLONE_NEWNS), "creating a mount namespace")?;
     root::build(&spec.view)?;
     root::seal()?;
     step(raise_loopback(), "starting the loopback interface")?;

@@ -47,7 +47,8 @@ fn launch(path: &Path) -> Result<Report, Failure> {
         "reading the request",
     )?;
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    let outer = INNER | CloneFlags::CLONE_NEWUTS;
+    // The view of the host's files stays that of this process, which leaves its trace there.
+    let outer = INNER.difference(CloneFlags::CLONE_NEWNS) | CloneFlags::CLONE_NEWUTS;
     let root = uid.is_root() && may_become_nobody();
     if root {
         step(unshare(outer), "creating namespaces as root")?;

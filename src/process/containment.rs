@@ -35,6 +35,8 @@ pub struct Room<'a> {
     pub gateway: &'a Path,
     /// A folder of the driver's that no agent sees.
     pub private: &'a Path,
+    /// The trial's name, for labels.
+    pub trial: &'a str,
 }
 
 /// An agent's command line, wrapped.

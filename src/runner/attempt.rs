@@ -161,6 +161,7 @@ impl<'a> Attempt<'a> {
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
         let stage = Stage {
+            trial: self.key.to_string(),
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
             home: places.home.clone(),

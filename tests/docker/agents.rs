@@ -100,7 +100,7 @@ async fn a_killed_run_takes_its_agents_along() {
         ),
         ("agent", "r")
     );
-    assert!(labels.contains_key("mtsec-agents.trial"), "{labels:?}");
+    assert!(labels["mtsec-agents.trial"].starts_with("tiny__single__"), "{labels:?}");
     run.kill().unwrap();
     run.wait().unwrap();
     all_gone(&Engine::connect_to(&daemon.host()).await.unwrap(), &client).await;
