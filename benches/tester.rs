@@ -43,7 +43,7 @@ fn programs(row: &Row) -> [(&Row, &str, Verdict); 2] {
 
 async fn tester(interpreter: &Interpreter, limits: TestLimits) -> Tester {
     Tester::start(TesterConfig {
-        launcher: PathBuf::from(env!("CARGO_BIN_EXE_mtsec-agents")),
+        launcher: Path::new(env!("CARGO_BIN_EXE_mtsec-agents")).into(),
         interpreter: interpreter.clone(),
         limits,
         concurrent: 2,

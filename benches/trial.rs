@@ -152,7 +152,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {
-        launcher: PROGRAM.into(),
+        launcher: Path::new(PROGRAM).into(),
         interpreter: python::find(PYTHON).unwrap(),
         limits: TestLimits::default(),
         concurrent: 1,

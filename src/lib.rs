@@ -14,6 +14,7 @@ pub mod verdict;
 // Tools.
 pub mod blob;
 pub mod dataset;
+pub mod docker;
 pub mod gateway;
 pub mod keys;
 pub mod process;

@@ -139,8 +139,11 @@ pub struct Settings {
     pub api_base: Option<String>,
     /// How often an infrastructure failure is tried again.
     pub retries: u32,
-    /// The tester's interpreter, such as `CPython 3.11.2`.
+    /// What the tester judges with, such as `CPython 3.11.2 (namespaces)`.
     pub tester: String,
+    /// Where it does.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
     /// What agents ran in. Runs made before there was any had none.
     #[serde(default = "no_containment")]
     pub containment: ContainmentKind,
@@ -157,16 +160,19 @@ pub enum ContainmentKind {
     /// Linux namespaces: no daemon, no root.
     #[default]
     Namespaces,
+    /// A Docker container.
+    Docker,
     /// Nothing: the agent can do what the user can.
     None,
 }
 
 impl ContainmentKind {
-    pub const ALL: [Self; 2] = [Self::Namespaces, Self::None];
+    pub const ALL: [Self; 3] = [Self::Namespaces, Self::Docker, Self::None];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
+            Self::Docker => "docker",
             Self::None => "none",
         }
     }
@@ -186,6 +192,29 @@ impl FromStr for ContainmentKind {
             let known: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
             format!("unknown containment `{text}`: expected one of {}", known.join(", "))
         })
+    }
+}
+
+/// What is around code under test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Linux namespaces of our own making.
+    #[default]
+    Namespaces,
+    /// The same within a Docker container.
+    Docker,
+}
+
+impl FromStr for SandboxKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "namespaces" => Ok(Self::Namespaces),
+            "docker" => Ok(Self::Docker),
+            _ => Err(format!("unknown sandbox `{text}`: expected namespaces or docker")),
+        }
     }
 }
 

@@ -49,12 +49,17 @@ pub enum Failure {
     ProviderError,
     EmptyAnswer,
     AgentCrashed,
+    /// What held the agent was killed from outside, and the agent with it.
+    ContainmentLost,
 }
 
 impl Failure {
     /// Whether the failure says nothing about the agent or the model.
     pub fn is_infrastructure(self) -> bool {
-        matches!(self, Self::Authentication | Self::RateLimit | Self::ProviderError)
+        matches!(
+            self,
+            Self::Authentication | Self::RateLimit | Self::ProviderError | Self::ContainmentLost
+        )
     }
 }
 

@@ -1,6 +1,9 @@
 //! What an agent can reach: asked by a program that a scripted model has the real Aider run.
 
 mod common;
+#[allow(dead_code, reason = "the tests of Docker use all of it")]
+#[path = "docker/daemon.rs"]
+mod daemon;
 
 use std::path::{Path, PathBuf};
 
@@ -13,31 +16,33 @@ const SECRET: &str = "the host's own secret";
 const PROBE: &str = include_str!("containment/probe.py");
 
 struct Probed {
+    containment: String,
     run: PathBuf,
     found: Value,
     trial: Value,
 }
 
-/// Runs the probe as a shell command of the agent.
-fn probe(place: &Path, containment: &str) -> Probed {
+/// Runs the probe as a shell command of the agent; `docker` is where a daemon listens.
+fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
     std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
     let secret = place.join("secret.txt");
     std::fs::write(&secret, SECRET).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     // An abstract socket has no file, and belongs to a network namespace alone.
-    let name = format!("mtsec-test-{}", std::process::id());
+    let name = format!("mtsec-test-{}-{containment}", std::process::id());
     let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name);
     let socket = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
     let run = place.join("jobs/probed");
     let program_of_agent = agent_program();
     let command = format!(
-        "echo {} | base64 -d > /tmp/probe.py; python3 /tmp/probe.py {} {} {port} {name} {} {} > probe.log 2>&1",
+        "echo {} | base64 -d > /tmp/probe.py; python3 /tmp/probe.py {} {} {port} {name} {} {} {} > probe.log 2>&1",
         base64(PROBE),
         secret.display(),
         run.display(),
         std::process::id(),
         program_of_agent.display(),
+        stray(containment),
     );
     let solution = tiny_task("tiny")["references"]["secure"].as_str().unwrap().to_owned();
     let text = format!(
@@ -58,6 +63,7 @@ fn probe(place: &Path, containment: &str) -> Probed {
             "probed",
         ])
         .args(["--containment", containment])
+        .envs(docker.map(|host| ("DOCKER_HOST", host)))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -69,7 +75,13 @@ fn probe(place: &Path, containment: &str) -> Probed {
         found: serde_json::from_slice(&found).unwrap(),
         trial: serde_json::from_slice(&std::fs::read(trial.path().join("trial.json")).unwrap()).unwrap(),
         run,
+        containment: containment.to_owned(),
     }
+}
+
+/// How long what the probe leaves behind would sleep: known from what other tests leave.
+fn stray(containment: &str) -> &str {
+    if containment == "docker" { "98762" } else { "98761" }
 }
 
 /// A file of the agent's installation.
@@ -127,16 +139,31 @@ fn check(probed: &Probed) {
     assert_eq!(found["seen"], json!([]), "files of the run are seen");
     // Two processes outlived the command that started them.
     assert_eq!(probed.trial["turns"][0]["strays"], 2);
-    assert_eq!(common::processes("sleep 98761"), Vec::<i32>::new());
+    let left = common::processes(&format!("sleep {}", stray(&probed.containment)));
+    assert_eq!(left, Vec::<i32>::new());
     let rows = report(&probed.run);
     assert_eq!(rows[0]["correct_secure"], 1, "{rows:?}");
 }
 
 #[test]
+fn an_agent_in_docker_reaches_no_more() {
+    let Some(host) = daemon::shared_host() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let probed = probe(place.path(), "docker", Some(&host));
+    check(&probed);
+    routed(&probed);
+}
+
+#[test]
 fn an_agent_in_namespaces_reaches_its_workspace_and_the_gateway_and_nothing_else() {
     let place = tempfile::tempdir().unwrap();
-    let probed = probe(place.path(), "namespaces");
+    let probed = probe(place.path(), "namespaces", None);
     check(&probed);
+    routed(&probed);
+}
+
+/// Its way to the model leads through the forwarder.
+fn routed(probed: &Probed) {
     let environment = probed.found["environment"].as_object().unwrap();
     assert!(
         environment["OPENAI_API_BASE"]

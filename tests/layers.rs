@@ -7,6 +7,7 @@ const LAYERS: [&[&str]; 5] = [
     &[
         "blob",
         "dataset",
+        "docker",
         "gateway",
         "keys",
         "process",

@@ -10,22 +10,24 @@ use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::console::Console;
-use crate::containment::Namespaces;
+use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
+use crate::docker::{self, Engine};
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{ContainmentKind, Lock, Settings};
+use crate::plan::{ContainmentKind, Lock, SandboxKind, Settings};
 use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
+use crate::sandbox::{InDocker, Launcher};
 use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
-use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
+use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
 
 /// A run to be done, or to be gone on with.
@@ -90,12 +92,20 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
-        let tester = start_tester().await?;
+        let (sandbox, held) = match &start {
+            Start::New { .. } => (request.sandbox, request.containment),
+            Start::Again { folder, .. } => {
+                let settings = folder.read_json::<Lock>("lock.json")?.settings;
+                (settings.sandbox, settings.containment)
+            }
+        };
+        let tester = start_tester(sandbox, &console).await?;
+        let engine = match held {
+            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            _ => None,
+        };
         for task in &checked.tasks {
-            tester.check(task).await.map_err(|error| match error.is_broken_task() {
-                true => Failed::bad_input(error),
-                false => Failed::missing(error),
-            })?;
+            tester.check(task).await.map_err(no_verdict)?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
         check_carried(&checked, &scaffold(&recipe, &installed, Arc::new(Bare))?)?;
@@ -114,7 +124,7 @@ impl Job {
                 (*folder, lock, retry_infrastructure)
             }
         };
-        let containment = containment(lock.settings.containment)?;
+        let containment = containment(held, engine, run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
         let mut cells = HashMap::new();
         for cell in checked.cells {
@@ -185,16 +195,44 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester() -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
+    let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
+    let executable = std::env::current_exe()?;
+    let launcher = match sandbox {
+        SandboxKind::Namespaces => executable.into(),
+        SandboxKind::Docker => {
+            let engine = connect_docker(console).await?;
+            Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
+        }
+    };
     let config = TesterConfig {
-        launcher: std::env::current_exe()?,
+        launcher,
         interpreter,
         limits: TestLimits::default(),
-        concurrent: std::thread::available_parallelism().map_or(1, usize::from),
+        concurrent,
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
+}
+
+/// The Docker daemon, freed of what dead processes of ours left.
+async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
+    let engine = Engine::connect().await.map_err(Failed::missing)?;
+    let reaped = engine.reap().await.map_err(Failed::missing)?;
+    docker::remove_folders()?;
+    if !reaped.is_empty() {
+        console.say(&format!("removed {} containers that a dead run left", reaped.len()));
+    }
+    Ok(engine)
+}
+
+/// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
+pub fn no_verdict(error: TesterError) -> Failed {
+    match error.is_broken_task() {
+        true => Failed::bad_input(error),
+        false => Failed::missing(error),
+    }
 }
 
 fn scaffold(
@@ -206,11 +244,20 @@ fn scaffold(
     Ok(PtyScaffold::new(recipe.clone(), installed.clone(), program).contained(containment))
 }
 
-/// What the run's agents are held in.
-fn containment(kind: ContainmentKind) -> std::result::Result<Arc<dyn Containment>, Failed> {
-    Ok(match kind {
-        ContainmentKind::Namespaces => Arc::new(Namespaces::new(std::env::current_exe()?)),
-        ContainmentKind::None => Arc::new(Bare),
+/// What the run's agents are held in; Docker's `engine` where there is one.
+fn containment(
+    kind: ContainmentKind,
+    engine: Option<Engine>,
+    run: &Path,
+) -> std::result::Result<Arc<dyn Containment>, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(match (engine, kind) {
+        (Some(engine), _) => {
+            let name = run.file_name().unwrap_or_default().to_string_lossy();
+            Arc::new(Containers::new(engine, &program, &name)?)
+        }
+        (None, ContainmentKind::None) => Arc::new(Bare),
+        (None, _) => Arc::new(Namespaces::new(program)),
     })
 }
 
@@ -245,6 +292,7 @@ fn write_lock(
             api_base: request.api_base.clone(),
             retries: request.retries,
             tester: tester.describe(),
+            sandbox: request.sandbox,
             containment: request.containment,
         },
     };

@@ -10,7 +10,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, TestTurns};
+use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
@@ -85,7 +85,10 @@ pub struct Run {
     #[arg(long, default_value = "last", value_name = "WHICH", help_heading = "Limits")]
     test_turns: TestTurns,
 
-    /// What holds the agent: namespaces, or none (it can then do whatever you can)
+    /// What is around the code that is judged: namespaces or docker
+    #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Safety")]
+    sandbox: SandboxKind,
+    /// What holds the agent: namespaces, docker, or none (it can then do whatever you can)
     #[arg(long, default_value = "namespaces", value_name = "KIND", help_heading = "Safety")]
     containment: ContainmentKind,
 
@@ -171,6 +174,7 @@ impl Run {
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,
             test_turns: self.test_turns,
+            sandbox: self.sandbox,
             containment: self.containment,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,7 +17,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 use super::relay;
-use super::spec::{Said, Spec};
+use super::spec::{Agent, Said, Spec};
 use crate::sandbox::init::{NOBODY, die_with_parent, map};
 use crate::sandbox::root::{self, Failure, step};
 use crate::sandbox::seccomp;
@@ -27,7 +28,23 @@ const PROCESSES: u64 = 4096;
 /// Becomes the first process of the new namespaces. `launcher` is closed when the launcher is gone; `as_root`: the
 /// namespaces were made with root's rights, which are given up here.
 pub(super) fn run(spec: &Spec, as_root: bool, launcher: UnixStream) -> ! {
-    let said = match contain(spec, as_root, &launcher) {
+    conclude(&launcher, contain(spec, as_root, &launcher))
+}
+
+/// Becomes the first process of a container, whose walls stand already. `attendant` is closed when the attendant is gone.
+pub(super) fn run_in_container(agent: &Agent, attendant: UnixStream) -> ! {
+    let hold = || {
+        let filter = filter()?;
+        let listener = step(relay::listen(), "opening the gateway's port")?;
+        harden()?;
+        hold(agent, &filter, listener, &attendant)
+    };
+    conclude(&attendant, hold())
+}
+
+/// Says how it ended, and leaves.
+fn conclude(launcher: &UnixStream, ended: Result<Said, Failure>) -> ! {
+    let said = match ended {
         Ok(said) => said,
         Err((step, error)) => Said::Failed {
             step,
@@ -37,24 +54,33 @@ pub(super) fn run(spec: &Spec, as_root: bool, launcher: UnixStream) -> ! {
     if let Ok(mut text) = serde_json::to_vec(&said) {
         text.push(b'\n');
         // A launcher that is gone has no use for it.
-        let _ = (&launcher).write_all(&text);
+        let _ = (&*launcher).write_all(&text);
     }
     std::process::exit(0)
 }
 
 fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Failure> {
     die_with_parent();
-    let filter = step(
-        seccomp::program(seccomp::For::Agent).map_err(io::Error::other),
-        "compiling the system-call filter",
-    )?;
+    let filter = filter()?;
     step(unshare(CloneFlags::CLONE_NEWNS), "creating a mount namespace")?;
     root::build(&spec.view)?;
     root::seal()?;
     step(raise_loopback(), "starting the loopback interface")?;
     let listener = step(relay::listen(), "opening the gateway's port")?;
     give_up_rights(as_root)?;
-    let agent = start(spec, &filter)?;
+    hold(&spec.agent, &filter, listener, launcher)
+}
+
+fn filter() -> Result<Vec<u8>, Failure> {
+    step(
+        seccomp::program(seccomp::For::Agent).map_err(io::Error::other),
+        "compiling the system-call filter",
+    )
+}
+
+/// Starts the agent, forwards its calls, and waits for its end.
+fn hold(agent: &Agent, filter: &[u8], listener: TcpListener, launcher: &UnixStream) -> Result<Said, Failure> {
+    let agent = start(agent, filter)?;
     let ears = step(launcher.try_clone(), "keeping the launcher's socket")?;
     // The launcher never says anything: what is read is its end, and then everything inside ends with this process.
     let leave = move || {
@@ -100,6 +126,15 @@ fn give_up_rights(as_root: bool) -> Result<(), Failure> {
         step(unshare(CloneFlags::CLONE_NEWUSER), "creating a user namespace")?;
         map(uid, gid)?;
     }
+    step(
+        setrlimit(Resource::RLIMIT_NPROC, PROCESSES, PROCESSES),
+        "limiting processes",
+    )?;
+    harden()
+}
+
+/// No way to more rights, and no look into this process.
+fn harden() -> Result<(), Failure> {
     step(set_no_new_privs(true), "no_new_privs")?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
@@ -108,21 +143,21 @@ fn give_up_rights(as_root: bool) -> Result<(), Failure> {
     };
     step(set_capabilities(None, none), "dropping capabilities")?;
     step(setrlimit(Resource::RLIMIT_CORE, 0, 0), "limiting core files")?;
-    step(
-        setrlimit(Resource::RLIMIT_NPROC, PROCESSES, PROCESSES),
-        "limiting processes",
-    )?;
     step(set_dumpable_behavior(DumpableBehavior::NotDumpable), "dumpable")
 }
 
 /// Starts the agent with the environment, the terminal and the descriptors 0 to 2 of this process.
-fn start(spec: &Spec, filter: &[u8]) -> Result<Pid, Failure> {
+fn start(agent: &Agent, filter: &[u8]) -> Result<Pid, Failure> {
     let text = |text: &str| step(CString::new(text).map_err(io::Error::other), "reading the command");
-    let arguments = spec.argv.iter().map(|part| text(part)).collect::<Result<Vec<_>, _>>()?;
+    let arguments = agent
+        .argv
+        .iter()
+        .map(|part| text(part))
+        .collect::<Result<Vec<_>, _>>()?;
     let [program, ..] = arguments.as_slice() else {
         return Err(("reading the command".to_owned(), io::ErrorKind::InvalidInput.into()));
     };
-    step(std::env::set_current_dir(&spec.folder), "entering the workspace")?;
+    step(std::env::set_current_dir(&agent.folder), "entering the workspace")?;
     // Its end is seen when the agent is executed; until then it may bring the number of an error.
     let (mut ours, theirs) = step(io::pipe(), "making a pipe")?;
     // SAFETY: this process has one thread.
@@ -133,7 +168,7 @@ fn start(spec: &Spec, filter: &[u8]) -> Result<Pid, Failure> {
             match ours.read_exact(&mut failure) {
                 Ok(()) => {
                     let error = io::Error::from_raw_os_error(i32::from_ne_bytes(failure));
-                    Err((format!("executing {}", spec.argv[0]), error))
+                    Err((format!("executing {}", agent.argv[0]), error))
                 }
                 Err(_) => Ok(child),
             }

@@ -78,7 +78,12 @@ fn attend(spec: &Spec, init: Pid, mut ours: UnixStream) -> Result<Report, Failur
         Process::existing(init.as_raw()).ok_or(io::ErrorKind::NotFound),
         "finding the contained process",
     )?;
-    let trace = Trace { root, ended: None };
+    let lost = false;
+    let trace = Trace {
+        root,
+        ended: None,
+        lost,
+    };
     step(trace.leave(&spec.trace), "leaving a trace")?;
     let mut said = String::new();
     // Until the init is gone, however it ends.
@@ -96,6 +101,6 @@ fn attend(spec: &Spec, init: Pid, mut ours: UnixStream) -> Result<Report, Failur
         },
     };
     let ended = Some(report);
-    step(Trace { root, ended }.leave(&spec.trace), "leaving a trace")?;
+    step(Trace { root, ended, lost }.leave(&spec.trace), "leaving a trace")?;
     Ok(report)
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use super::launcher::ARGUMENT;
-use super::spec::{PORT, SOCKET, Spec};
+use super::spec::{Agent, PORT, SOCKET, Spec};
 use crate::process::{Containment, Room, Wrapped};
 use crate::sandbox::init::{NOBODY, may_become_nobody};
 use crate::sandbox::{Bind, Spec as View};
@@ -53,8 +53,10 @@ impl Containment for Namespaces {
                 interactive: true,
                 ..View::default()
             },
-            folder: room.workspace.to_owned(),
-            argv,
+            agent: Agent {
+                folder: room.workspace.to_owned(),
+                argv,
+            },
             trace: trace.clone(),
         };
         let path = room.private.join("containment.json");
@@ -72,7 +74,7 @@ impl Containment for Namespaces {
 }
 
 /// The same route, at the forwarder's port.
-fn inside(api_base: &str) -> String {
+pub(super) fn inside(api_base: &str) -> String {
     let path = api_base
         .split_once("://")
         .and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..]));
@@ -80,7 +82,7 @@ fn inside(api_base: &str) -> String {
 }
 
 /// Makes a tree the contained user's. Links are handed over themselves, never followed.
-fn hand_over(tree: &Path) -> io::Result<()> {
+pub(super) fn hand_over(tree: &Path) -> io::Result<()> {
     for entry in walkdir::WalkDir::new(tree).follow_links(false) {
         lchown(entry?.path(), Some(NOBODY), Some(NOBODY))?;
     }

@@ -35,6 +35,8 @@ pub struct Room<'a> {
     pub gateway: &'a Path,
     /// A folder of the driver's that no agent sees.
     pub private: &'a Path,
+    /// The trial's name, for labels.
+    pub trial: &'a str,
 }
 
 /// An agent's command line, wrapped.
@@ -78,6 +80,10 @@ pub struct Trace {
     pub root: Process,
     /// How the agent ended, and how many processes it left behind; written when nothing of it runs any more.
     pub ended: Option<Report>,
+    /// Everything inside was killed from outside, as by a Docker daemon that was restarted: it says nothing about the
+    /// agent.
+    #[serde(default)]
+    pub lost: bool,
 }
 
 impl Trace {

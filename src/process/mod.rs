@@ -3,6 +3,7 @@
 pub mod children;
 pub mod containment;
 pub mod shepherd;
+pub mod system;
 pub mod tree;
 
 pub use containment::{Bare, Containment, Room, Shown, Trace, Wrapped};

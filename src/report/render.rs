@@ -102,6 +102,7 @@ fn people(summary: &Summary, format: Format) -> String {
     }
     let mut text = format!("{table}\n");
     text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict.\n");
+    text.push_str(&format!("Judged by {}.\n", summary.tester));
     if summary.skipped_rows > 0 {
         text.push_str(&format!(
             "{} rows without dynamic tests were skipped and are in no denominator.\n",

@@ -19,6 +19,8 @@ pub struct Summary {
     /// What the agents ran in.
     pub containment: ContainmentKind,
     pub skipped_rows: usize,
+    /// What judged: interpreter and sandbox.
+    pub tester: String,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -144,6 +146,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         scripted: lock.scripted,
         containment: lock.settings.containment,
         skipped_rows: lock.skipped_rows,
+        tester: lock.settings.tester.clone(),
         rows,
         warnings,
     })

@@ -161,6 +161,7 @@ impl<'a> Attempt<'a> {
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
         let stage = Stage {
+            trial: self.key.to_string(),
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
             home: places.home.clone(),
@@ -306,6 +307,13 @@ impl<'a> Attempt<'a> {
             return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         match &ending {
+            Ending::Failed {
+                failure: Failure::ContainmentLost,
+                detail,
+            } => {
+                let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
+                Ok((ending, Some(stop)))
+            }
             Ending::TimedOut { .. } => {
                 // A call that began just before the end has not cost the turn its time.
                 let waited = route.waited_in_vain(turn).as_secs_f64();

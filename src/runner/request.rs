@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, TestTurns};
+use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -36,5 +36,6 @@ pub struct Request {
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
     pub test_turns: TestTurns,
+    pub sandbox: SandboxKind,
     pub containment: ContainmentKind,
 }

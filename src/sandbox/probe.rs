@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::SandboxError;
+use super::launcher::Launcher;
 use super::outer::Outer;
 use super::seccomp;
 use super::spec::Spec;
@@ -45,7 +46,7 @@ pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> 
         error: io::Error::other(error),
         remedy: "Use a machine with an x86_64 or aarch64 processor.".to_owned(),
     })?;
-    Outer::start(launcher, &Spec::default()).await?;
+    Outer::start(&Launcher::from(launcher), &Spec::default()).await?;
     Ok(SandboxReport {
         as_root: nix::unistd::geteuid().is_root(),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::spec::{File, Spec};
+use crate::process::system;
 
 /// A step that failed, and why.
 pub(crate) type Failure = (String, io::Error);
@@ -16,23 +17,7 @@ pub(crate) type Failure = (String, io::Error);
 const NOTHING: Option<&str> = None;
 /// Where the host's root is while the new one is built.
 const OLD: &str = "/old";
-/// What of the system may be a folder or a link into `/usr`.
-const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// What of `/etc` the system's programs need and tells nothing about the host's users or secrets.
-const ETC: &[&str] = &[
-    "alternatives",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "ld.so.cache",
-    "localtime",
-    "mime.types",
-];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
-/// A synthetic user database: code that reads it finds the usual form, and nobody real.
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp/work:/bin/sh\n\
-                      nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-const GROUP: &str = "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n";
-
 /// Sizes of what is writable and nobody's workspace.
 const TMP: &str = "mode=1777,size=512m,nr_inodes=100000";
 const SHM: &str = "mode=1777,size=128m,nr_inodes=4096";
@@ -73,22 +58,17 @@ pub(crate) fn build(spec: &Spec) -> Result<(), Failure> {
     if spec.interactive {
         interactive()?;
     }
-    for name in SYSTEM {
-        system(name)?;
+    for name in system::FOLDERS {
+        show_system(name)?;
     }
-    for name in ETC {
+    for name in system::ETC {
         let source = Path::new(OLD).join("etc").join(name);
         // A link may lead anywhere on the host; only its text or its target's content is taken.
         if let Ok(real) = inside_old(&source) {
             show(&real, &Path::new("/etc").join(name))?;
         }
     }
-    for (name, text) in [
-        ("passwd", PASSWD),
-        ("group", GROUP),
-        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
-    ] {
+    for (name, text) in system::MADE_UP {
         create(&Path::new("/etc").join(name), text.as_bytes())?;
     }
     for name in DEVICES {
@@ -168,7 +148,7 @@ fn old(path: &Path) -> PathBuf {
     Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path))
 }
 
-fn system(name: &str) -> Result<(), Failure> {
+fn show_system(name: &str) -> Result<(), Failure> {
     let source = Path::new(OLD).join(name);
     let target = Path::new("/").join(name);
     match fs::symlink_metadata(&source) {

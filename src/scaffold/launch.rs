@@ -81,6 +81,7 @@ pub fn launch(
         shown: &shown(installed),
         gateway: &stage.gateway,
         private: &logs,
+        trial: &stage.trial,
     };
     let report = logs.join("shepherd.json");
     let wrapped = containment.wrap(rendered.argv, room).map_err(prepare(&workspace))?;

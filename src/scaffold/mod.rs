@@ -28,6 +28,8 @@ pub use pty::PtyScaffold;
 /// Everything an agent is given: its places, its model, its options.
 #[derive(Debug, Clone)]
 pub struct Stage {
+    /// The trial, as its record is named: for labels only.
+    pub trial: String,
     /// The folder the agent works in.
     pub workspace: PathBuf,
     /// Files of the workspace that the agent is told of, relative to it.

@@ -22,7 +22,7 @@ use crate::process::tree::{self, Process};
 use crate::process::{Trace, children};
 use crate::pty::Recorder;
 use crate::recipe::Recipe;
-use crate::trial::{Answer, Ending, Limit};
+use crate::trial::{Answer, Ending, Failure, Limit};
 
 /// Time to a point that is far enough away for every limit that cannot be reached.
 pub(super) fn seconds(seconds: f64) -> Duration {
@@ -53,6 +53,8 @@ pub(super) struct PtySession {
     warnings: Vec<String>,
     /// How everything ended, once nothing runs any more.
     over: Option<Exit>,
+    /// Whether it was the containment that ended, and not the agent.
+    lost: bool,
     /// What was killed, or could not be, and was not yet told of.
     killed: Killed,
 }
@@ -96,6 +98,7 @@ impl PtySession {
             answers: Vec::new(),
             warnings: Vec::new(),
             over: None,
+            lost: false,
             killed: Killed::default(),
             recipe,
         })
@@ -202,6 +205,7 @@ impl PtySession {
             // The shepherd knows the end of the containment only.
             Some(trace) => {
                 let ended = trace.and_then(|trace| trace.ended);
+                self.lost = trace.is_some_and(|trace| trace.lost);
                 self.killed.count += ended.map_or(0, |ended| ended.strays);
                 if let Some(Trace { root, .. }) = trace {
                     let outlived = move || {
@@ -259,6 +263,9 @@ impl PtySession {
             }
             Attended::Ended => {
                 let exit = self.bury().await;
+                if self.lost {
+                    return lost();
+                }
                 let crash = self.dialogue.seen.crash(&self.recipe);
                 crash.unwrap_or(Ending::AgentExited {
                     code: match exit {
@@ -268,6 +275,14 @@ impl PtySession {
                 })
             }
         }
+    }
+}
+
+/// The ending of a session whose containment was killed.
+fn lost() -> Ending {
+    Ending::Failed {
+        failure: Failure::ContainmentLost,
+        detail: "what held the agent was killed, and the agent with it".to_owned(),
     }
 }
 
@@ -288,7 +303,8 @@ async fn gone(pid: i32, patience: Duration) -> bool {
 impl Session for PtySession {
     async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd {
         if self.over.is_some() {
-            return self.turn_end(Ending::NotReached);
+            let ending = if self.lost { lost() } else { Ending::NotReached };
+            return self.turn_end(ending);
         }
         let bytes = match message::framed(&self.recipe.source.message, prompt, &self.guard) {
             Ok(bytes) => bytes,

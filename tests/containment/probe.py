@@ -83,6 +83,6 @@ tried("temporary file", lambda: open("/tmp/mine", "w").write("x"))
 tried("own route", lambda: call(base, token))
 tried("foreign route", lambda: call(base.replace(token, "0" * len(token)), "0" * len(token)))
 # One in a session of its own, and one that has lost its parent.
-subprocess.Popen(["setsid", "sleep", "98761"], stdin=subprocess.DEVNULL)
-subprocess.run(["sh", "-c", "sleep 98761 > /dev/null 2>&1 &"])
+subprocess.Popen(["setsid", "sleep", sys.argv[7]], stdin=subprocess.DEVNULL)
+subprocess.run(["sh", "-c", f"sleep {sys.argv[7]} > /dev/null 2>&1 &"])
 json.dump(found, open("found.json", "w"))

@@ -51,6 +51,7 @@ impl Bench {
             logs: place("logs"),
             api_base: api_base.into(),
             gateway: "/dev/null".into(),
+            trial: String::new(),
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
