@@ -16,6 +16,9 @@ pub struct Cell {
     pub scaffold: String,
     /// Pinned agent version, such as `0.82.1`.
     pub version: String,
+    /// SHA-256 of the recipe, where it is none that comes with the program: those are told by its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// What the user typed, such as `o3` or `oracle:insecure`.
     pub model: String,
     pub options: Options,

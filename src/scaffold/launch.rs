@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use minijinja::Value;
 
 use super::install::Installed;
+use super::installed::PATH;
 use super::{OpenError, Stage, repository};
 use crate::process::containment::Room;
 use crate::process::{Containment, children, shepherd};
@@ -19,9 +20,6 @@ pub struct Launched {
     pub report: PathBuf,
     pub calls: Option<PathBuf>,
 }
-
-/// The programs that an agent finds. Nothing of the user's own search path.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts the agent under a shepherd; `program` is our own executable.
 pub fn launch(

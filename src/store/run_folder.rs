@@ -138,7 +138,7 @@ impl RunFolder {
 
 /// Whether a folder holds no more than what a run begins with.
 fn is_half_made(path: &Path) -> bool {
-    let known = [".lock", "trials", "tasks.jsonl", "run.yaml"];
+    let known = [".lock", "trials", "tasks.jsonl", "run.yaml", "recipe.yaml"];
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
