@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+/// How the names of files begin that are being written and are not whole yet.
+pub const ASIDE: &str = ".aside-";
+
 /// A folder of blobs, `sha256/ab/cdef…`, shared by all trials of a run.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
@@ -26,7 +29,7 @@ impl BlobStore {
     /// Reading or writing fails, or the source is longer than `cap` (kind `FileTooLarge`).
     pub fn put(&self, source: &mut dyn Read, cap: u64) -> io::Result<(String, u64)> {
         fs::create_dir_all(&self.root)?;
-        let mut aside = tempfile::NamedTempFile::new_in(&self.root)?;
+        let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(&self.root)?;
         let mut hash = Sha256::new();
         let mut size = 0;
         let mut buffer = vec![0; 64 * 1024];

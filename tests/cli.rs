@@ -319,6 +319,7 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
     let cell = mtsec_agents::plan::Cell {
         scaffold: "aider".into(),
         version: "1".into(),
+        recipe: None,
         model: "nop".into(),
         options: Default::default(),
         limits,

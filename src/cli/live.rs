@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
-use super::{Failed, Result, agents, tasks};
+use super::{Failed, Result, agents, gc, tasks};
 use crate::console::Console;
 use crate::dataset::Dataset;
 use crate::exit_code::Exit;
@@ -106,6 +106,14 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
+        let earlier = match &start {
+            Start::New { .. } => None,
+            Start::Again { folder, .. } => {
+                folder.tidy();
+                Some(folder.path())
+            }
+        };
+        tokio::task::block_in_place(|| gc::reap(earlier, &console));
         let tester = start_tester().await?;
         for task in &checked.tasks {
             tester.check(task).await.map_err(|error| match error.is_broken_task() {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::scratch::{Scratch, remove_leftovers};
+use super::scratch::Scratch;
 use super::trial::{CellRuntime, Try, run_trial};
 use crate::event::Event;
 use crate::gateway::Gateway;
@@ -84,14 +84,7 @@ impl Conductor {
     /// # Errors
     /// The run folder cannot be read or written any more: nothing can be recorded, so nothing more is started.
     pub async fn conduct(self) -> Result<Tally, RunError> {
-        let journal_path = self.run.path().join("journal.jsonl");
-        if journal_path.exists() {
-            remove_leftovers(&journal_path).map_err(|source| StoreError::Read {
-                path: journal_path,
-                source,
-            })?;
-        }
-        let scratch = Scratch::new().map_err(|source| RunError::Scratch {
+        let scratch = Scratch::new(self.run.path()).map_err(|source| RunError::Scratch {
             path: std::env::temp_dir(),
             source,
         })?;

@@ -9,7 +9,7 @@ use super::install::Installed;
 use super::installed::PATH;
 use super::{OpenError, Stage, repository};
 use crate::process::containment::Room;
-use crate::process::{Containment, children, shepherd};
+use crate::process::{Containment, children, mark, shepherd};
 use crate::pty::{self, Recorder, Spawned};
 use crate::recipe::{Places, Recipe};
 
@@ -85,6 +85,7 @@ pub fn launch(
     let env = private
         .into_iter()
         .map(|(name, value): (&str, OsString)| (name.into(), value))
+        .chain([mark::mark(&home)])
         .chain(
             rendered
                 .env

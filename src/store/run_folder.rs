@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
 use super::journal::Journal;
+use crate::blob::ASIDE;
 use crate::blob::BlobStore;
 use crate::plan::TrialKey;
 use crate::trial::{TrialRecord, Usage};
@@ -95,6 +96,45 @@ impl RunFolder {
         })
     }
 
+    /// The folders of runs that were cut short before they began, and that nobody is about to begin.
+    pub fn half_made(jobs: &Path) -> Vec<PathBuf> {
+        let folders = fs::read_dir(jobs).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> = folders
+            .map(|entry| entry.path())
+            .filter(|path| path.join(".lock").is_file() && !path.join("lock.json").exists())
+            .filter(|path| is_half_made(path) && take_lock(path).is_ok())
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Removes a run that was cut short before it began.
+    ///
+    /// # Errors
+    /// It has begun meanwhile, or cannot be removed.
+    pub fn remove_half_made(path: &Path) -> Result<(), StoreError> {
+        let _lock = take_lock(path)?;
+        if path.join("lock.json").exists() || !is_half_made(path) {
+            return Err(StoreError::InUse(path.into()));
+        }
+        fs::remove_dir_all(path).map_err(|source| StoreError::Write {
+            path: path.into(),
+            source,
+        })
+    }
+
+    /// Removes the files that a dead process was writing aside. Only for the process that holds the run.
+    pub fn tidy(&self) {
+        for folder in [&self.path, &self.path.join("blobs")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+                    // What stays is of no harm.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -142,7 +182,7 @@ fn is_half_made(path: &Path) -> bool {
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(".aside-")
+            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(ASIDE)
         })
     };
     let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());

@@ -113,7 +113,10 @@ def misbehave(fault, prompt):
         work(prompt)
         while True:
             time.sleep(1)
-            say("still here\n")
+            try:
+                say("still here\n")
+            except OSError:  # the terminal is gone
+                pass
     elif fault == "daemonises":
         subprocess.Popen(["setsid", "sh", "-c", "trap '' HUP TERM INT; while :; do echo evil > app.py; sleep 0.02; done"])
         subprocess.run(["sh", "-c", "(setsid sleep 86399 &)"])
