@@ -70,7 +70,7 @@ mod tests {
         let root = place.path().join("a");
         std::fs::create_dir_all(root.join("b/c")).unwrap();
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(root.join("b"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(root.join("b"), std::fs::Permissions::from_mode(0o000)).unwrap();
         remove_all(&root).unwrap();
         assert!(!root.exists());
         remove_all(&root).unwrap();

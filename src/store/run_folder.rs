@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
 use super::journal::Journal;
+use super::lock::{lock_within, take_lock};
 use crate::blob::ASIDE;
 use crate::blob::BlobStore;
 use crate::plan::TrialKey;
@@ -102,7 +103,7 @@ impl RunFolder {
         let mut found: Vec<PathBuf> = folders
             .map(|entry| entry.path())
             .filter(|path| path.join(".lock").is_file() && !path.join("lock.json").exists())
-            .filter(|path| is_half_made(path) && take_lock(path).is_ok())
+            .filter(|path| is_half_made(path) && lock_within(path, Duration::ZERO).is_ok())
             .collect();
         found.sort();
         found
@@ -113,7 +114,7 @@ impl RunFolder {
     /// # Errors
     /// It has begun meanwhile, or cannot be removed.
     pub fn remove_half_made(path: &Path) -> Result<(), StoreError> {
-        let _lock = take_lock(path)?;
+        let _lock = lock_within(path, Duration::ZERO)?;
         if path.join("lock.json").exists() || !is_half_made(path) {
             return Err(StoreError::InUse(path.into()));
         }
@@ -187,23 +188,6 @@ fn is_half_made(path: &Path) -> bool {
     };
     let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());
     no_trials && fs::read_dir(path).is_ok_and(|mut entries| entries.all(ours))
-}
-
-fn take_lock(run: &Path) -> Result<File, StoreError> {
-    let path = run.join(".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| StoreError::Write {
-        path: path.clone(),
-        source,
-    })?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(run.into())),
-        Err(error) => Err(StoreError::Write {
-            path,
-            source: error.into(),
-        }),
-    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
