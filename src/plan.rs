@@ -94,7 +94,7 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds of wall clock, and the number of questions an agent may ask.
+/// Time limits, in seconds of wall clock, the number of questions an agent may ask, and the room it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the start of the agent to its first prompt.
@@ -105,6 +105,21 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
+    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
+    #[serde(default = "disk_bytes")]
+    pub disk_bytes: u64,
+    #[serde(default = "files")]
+    pub files: u64,
+}
+
+/// The default of [`Limits::disk_bytes`].
+fn disk_bytes() -> u64 {
+    4 << 30
+}
+
+/// The default of [`Limits::files`].
+fn files() -> u64 {
+    200_000
 }
 
 impl Cell {

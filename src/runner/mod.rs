@@ -2,6 +2,7 @@
 
 mod attempt;
 mod conduct;
+mod disk;
 mod leftovers;
 mod logs;
 mod removal;

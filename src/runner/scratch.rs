@@ -108,6 +108,11 @@ impl Places {
 }
 
 impl Places {
+    /// The folder of all of them.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether there is no room left on the file system, and not because of this trial's own files: the agent could not
     /// work, and what it left says nothing about it. The text says where.
     pub fn full_by_others(&self) -> Option<String> {

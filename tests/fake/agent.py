@@ -118,7 +118,7 @@ def misbehave(fault, prompt):
             except OSError:  # the terminal is gone
                 pass
     elif fault == "daemonises":
-        subprocess.Popen(["setsid", "sh", "-c", "trap '' HUP TERM INT; while :; do echo evil > app.py; sleep 0.02; done"])
+        subprocess.Popen(["setsid", "sh", "-c", "trap '' HUP TERM INT; while :; do echo x >> alive; sleep 0.02; done"])
         subprocess.run(["sh", "-c", "(setsid sleep 86399 &)"])
         work(prompt)
     elif fault == "fills-disk":
@@ -126,6 +126,7 @@ def misbehave(fault, prompt):
         with open("big.bin", "wb", buffering=0) as file:
             while True:
                 file.write(b"x" * (1 << 20))
+                time.sleep(0.004)
     elif fault == "fills-hidden":
         # Without a name: no walk of the tree finds it.
         work(prompt)
@@ -133,10 +134,11 @@ def misbehave(fault, prompt):
             os.unlink("big.bin")
             while True:
                 file.write(b"x" * (1 << 20))
+                time.sleep(0.004)
     elif fault == "many-files":
         work(prompt)
         for number in range(100_000):
-            os.close(os.open(f"file-{number}", os.O_CREAT | os.O_WRONLY))
+            os.close(os.open(f"a-{number}", os.O_CREAT | os.O_WRONLY))
     elif fault == "endless-files":
         work(prompt)
         number = 0
