@@ -171,6 +171,7 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
+            RunError::Scratch { .. } => Failed::missing(error),
             error => Failed::from(error),
         })?;
         print_summary(&path, json, &console)?;

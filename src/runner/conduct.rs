@@ -22,7 +22,7 @@ use crate::trial::Outcome;
 pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot make a scratch folder below {path}: {source}")]
+    #[error("cannot make a scratch folder below {path}: {source}; TMPDIR names another place")]
     Scratch { path: PathBuf, source: std::io::Error },
     #[error("the run's lock names {0}, which the run does not have")]
     Damaged(String),

@@ -124,7 +124,13 @@ impl Places {
         let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * 512));
         let own: u64 = sizes.sum();
         let folder = self.root.parent().unwrap_or(&self.root).display();
-        (own < SMALL).then(|| format!("the file system of {folder} is full: free some space, or set TMPDIR"))
+        // A small disk may be full of one trial's files.
+        let used = system
+            .f_blocks
+            .saturating_sub(system.f_bfree)
+            .saturating_mul(system.f_frsize);
+        (own < SMALL && own < used / 2)
+            .then(|| format!("the file system of {folder} is full: free some space, or set TMPDIR"))
     }
 }
 

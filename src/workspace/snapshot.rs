@@ -190,6 +190,9 @@ impl Snapshotter {
                 reason,
             },
         };
+        if metadata.len() > cap {
+            return Ok(unkept("too large".into()));
+        }
         // No link is followed at the last component, and a FIFO that took the file's place cannot block us.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = match rustix::fs::open(self.workspace.join(relative), flags, Mode::empty()) {
