@@ -16,6 +16,9 @@ pub struct Cell {
     pub scaffold: String,
     /// Pinned agent version, such as `0.82.1`.
     pub version: String,
+    /// SHA-256 of the recipe, where it is none that comes with the program: those are told by its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// What the user typed, such as `o3` or `oracle:insecure`.
     pub model: String,
     pub options: Options,
@@ -91,7 +94,7 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds of wall clock, and the number of questions an agent may ask.
+/// Time limits, in seconds of wall clock, the number of questions an agent may ask, and the room it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the start of the agent to its first prompt.
@@ -102,6 +105,21 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
+    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
+    #[serde(default = "disk_bytes")]
+    pub disk_bytes: u64,
+    #[serde(default = "files")]
+    pub files: u64,
+}
+
+/// The default of [`Limits::disk_bytes`].
+fn disk_bytes() -> u64 {
+    4 << 30
+}
+
+/// The default of [`Limits::files`].
+fn files() -> u64 {
+    200_000
 }
 
 impl Cell {

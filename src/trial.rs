@@ -33,6 +33,8 @@ pub enum Limit {
     Session,
     Quiet,
     Answers,
+    /// More on the disk than a trial may hold.
+    Disk,
 }
 
 /// Failures that a scaffold recognises by the patterns of its recipe.

@@ -42,7 +42,14 @@ impl Job {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
                 let tasks = stored_tasks(folder, &lock)?;
                 let api_base = lock.settings.api_base.as_deref();
+                let digest = recipe.own.as_ref().map(|own| &own.digest);
                 let cells = lock.cells.into_iter().map(|cell| {
+                    if cell.recipe.as_ref() != digest {
+                        return Err(Failed::bad_input(anyhow::anyhow!(
+                            "{}: it is not the recipe that the run was started with: put it back, or start a new run",
+                            folder.path().join("recipe.yaml").display()
+                        )));
+                    }
                     if cell.version != recipe.source.version {
                         return Err(Failed::bad_input(anyhow::anyhow!(
                             "the run was made with {} {}, and this program drives {}: finish it with the version of mtsec-agents that began it",

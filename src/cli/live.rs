@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::check::{Checked, check_carried, check_writable};
 use super::signals::stop_on_signals;
-use super::{Failed, Result, agents, tasks};
+use super::{Failed, Result, agents, gc, tasks};
 use crate::console::Console;
 use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
@@ -29,6 +29,9 @@ use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
+
+/// The run's own copy of a recipe that the user wrote.
+const RECIPE: &str = "recipe.yaml";
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -72,7 +75,7 @@ fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, S
 
 impl Job {
     pub fn carry_out(self) -> Result {
-        let recipe = Arc::new(agents::recipe(&self.request.scaffold)?);
+        let recipe = Arc::new(self.recipe()?);
         let checked = self.check(&recipe)?;
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
@@ -81,6 +84,21 @@ impl Job {
             check_writable(jobs)?;
         }
         runtime()?.block_on(self.live(recipe, checked))
+    }
+
+    /// The recipe: of a run that is gone on with, the run's own copy.
+    fn recipe(&self) -> std::result::Result<Recipe, Failed> {
+        let scaffold = &self.request.scaffold;
+        let Start::Again { folder, .. } = &self.start else {
+            return agents::recipe(scaffold);
+        };
+        if !Recipe::is_path(scaffold) {
+            return agents::recipe(scaffold);
+        }
+        let file = folder.path().join(RECIPE);
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", file.display())))?;
+        Recipe::own(Path::new(scaffold), &file.display().to_string(), text).map_err(Failed::bad_input)
     }
 
     async fn live(self, recipe: Arc<Recipe>, checked: Checked) -> Result {
@@ -99,6 +117,14 @@ impl Job {
                 (settings.sandbox, settings.containment)
             }
         };
+        let earlier = match &start {
+            Start::New { .. } => None,
+            Start::Again { folder, .. } => {
+                folder.tidy();
+                Some(folder.path())
+            }
+        };
+        tokio::task::block_in_place(|| gc::reap(earlier, &console));
         let tester = start_tester(sandbox, &console).await?;
         let engine = match held {
             ContainmentKind::Docker => Some(connect_docker(&console).await?),
@@ -113,7 +139,7 @@ impl Job {
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
                 (run, lock, false)
             }
             Start::Again {
@@ -158,6 +184,7 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
+            RunError::Scratch { .. } => Failed::missing(error),
             error => Failed::from(error),
         })?;
         print_summary(&path, json, &console)?;
@@ -269,6 +296,7 @@ fn default_concurrency() -> usize {
 fn write_lock(
     run: &RunFolder,
     request: &Request,
+    recipe: &Recipe,
     checked: &Checked,
     tester: &Tester,
 ) -> std::result::Result<Lock, Failed> {
@@ -279,6 +307,9 @@ fn write_lock(
     }
     run.write("tasks.jsonl", &lines)?;
     run.write("run.yaml", yaml::write(request)?.as_bytes())?;
+    if let Some(own) = &recipe.own {
+        run.write(RECIPE, own.text.as_bytes())?;
+    }
     let lock = Lock {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created: jiff::Timestamp::now(),

@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod completions;
+mod gc;
 mod live;
 mod models;
 mod report;
@@ -40,6 +41,7 @@ Examples:
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents gc                                          remove what killed runs left on this machine
   mtsec-agents tasks validate                              prove every task's reference solutions
 
 Exit codes: 0 all trials have a verdict, 1 internal error, 2 bad input, 3 a prerequisite is missing,
@@ -55,6 +57,7 @@ enum Command {
     #[command(subcommand)]
     Agents(agents::Agents),
     Models(models::Models),
+    Gc(gc::Gc),
     Completions(completions::Completions),
 }
 
@@ -69,6 +72,7 @@ impl Cli {
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
             Command::Models(command) => command.carry_out(&console),
+            Command::Gc(command) => command.carry_out(&console),
             Command::Completions(command) => command.carry_out(&console),
         };
         outcome.unwrap_or_else(|error| {

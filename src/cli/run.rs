@@ -11,13 +11,14 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::recipe::Recipe;
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
-    /// The agent to drive: `mtsec-agents agents list` names them
+    /// The agent to drive: `mtsec-agents agents list` names them; or the path of a recipe, such as ./my-agent.yaml
     scaffold: String,
     /// A model name (`mtsec-agents models` lists them), provider/model, or a scripted model: oracle, oracle:insecure,
     /// nop, script:FILE; more than one makes a cell of each
@@ -118,6 +119,7 @@ Examples:
   mtsec-agents run aider --model o3 --interaction expansion,editing -n 4
   mtsec-agents run aider --model o3 --edit-format diff,udiff,whole      a sweep: one cell each
   mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
+  mtsec-agents run ./my-agent.yaml --model o3                           an agent of your own, by its recipe
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
 
 impl Run {
@@ -151,9 +153,14 @@ impl Run {
     }
 
     fn request(self) -> Request {
+        // The run may be resumed from another folder.
+        let scaffold = match Recipe::is_path(&self.scaffold) {
+            true => std::path::absolute(&self.scaffold).map_or(self.scaffold, |path| path.display().to_string()),
+            false => self.scaffold,
+        };
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
-            scaffold: self.scaffold,
+            scaffold,
             models: self.models,
             api_base: self.api_base,
             tasks,

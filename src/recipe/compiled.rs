@@ -10,6 +10,8 @@ use crate::plan::Options;
 #[derive(Debug)]
 pub struct Recipe {
     pub source: Source,
+    /// What the user wrote, if it is no recipe of the program's own.
+    pub own: Option<OwnRecipe>,
     pub(crate) templates: Templates,
     /// Index 0 is `ready`, the rest are `questions`.
     pub(crate) prompts: RegexSet,
@@ -17,6 +19,15 @@ pub struct Recipe {
     pub(crate) rules: RegexSet,
     /// See [`Evidence`].
     pub(crate) lines: RegexSet,
+}
+
+/// A recipe that the user wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnRecipe {
+    /// Its text, byte for byte.
+    pub text: String,
+    /// The SHA-256 of the text, in hex.
+    pub digest: String,
 }
 
 /// What a line of the agent's output tells.
@@ -91,6 +102,7 @@ impl Recipe {
             templates: Templates::compile(&source).map_err(|(field, message)| wrong(field, message))?,
             questions,
             source,
+            own: None,
         })
     }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use tokio::task::block_in_place;
 
 use super::conduct::{RunError, Stand};
+use super::disk::DiskWatch;
 use super::logs::keep_logs;
 use super::scratch::Places;
 use super::trial::CellRuntime;
@@ -22,7 +23,7 @@ use crate::plan::TrialKey;
 use crate::scaffold::{Killed, OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Ending, Failure, Limit, Outcome, Timings, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -160,6 +161,8 @@ impl<'a> Attempt<'a> {
         let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
+        let limits = self.runtime.cell.limits;
+        let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
             trial: self.key.to_string(),
             workspace: places.workspace.clone(),
@@ -173,14 +176,19 @@ impl<'a> Attempt<'a> {
             guard,
             model: self.runtime.model.clone(),
             options: self.runtime.cell.options.clone(),
-            cancel: self.stand.conductor.cancel.clone(),
+            cancel: disk.cancel.clone(),
         };
         let opening = Instant::now();
         let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
         self.agent_seconds += opening.elapsed().as_secs_f64();
         let mut session = match opened {
             Ok(session) => session,
-            Err(OpenError::Cancelled) => return Err(Stop::Cancelled),
+            Err(OpenError::Cancelled) => {
+                return Err(match disk.exceeded() {
+                    Some(held) => Stop::Infrastructure(format!("the agent held {held} before it was ready")),
+                    None => Stop::Cancelled,
+                });
+            }
             Err(error) => {
                 keep_logs(&places.logs, self.folder)?;
                 return Err(Stop::Infrastructure(error.to_string()));
@@ -191,7 +199,7 @@ impl<'a> Attempt<'a> {
                 session.as_mut(),
                 conversation,
                 &route,
-                places,
+                (places, &disk),
                 &mut snapshotter,
                 &mut snapshots,
             )
@@ -214,7 +222,7 @@ impl<'a> Attempt<'a> {
         session: &mut dyn Session,
         conversation: &Conversation,
         route: &Route,
-        places: &Places,
+        (places, disk): (&Places, &DiskWatch),
         snapshotter: &mut Snapshotter,
         snapshots: &mut Vec<Manifest>,
     ) -> Result<(), Stop> {
@@ -230,9 +238,13 @@ impl<'a> Attempt<'a> {
                 turn,
             })?;
             let saying = Instant::now();
-            let end = session.say(turn, text, &self.runtime.cell.limits).await;
+            let mut end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
             self.agent_seconds += seconds;
+            if let (Ending::Cancelled, Some(held)) = (&end.ending, disk.exceeded()) {
+                end.warnings.push(format!("turn {turn}: the agent held {held}"));
+                end.ending = Ending::TimedOut { limit: Limit::Disk };
+            }
             for warning in end.warnings {
                 self.warn(warning)?;
             }
@@ -314,6 +326,7 @@ impl<'a> Attempt<'a> {
                 let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
                 Ok((ending, Some(stop)))
             }
+            Ending::TimedOut { limit: Limit::Disk } => Ok((ending, None)),
             Ending::TimedOut { .. } => {
                 // A call that began just before the end has not cost the turn its time.
                 let waited = route.waited_in_vain(turn).as_secs_f64();

@@ -2,13 +2,17 @@
 
 mod attempt;
 mod conduct;
+mod disk;
+mod leftovers;
 mod logs;
+mod removal;
 mod request;
 pub mod resolve;
 mod scratch;
 mod trial;
 
 pub use conduct::{Conductor, RunError, Tally};
+pub use leftovers::{Leftover, leftovers};
 pub use request::Request;
-pub use scratch::{Scratch, remove_leftovers};
+pub use scratch::{Owner, Scratch};
 pub use trial::CellRuntime;

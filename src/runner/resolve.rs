@@ -64,6 +64,7 @@ pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Re
             let cell = Cell {
                 scaffold: recipe.source.name.clone(),
                 version: recipe.source.version.clone(),
+                recipe: recipe.own.as_ref().map(|own| own.digest.clone()),
                 model: name.clone(),
                 options,
                 limits: limits(request, &recipe.source.limits),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::install::InstallError;
 use crate::process::Shown;
-use crate::recipe::Recipe;
+use crate::recipe::{Pip, Present, Recipe};
 
 /// Written last: a folder without it is half an installation.
 pub(super) const MARKER: &str = ".complete";
@@ -23,7 +23,7 @@ pub struct Installed {
 }
 
 /// Checks an installation by what lies on the disk: starting the agent to ask it would take seconds.
-pub(super) fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, InstallError> {
+pub(super) fn verify(recipe: &Recipe, pip: &Pip, folder: &Path) -> Result<Installed, InstallError> {
     let source = &recipe.source;
     if !folder.join(MARKER).is_file() {
         return Err(InstallError::Incomplete(format!(
@@ -31,9 +31,8 @@ pub(super) fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, Instal
             folder.display()
         )));
     }
-    let found = distribution_version(folder, &source.install.distribution).ok_or_else(|| {
-        InstallError::Incomplete(format!("{} has no {}", folder.display(), source.install.distribution))
-    })?;
+    let found = distribution_version(folder, &pip.distribution)
+        .ok_or_else(|| InstallError::Incomplete(format!("{} has no {}", folder.display(), pip.distribution)))?;
     if found != source.version {
         let (name, wanted) = (source.name.clone(), source.version.clone());
         return Err(InstallError::WrongVersion {
@@ -43,7 +42,7 @@ pub(super) fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, Instal
             wanted,
         });
     }
-    let program = folder.join(&source.install.program);
+    let program = folder.join(&pip.program);
     let interpreter = shebang(&program)
         .filter(|interpreter| interpreter.exists())
         .ok_or_else(|| InstallError::Incomplete(format!("{} cannot be started", program.display())))?;
@@ -52,6 +51,47 @@ pub(super) fn verify(recipe: &Recipe, folder: &Path) -> Result<Installed, Instal
         version: found,
         folder: folder.to_owned(),
         program,
+        interpreter,
+    })
+}
+
+/// Where programs are looked for that are named and not placed; what agents find as well.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An agent that is there already, checked.
+pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, InstallError> {
+    use std::os::unix::fs::PermissionsExt;
+    let name = &recipe.source.name;
+    let absent = |what: &Path, why: &str| InstallError::Absent {
+        name: name.clone(),
+        program: what.to_owned(),
+        why: why.to_owned(),
+    };
+    let program = &present.program;
+    let executable = |path: &Path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
+    if !program.is_file() {
+        return Err(absent(program, "there is no such file"));
+    }
+    let interpreter = match &present.interpreter {
+        None if executable(program) => program.clone(),
+        None => {
+            return Err(absent(
+                program,
+                "it is not executable, and the recipe names no interpreter",
+            ));
+        }
+        Some(interpreter) => {
+            let mut places = std::env::split_paths(PATH).map(|folder| folder.join(interpreter));
+            places
+                .find(|path| path.is_file() && executable(path))
+                .ok_or_else(|| absent(Path::new(interpreter), &format!("no such interpreter is in {PATH}")))?
+        }
+    };
+    Ok(Installed {
+        name: name.clone(),
+        version: recipe.source.version.clone(),
+        folder: program.parent().unwrap_or(program).to_owned(),
+        program: program.clone(),
         interpreter,
     })
 }

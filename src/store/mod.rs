@@ -2,6 +2,7 @@
 
 mod atomic;
 mod journal;
+mod lock;
 mod run_folder;
 
 pub use atomic::write_atomic;

@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
 use super::journal::Journal;
+use super::lock::{lock_within, take_lock};
+use crate::blob::ASIDE;
 use crate::blob::BlobStore;
 use crate::plan::TrialKey;
 use crate::trial::{TrialRecord, Usage};
@@ -95,6 +97,45 @@ impl RunFolder {
         })
     }
 
+    /// The folders of runs that were cut short before they began, and that nobody is about to begin.
+    pub fn half_made(jobs: &Path) -> Vec<PathBuf> {
+        let folders = fs::read_dir(jobs).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> = folders
+            .map(|entry| entry.path())
+            .filter(|path| path.join(".lock").is_file() && !path.join("lock.json").exists())
+            .filter(|path| is_half_made(path) && lock_within(path, Duration::ZERO).is_ok())
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Removes a run that was cut short before it began.
+    ///
+    /// # Errors
+    /// It has begun meanwhile, or cannot be removed.
+    pub fn remove_half_made(path: &Path) -> Result<(), StoreError> {
+        let _lock = lock_within(path, Duration::ZERO)?;
+        if path.join("lock.json").exists() || !is_half_made(path) {
+            return Err(StoreError::InUse(path.into()));
+        }
+        fs::remove_dir_all(path).map_err(|source| StoreError::Write {
+            path: path.into(),
+            source,
+        })
+    }
+
+    /// Removes the files that a dead process was writing aside. Only for the process that holds the run.
+    pub fn tidy(&self) {
+        for folder in [&self.path, &self.path.join("blobs")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+                    // What stays is of no harm.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -138,32 +179,15 @@ impl RunFolder {
 
 /// Whether a folder holds no more than what a run begins with.
 fn is_half_made(path: &Path) -> bool {
-    let known = [".lock", "trials", "tasks.jsonl", "run.yaml"];
+    let known = [".lock", "trials", "tasks.jsonl", "run.yaml", "recipe.yaml"];
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(".aside-")
+            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(ASIDE)
         })
     };
     let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());
     no_trials && fs::read_dir(path).is_ok_and(|mut entries| entries.all(ours))
-}
-
-fn take_lock(run: &Path) -> Result<File, StoreError> {
-    let path = run.join(".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| StoreError::Write {
-        path: path.clone(),
-        source,
-    })?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(run.into())),
-        Err(error) => Err(StoreError::Write {
-            path,
-            source: error.into(),
-        }),
-    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
