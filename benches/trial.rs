@@ -118,6 +118,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         name: "instant".into(),
         version: "1".into(),
         folder: place.to_owned(),
+        visible: vec![script.clone()],
         program: script,
         interpreter: "sh".into(),
     };

@@ -89,6 +89,9 @@ impl Recipe {
             && let Some(folder) = path.parent()
         {
             present.program = folder.join(&present.program);
+            for needed in &mut present.needs {
+                *needed = folder.join(&*needed);
+            }
         }
         let digest = hex::encode(Sha256::digest(text.as_bytes()));
         recipe.own = Some(OwnRecipe { text, digest });

@@ -95,6 +95,8 @@ pub struct Present {
     pub program: PathBuf,
     /// What runs it, by path or by name; a program without one is executable itself.
     pub interpreter: Option<String>,
+    /// Files and folders that the contained agent must see besides its program; placed as `program` is.
+    pub needs: Vec<PathBuf>,
 }
 
 /// Both ways as they are written: with `distribution` it is pip's.
@@ -107,6 +109,7 @@ struct InstallFields {
     program: String,
     prewarm: Option<Vec<String>>,
     interpreter: Option<String>,
+    needs: Option<Vec<PathBuf>>,
 }
 
 impl TryFrom<InstallFields> for Install {
@@ -120,9 +123,11 @@ impl TryFrom<InstallFields> for Install {
             program,
             prewarm,
             interpreter,
+            needs,
         } = fields;
+        let present_only = interpreter.is_some() || needs.is_some();
         match (python, requirements, distribution) {
-            (Some(python), Some(requirements), Some(distribution)) if interpreter.is_none() => Ok(Self::Pip(Pip {
+            (Some(python), Some(requirements), Some(distribution)) if !present_only => Ok(Self::Pip(Pip {
                 python,
                 requirements,
                 distribution,
@@ -132,10 +137,11 @@ impl TryFrom<InstallFields> for Install {
             (None, None, None) if prewarm.is_none() => Ok(Self::Present(Present {
                 program: program.into(),
                 interpreter,
+                needs: needs.unwrap_or_default(),
             })),
             _ => Err(
                 "`install` is either `python`, `requirements`, `distribution` and `program` (and `prewarm`), or \
-                      `program` and `interpreter` alone"
+                      `program`, `interpreter` and `needs` alone"
                     .to_owned(),
             ),
         }

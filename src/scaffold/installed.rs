@@ -20,6 +20,8 @@ pub struct Installed {
     pub program: PathBuf,
     /// The interpreter as the program itself names it.
     pub interpreter: PathBuf,
+    /// What a contained agent must see besides the interpreter.
+    pub visible: Vec<PathBuf>,
 }
 
 /// Checks an installation by what lies on the disk: starting the agent to ask it would take seconds.
@@ -52,6 +54,7 @@ pub(super) fn verify(recipe: &Recipe, pip: &Pip, folder: &Path) -> Result<Instal
         folder: folder.to_owned(),
         program,
         interpreter,
+        visible: vec![folder.to_owned()],
     })
 }
 
@@ -69,8 +72,14 @@ pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, I
     };
     let program = &present.program;
     let executable = |path: &Path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o111 != 0);
+    if let Some(missing) = std::iter::once(program)
+        .chain(&present.needs)
+        .find(|path| !path.exists())
+    {
+        return Err(absent(missing, "there is no such file"));
+    }
     if !program.is_file() {
-        return Err(absent(program, "there is no such file"));
+        return Err(absent(program, "it is no file"));
     }
     let interpreter = match &present.interpreter {
         None if executable(program) => program.clone(),
@@ -93,6 +102,8 @@ pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, I
         folder: program.parent().unwrap_or(program).to_owned(),
         program: program.clone(),
         interpreter,
+        // Not its folder, which may be a home.
+        visible: std::iter::once(program).chain(&present.needs).cloned().collect(),
     })
 }
 
@@ -132,7 +143,7 @@ fn shebang(program: &Path) -> Option<PathBuf> {
 /// What a contained agent must see of the host besides the system's own programs: its installation, and the interpreter
 /// behind it where that is not the system's. Never a whole prefix, which may be a home.
 pub fn shown(installed: &Installed) -> Vec<Shown> {
-    let mut targets = vec![installed.folder.clone()];
+    let mut targets = installed.visible.clone();
     // An environment names the folder of its interpreter as its maker found it, and links to it.
     let named = fs::read_to_string(installed.folder.join("pyvenv.cfg"))
         .ok()
@@ -140,7 +151,9 @@ pub fn shown(installed: &Installed) -> Vec<Shown> {
             let home = text.lines().find_map(|line| line.strip_prefix("home = "))?;
             Some(PathBuf::from(home.trim()))
         });
-    let real = installed.interpreter.canonicalize().ok();
+    // A program that runs by itself needs nothing of what lies beside it.
+    let interpreter = (installed.interpreter != installed.program).then_some(&installed.interpreter);
+    let real = interpreter.and_then(|interpreter| interpreter.canonicalize().ok());
     let real = real.as_deref().and_then(Path::parent).map(Path::to_owned);
     for folder in named.into_iter().chain(real) {
         targets.extend(folder.parent().map(|prefix| prefix.join("lib")));
@@ -148,7 +161,7 @@ pub fn shown(installed: &Installed) -> Vec<Shown> {
     }
     targets.sort();
     targets.dedup();
-    let known = |target: &PathBuf| target.is_absolute() && target.is_dir() && !target.starts_with("/usr");
+    let known = |target: &PathBuf| target.is_absolute() && target.exists() && !target.starts_with("/usr");
     let mut shown: Vec<Shown> = Vec::new();
     for target in targets.into_iter().filter(known) {
         // What lies in a folder that is shown is seen with it.
@@ -159,4 +172,32 @@ pub fn shown(installed: &Installed) -> Vec<Shown> {
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_program_that_is_there_already_nothing_else_is_shown() {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path().canonicalize().unwrap();
+        for name in ["agent", "private", "needed"] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        let targets = |interpreter: &Path| -> Vec<PathBuf> {
+            let installed = Installed {
+                name: "mine".into(),
+                version: "1".into(),
+                folder: home.clone(),
+                program: home.join("agent"),
+                interpreter: interpreter.to_owned(),
+                visible: vec![home.join("agent"), home.join("needed")],
+            };
+            shown(&installed).into_iter().map(|shown| shown.target).collect()
+        };
+        let wanted = [home.join("agent"), home.join("needed")];
+        assert_eq!(targets(&home.join("agent")), wanted);
+        assert_eq!(targets(Path::new("/usr/bin/env")), wanted);
+    }
 }
