@@ -153,7 +153,7 @@ fn a_run_is_held_by_one_process_and_removed_by_none_that_does_not_hold_it() {
     ));
     let path = held.path().to_owned();
     drop(held);
-    assert_eq!(RunFolder::half_made(place.path()), [path.clone()]);
+    assert_eq!(RunFolder::half_made(place.path()), std::slice::from_ref(&path));
     std::fs::write(path.join("lock.json"), "{}").unwrap();
     assert!(RunFolder::half_made(place.path()).is_empty(), "it has begun");
     assert!(RunFolder::remove_half_made(&path).is_err());

@@ -3,6 +3,7 @@
 mod agents;
 mod check;
 mod completions;
+mod doctor;
 mod gc;
 mod live;
 mod models;
@@ -41,6 +42,7 @@ Examples:
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents doctor                                      what this machine lacks, and the remedies
   mtsec-agents gc                                          remove what killed runs left on this machine
   mtsec-agents tasks validate                              prove every task's reference solutions
 
@@ -57,6 +59,7 @@ enum Command {
     #[command(subcommand)]
     Agents(agents::Agents),
     Models(models::Models),
+    Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Completions(completions::Completions),
 }
@@ -72,6 +75,7 @@ impl Cli {
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
             Command::Models(command) => command.carry_out(&console),
+            Command::Doctor(command) => command.carry_out(&console),
             Command::Gc(command) => command.carry_out(&console),
             Command::Completions(command) => command.carry_out(&console),
         };
