@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::check::{Checked, check_carried, check_writable};
+use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, tasks};
 use crate::console::Console;
@@ -44,6 +45,8 @@ pub enum Start {
         name: Option<String>,
         dry_run: bool,
     },
+    /// A new run that replays a recorded one.
+    Replay(Box<Planned>),
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
@@ -73,8 +76,10 @@ impl Job {
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
-        if let Start::New { jobs, .. } = &self.start {
-            check_writable(jobs)?;
+        match &self.start {
+            Start::New { jobs, .. } => check_writable(jobs)?,
+            Start::Replay(planned) => check_writable(&planned.jobs)?,
+            Start::Again { .. } => {}
         }
         runtime()?.block_on(self.live(recipe, checked))
     }
@@ -104,6 +109,11 @@ impl Job {
                 let lock = write_lock(&run, &request, &checked, &tester)?;
                 (run, lock, false)
             }
+            Start::Replay(planned) => {
+                let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
+                let lock = write_lock(&run, &request, &checked, &tester)?;
+                (run, lock, false)
+            }
             Start::Again {
                 folder,
                 retry_infrastructure,
@@ -117,7 +127,8 @@ impl Job {
         for cell in checked.cells {
             let id = cell.cell.id();
             let agent = Box::new(scaffold(&recipe, &installed)?);
-            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
+            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone(), checked.source.clone())
+                .map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
         let path = run.path().to_owned();
@@ -147,7 +158,7 @@ impl Job {
             ))),
             error => Failed::from(error),
         })?;
-        print_summary(&path, json, &console)?;
+        let agrees = print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) => {
@@ -159,6 +170,7 @@ impl Job {
                 Exit::Interrupted
             }
             (0, 1..) => Exit::InfrastructureFailures,
+            (0, 0) if tally.diverged > 0 || !agrees => Exit::Differs,
             (0, 0) => Exit::Done,
         })
     }
@@ -234,15 +246,21 @@ fn write_lock(
             retries: request.retries,
             tester: tester.describe(),
         },
+        replays: checked.source.as_ref().map(|source| source.path.clone()),
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
     Ok(lock)
 }
 
-fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<(), Failed> {
-    let summary = summarise(&RunFolder::open(path)?)?;
+/// Prints the table; whether a replay came out as recorded.
+fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<bool, Failed> {
+    let run = RunFolder::open(path)?;
+    let summary = summarise(&run)?;
+    if let Some(source) = &summary.replays {
+        return replay::print(&run, source, &summary, json, console);
+    }
     console.result(&render(&summary, if json { Format::Json } else { Format::Table })?)?;
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

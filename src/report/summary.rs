@@ -17,6 +17,9 @@ pub struct Summary {
     /// Loud: numbers of a scripted model say nothing about agents.
     pub scripted: bool,
     pub skipped_rows: usize,
+    /// The recorded run that this one replays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -40,6 +43,8 @@ pub struct Row {
     pub correct_insecure: usize,
     pub incorrect: usize,
     pub infrastructure_failures: usize,
+    /// Replays that left their record: neither right nor wrong.
+    pub diverged: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
@@ -65,6 +70,7 @@ impl Row {
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
+            Outcome::Diverged { .. } => self.diverged += 1,
         }
         self.usage.add(&record.usage);
         self.usage.add(&record.retried);
@@ -76,6 +82,11 @@ impl Summary {
     /// Trials that ended in an infrastructure failure.
     pub fn infrastructure_failures(&self) -> usize {
         self.rows.iter().map(|row| row.infrastructure_failures).sum()
+    }
+
+    /// Replays that left their record.
+    pub fn diverged(&self) -> usize {
+        self.rows.iter().map(|row| row.diverged).sum()
     }
 
     /// Trials without an outcome.
@@ -141,6 +152,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         run: name,
         scripted: lock.scripted,
         skipped_rows: lock.skipped_rows,
+        replays: lock.replays,
         rows,
         warnings,
     })
@@ -150,7 +162,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
     Row {
         scaffold: cell.scaffold.clone(),
         version: cell.version.clone(),
-        model: cell.model.clone(),
+        model: cell.answered_by(),
         options: cell.options.to_string(),
         cell: cell.id(),
         interaction,
@@ -160,6 +172,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         correct_insecure: 0,
         incorrect: 0,
         infrastructure_failures: 0,
+        diverged: 0,
         missing: 0,
         usage: Usage::default(),
         seconds: 0.0,

@@ -22,7 +22,7 @@ use crate::plan::TrialKey;
 use crate::scaffold::{OpenError, Session, Stage};
 use crate::store::{StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -54,6 +54,7 @@ pub(super) struct Tried {
 enum Stop {
     Cancelled,
     Infrastructure(String),
+    Diverged(Divergence),
     Store(StoreError),
 }
 
@@ -104,6 +105,7 @@ impl<'a> Attempt<'a> {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
+            Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
             Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
@@ -113,6 +115,7 @@ impl<'a> Attempt<'a> {
             key: self.key.clone(),
             cwe: self.task.cwe.clone(),
             outcome,
+            played,
             judgements,
             usage: self.usage,
             retried: Usage::default(),
@@ -157,7 +160,7 @@ impl<'a> Attempt<'a> {
         );
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
-        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
         let stage = Stage {
@@ -283,6 +286,10 @@ impl<'a> Attempt<'a> {
     ) -> Result<(Ending, Option<Stop>), StoreError> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
+        }
+        // From here on the agent was told nothing that is true, whatever it made of it.
+        if let Some(divergence) = route.divergence(turn) {
+            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
         }
         // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
         // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.

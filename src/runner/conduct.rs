@@ -36,6 +36,8 @@ pub struct Tally {
     /// Trials with a verdict, those of earlier processes included.
     pub judged: usize,
     pub infrastructure_failures: usize,
+    /// Replays that left their record.
+    pub diverged: usize,
     /// Trials without an outcome: the run was interrupted.
     pub missing: usize,
 }
@@ -100,6 +102,7 @@ impl Conductor {
         for key in &self.lock.trials {
             match self.run.trial(key).whole_record()?.map(|record| record.outcome) {
                 Some(Outcome::Judged { .. }) => tally.judged += 1,
+                Some(Outcome::Diverged { .. }) => tally.diverged += 1,
                 Some(Outcome::InfrastructureFailure { .. }) if !self.retry_infrastructure => {
                     tally.infrastructure_failures += 1;
                 }
@@ -119,7 +122,8 @@ impl Conductor {
         });
         stand.note(&started)?;
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
-        tally.missing = stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures;
+        tally.missing =
+            stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures - tally.diverged;
         let ended = stand.note(&Event::RunEnded {
             interrupted: tally.missing > 0,
         });
@@ -143,6 +147,7 @@ impl Stand {
             match joined {
                 Ok(Ok(Try::Ended(Outcome::Judged { .. }))) => tally.judged += 1,
                 Ok(Ok(Try::Ended(Outcome::InfrastructureFailure { .. }))) => tally.infrastructure_failures += 1,
+                Ok(Ok(Try::Ended(Outcome::Diverged { .. }))) => tally.diverged += 1,
                 Ok(Ok(Try::Cancelled)) => {}
                 // Without a place to record outcomes, going on would only lose more.
                 Ok(Err(failed)) => {

@@ -3,8 +3,11 @@
 mod attempt;
 mod conduct;
 mod logs;
+mod rejudge;
+pub mod replay;
 mod request;
 pub mod resolve;
+pub mod retest;
 mod scratch;
 mod trial;
 

@@ -36,4 +36,10 @@ pub struct Request {
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
     pub test_turns: TestTurns,
+    /// The recorded run that is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<PathBuf>,
+    /// The last turn that is answered from the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
 }

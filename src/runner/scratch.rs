@@ -15,6 +15,8 @@ use crate::store::read_journal;
 
 /// Names start with this, so that a leftover is known for what it is.
 const PREFIX: &str = "mtsec-agents-";
+/// A regular expression of the folder of one trial's places, as an agent may tell it to its model.
+pub const PLACES: &str = r"(?:/[^\s/`'\x22:;,()<>|=]+)*/mtsec-agents-[A-Za-z0-9]{6}/[0-9a-f]{8}-[A-Za-z0-9]{6}";
 /// A file system with less room than this, in bytes, is full: no agent works in it.
 const FULL: u64 = 1 << 20;
 /// A trial whose own files take less than this, in bytes, has not filled it.
@@ -150,6 +152,24 @@ fn is_held(scratch: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::store::Journal;
+
+    #[test]
+    fn the_places_of_a_trial_are_found_in_a_text() {
+        let scratch = Scratch::new().unwrap();
+        let key = TrialKey {
+            task: "t".into(),
+            interaction: crate::conversation::Interaction::Single,
+            cell: "0123abcd".into(),
+            attempt: 1,
+        };
+        let places = scratch.places(&key).unwrap();
+        let text = format!("File \"{}/app.py\", line 1", places.workspace.display());
+        let pattern = regex::Regex::new(PLACES).unwrap();
+        assert_eq!(
+            pattern.replace(&text, "<place>"),
+            "File \"<place>/workspace/app.py\", line 1"
+        );
+    }
 
     #[test]
     fn only_what_nobody_works_in_is_removed() {

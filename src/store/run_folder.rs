@@ -222,7 +222,32 @@ impl TrialFolder {
         }
     }
 
-    /// The same where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
+    /// Reads a JSON file of the trial.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        read_json(&self.path.join(name))
+    }
+
+    /// Keeps a copy of `trial.json` beside it, before it is written anew; returns its name.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy not written.
+    pub fn keep_record(&self) -> Result<String, StoreError> {
+        let path = self.path.join("trial.json");
+        let text = fs::read(&path).map_err(|source| StoreError::Read { path, source })?;
+        let mut number = 1;
+        while self.path.join(format!("trial.json.{number}")).exists() {
+            number += 1;
+        }
+        let kept = format!("trial.json.{number}");
+        let path = self.path.join(&kept);
+        write_atomic(&path, &text).map_err(|source| StoreError::Write { path, source })?;
+        Ok(kept)
+    }
+
+    /// [`Self::record`] where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
     ///
     /// # Errors
     /// The record cannot be read for reasons of the machine.
