@@ -121,7 +121,7 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone()).unwrap()),
+            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone(), None).unwrap()),
         );
     }
     let run = RunFolder::create(place, name).unwrap();
@@ -135,6 +135,7 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
         skipped_rows: 0,
         scripted: true,
         settings: Settings::default(),
+        replays: None,
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {

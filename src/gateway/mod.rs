@@ -4,7 +4,7 @@
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
 //! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `record` (JSON lines), `dialect` (wire
-//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `replay` with `varying`, `upstream` with
+//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with
 //! `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
@@ -20,6 +20,7 @@ pub mod nop;
 pub mod oracle;
 mod pending;
 pub mod record;
+pub mod recording;
 pub mod replay;
 mod reply;
 mod route;

@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::scratch::PLACES;
 use crate::gateway::oracle::OracleScript;
-use crate::gateway::replay::{Recording, ReplayModel, Then};
+use crate::gateway::recording::Recording;
+use crate::gateway::replay::{ReplayModel, Then};
 use crate::gateway::{Model, Varying};
 use crate::plan::{Cell, Lock, Replay, TrialKey};
 use crate::recipe::Recipe;
