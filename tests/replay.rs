@@ -4,10 +4,14 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Json;
+use axum::routing::post;
 use common::{json_lines, program, report, tiny_task};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs the program in a place; its standard output and error as text.
 fn finished(place: &Path, arguments: &[&str], code: i32) -> (String, String) {
@@ -106,7 +110,7 @@ fn a_request_that_is_not_as_recorded_ends_its_trial_and_only_its_trial() {
             let divergence = &record["divergence"];
             assert_eq!((&divergence["turn"], &divergence["call"]), (&2.into(), &2.into()));
             assert_eq!(record["turns"][1]["ending"], "diverged");
-            assert_eq!(record["judgements"], serde_json::json!({}));
+            assert_eq!(record["judgements"], json!({}));
         } else {
             assert_eq!(record["verdict"], "correct_secure");
         }
@@ -126,7 +130,7 @@ fn with_command(command: &str) -> String {
     let code = "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n";
     let text =
         format!("app.py\n```python\n<<<<<<< SEARCH\n=======\n{code}>>>>>>> REPLACE\n```\n\n```bash\n{command}\n```\n");
-    serde_json::json!({ "replies": [{ "turn": 1, "text": text }, { "turn": 2, "text": "Nothing more." }] }).to_string()
+    json!({ "replies": [{ "turn": 1, "text": text }, { "turn": 2, "text": "Nothing more." }] }).to_string()
 }
 
 fn recorded_script(script: &str) -> (tempfile::TempDir, PathBuf) {
@@ -202,6 +206,83 @@ fn another_model_goes_on_after_a_turn_of_the_record() {
         serde_json::from_str(&out).unwrap()
     };
     assert_ne!(ordinary["cells"][0]["id"], rows[0]["cell"]);
+}
+
+const KEY: &str = "sk-canary-7c1e9b7a4d2f5f0d";
+
+/// A provider that takes the key only and counts its calls; its address.
+fn provider(calls: Arc<AtomicUsize>) -> String {
+    use axum::http::{HeaderMap, StatusCode};
+    let complete = move |headers: HeaderMap| async move {
+        if headers
+            .get("authorization")
+            .is_none_or(|value| value != &format!("Bearer {KEY}"))
+        {
+            return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "no"}})));
+        }
+        calls.fetch_add(1, Ordering::SeqCst);
+        let code =
+            "app.py\n```python\n<<<<<<< SEARCH\n=======\ndef double(n):\n    return 2 * n\n>>>>>>> REPLACE\n```\n";
+        let answer = json!({
+            "id": "1", "object": "chat.completion", "created": 1, "model": "o3",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": code}}],
+            "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050},
+        });
+        (StatusCode::OK, Json(answer))
+    };
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/v1/chat/completions", post(complete));
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
+    });
+    base
+}
+
+#[test]
+fn a_provider_is_neither_called_nor_paid_again() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let base = provider(calls.clone());
+    let run = [
+        "run",
+        "aider",
+        "-m",
+        "o3",
+        "--api-base",
+        &base,
+        "--tasks",
+        "t.jsonl",
+        "--job-name",
+        "src",
+    ];
+    let run = [&run[..], &["--interaction", "single"]].concat();
+    program()
+        .current_dir(place.path())
+        .env("MTSEC_API_KEY", KEY)
+        .args(run)
+        .assert()
+        .success();
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    // Without a key: nobody asks for it.
+    finished(place.path(), &["replay", "jobs/src", "--job-name", "again"], 0);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    let rows = report(&place.path().join("jobs/again"));
+    assert_eq!(
+        (&rows[0]["correct_insecure"], &rows[0]["usage"]["input_tokens"]),
+        (&1.into(), &0.into())
+    );
+    // What the recorded answer says of its tokens is in the record, and is no spending.
+    let trial = trials(&place.path().join("jobs/again")).remove(0);
+    let call = &json_lines(&trial.join("turns/1/model.jsonl"))[0];
+    assert_eq!(call["response"]["usage"]["prompt_tokens"], 1000);
+    assert_eq!(call["tokens"], Value::Null);
 }
 
 #[test]

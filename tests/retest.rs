@@ -190,3 +190,29 @@ fn a_played_trial_whose_snapshots_are_damaged_is_played_again() {
     let row = &report(&run)[0];
     assert_eq!((&row["correct_secure"], &row["usage"]["calls"]), (&1.into(), &4.into()));
 }
+
+#[test]
+fn an_interrupted_retest_keeps_what_it_has_found() {
+    let (place, run) = recorded("oracle", &EDITING);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtsec-agents"));
+    command
+        .current_dir(place.path())
+        .args(["retest", "jobs/src", "-k", "1000"]);
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    // Signals are heard by now.
+    let said = std::io::BufRead::lines(lines)
+        .map(Result::unwrap)
+        .find(|line| line.contains("trials to judge"));
+    assert!(said.is_some());
+    let pid = nix::unistd::Pid::from_raw(child.id() as i32);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let record = retests(&run).remove(0);
+    assert_eq!(record["interrupted"], true);
+    assert!(record["trials"].as_array().unwrap().len() <= 1);
+}

@@ -90,6 +90,7 @@ impl Retest {
                 )));
             }
             bar.set_length(judged as u64);
+            console.say(&format!("{judged} trials to judge, {} rounds each", self.rounds));
             let done = retest.carry_out().await;
             bar.finish_and_clear();
             self.finish(&done?, console)
