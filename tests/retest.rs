@@ -122,6 +122,10 @@ fn fail_the_tester(run: &Path) {
     let path = only_trial(run).join("trial.json");
     let mut record = read(&path);
     assert_eq!(record["played"], true);
+    assert!(
+        !only_trial(run).join("played.json").exists(),
+        "a complete trial keeps it"
+    );
     record["outcome"] = "infrastructure_failure".into();
     record["reason"] = "tester: the sandbox was gone".into();
     record.as_object_mut().unwrap().shift_remove("verdict");
@@ -189,6 +193,26 @@ fn a_played_trial_whose_snapshots_are_damaged_is_played_again() {
     finished(place.path(), &["resume", "jobs/src", "--retry-infrastructure"], 0);
     let row = &report(&run)[0];
     assert_eq!((&row["correct_secure"], &row["usage"]["calls"]), (&1.into(), &4.into()));
+}
+
+#[test]
+fn a_run_that_died_while_it_judged_does_not_play_again() {
+    let (place, run) = recorded("oracle", &EDITING);
+    // What such a run leaves.
+    fail_the_tester(&run);
+    let trial = only_trial(&run);
+    std::fs::rename(trial.join("trial.json"), trial.join("played.json")).unwrap();
+    assert_eq!(report(&run)[0]["missing"], 1);
+    finished(place.path(), &["resume", "jobs/src"], 0);
+    assert_eq!(read(&trial.join("trial.json"))["verdict"], "correct_secure");
+    assert!(!trial.join("played.json").exists());
+    let row = &report(&run)[0];
+    assert_eq!((&row["n"], &row["usage"]["calls"]), (&1.into(), &2.into()));
+    let journal = json_lines(&run.join("journal.jsonl"));
+    assert_eq!(
+        journal.iter().filter(|line| line["event"] == "trial_started").count(),
+        1
+    );
 }
 
 #[test]

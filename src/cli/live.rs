@@ -240,7 +240,8 @@ fn write_lock(
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),
         skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted()),
+        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
+            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
         settings: Settings {
             api_base: request.api_base.clone(),
             retries: request.retries,

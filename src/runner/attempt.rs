@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod judge;
+mod record;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,9 +21,9 @@ use crate::event::Event;
 use crate::gateway::{FailureKind, Route};
 use crate::plan::TrialKey;
 use crate::scaffold::{OpenError, Session, Stage};
-use crate::store::{StoreError, TrialFolder};
+use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Divergence, Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -97,7 +98,12 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => self.judge(&snapshots).await,
+            Ok(snapshots) => {
+                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
+                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+                self.folder.write_json(PLAYED, &played)?;
+                self.judge(&snapshots).await
+            }
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -110,27 +116,7 @@ impl<'a> Attempt<'a> {
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
-        let total = self.began.elapsed().as_secs_f64();
-        let record = TrialRecord {
-            key: self.key.clone(),
-            cwe: self.task.cwe.clone(),
-            outcome,
-            played,
-            judgements,
-            usage: self.usage,
-            retried: Usage::default(),
-            timings: Timings {
-                total,
-                agent: self.agent_seconds,
-                model: self.usage.model_seconds,
-                tester: self.tester_seconds,
-                added: total - self.agent_seconds,
-            },
-            turns: self.turns,
-            warnings: self.warnings,
-            started: self.started,
-            ended: jiff::Timestamp::now(),
-        };
+        let record = self.record(outcome, played, judgements);
         Ok(Some(Tried { record, played }))
     }
 

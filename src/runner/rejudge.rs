@@ -86,9 +86,13 @@ pub(super) fn complete(
 /// Judges a played trial again for `resume`; `None` when there is nothing that could be judged, so that it must be played.
 pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFolder) -> Result<Option<Try>, RunError> {
     let conductor = &stand.conductor;
-    let Some(record) = folder.whole_record()?.filter(|record| unjudged(record).is_some()) else {
+    let recorded = folder.whole_record()?;
+    let is_new = recorded.is_none();
+    let recorded = recorded.or_else(|| folder.played_record());
+    let Some(mut record) = recorded.filter(|record| record.key == *key && unjudged(record).is_some()) else {
         return Ok(None);
     };
+    record.retried = folder.usage_of_kept();
     let task = conductor
         .tasks
         .get(&key.task)
@@ -114,6 +118,10 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
                 Err(error) if left == 0 => {
                     let reason = format!("tester: {error}");
                     let outcome = Outcome::InfrastructureFailure { reason };
+                    if is_new {
+                        record.outcome = outcome.clone();
+                        folder.complete(&record)?;
+                    }
                     stand.note(&Event::TrialEnded {
                         key: key.clone(),
                         outcome: outcome.clone(),
