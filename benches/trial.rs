@@ -133,7 +133,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone()).unwrap()),
+            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone(), None).unwrap()),
         );
     }
     let run = RunFolder::create(place, &format!("{kind}-{attempts}")).unwrap();
@@ -150,6 +150,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
             containment: kind,
             ..Settings::default()
         },
+        replays: None,
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {

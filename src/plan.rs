@@ -23,6 +23,34 @@ pub struct Cell {
     pub model: String,
     pub options: Options,
     pub limits: Limits,
+    /// Set when recorded answers are given instead of the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// Which record a cell's conversations are answered from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The name of the recorded run.
+    pub run: String,
+    /// SHA-256 of the recorded run's `lock.json`: tells runs of the same name apart.
+    pub lock_digest: String,
+    /// The recorded cell.
+    pub cell: String,
+    /// The recorded cell's model.
+    pub model: String,
+    /// The last turn that is answered from the record, the cell's own model answers from there on; `None`: all turns are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            None => write!(f, "replay of {}", self.run),
+            Some(turn) => write!(f, "after turn {turn} of {} ({})", self.run, self.model),
+        }
+    }
 }
 
 /// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
@@ -123,6 +151,19 @@ fn files() -> u64 {
 }
 
 impl Cell {
+    /// What the answers come from, such as `o3`, `o3, replay of RUN`, or `o3, after turn 1 of RUN (gpt-5)`.
+    pub fn answered_by(&self) -> String {
+        match &self.replay {
+            None => self.model.clone(),
+            Some(replay) => format!("{}, {replay}", self.model),
+        }
+    }
+
+    /// Whether every answer is a recorded one: no model is called.
+    pub fn is_only_replayed(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.until.is_none())
+    }
+
     /// The first eight hex digits of the SHA-256 of the cell's canonical JSON.
     pub fn id(&self) -> String {
         // A struct of plain values always serialises; an empty text would only make ids collide visibly.
@@ -148,6 +189,9 @@ pub struct Lock {
     pub scripted: bool,
     /// Other settings that decide what a trial does, by name.
     pub settings: Settings,
+    /// The recorded run's folder, absolute, when this run replays one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
 }
 
 /// Settings of the run that are the same for all its cells.

@@ -325,6 +325,7 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         model: "nop".into(),
         options: Default::default(),
         limits,
+        replay: None,
     };
     let read: mtsec_agents::plan::Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
     assert_eq!(read.id(), cell.id());

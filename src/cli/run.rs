@@ -124,16 +124,7 @@ Examples:
 
 impl Run {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        if let Some(name) = &self.job_name
-            && (name.is_empty()
-                || name.starts_with('.')
-                || name.len() > 200
-                || name.contains(|c: char| c == '/' || c.is_control()))
-        {
-            return Err(Failed::bad_input(anyhow::anyhow!(
-                "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
-            )));
-        }
+        check_job_name(self.job_name.as_deref())?;
         let dataset = self.selection.load()?;
         let start = Start::New {
             dataset: Box::new(dataset),
@@ -183,11 +174,28 @@ impl Run {
             test_turns: self.test_turns,
             sandbox: self.sandbox,
             containment: self.containment,
+            ..Request::default()
         }
     }
 }
 
-fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+/// Refuses a name that is not that of one folder.
+pub fn check_job_name(name: Option<&str>) -> std::result::Result<(), Failed> {
+    if let Some(name) = name
+        && (name.is_empty()
+            || name.starts_with('.')
+            || name.len() > 200
+            || name.contains(|c: char| c == '/' || c.is_control()))
+    {
+        return Err(Failed::bad_input(anyhow::anyhow!(
+            "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// A count on the command line.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     text.parse()
         .ok()
         .filter(|number| *number >= 1)

@@ -19,6 +19,8 @@ pub struct Recipe {
     pub(crate) rules: RegexSet,
     /// See [`Evidence`].
     pub(crate) lines: RegexSet,
+    /// What varies from session to session in the agent's requests.
+    pub varies: Vec<regex::Regex>,
 }
 
 /// A recipe that the user wrote.
@@ -88,6 +90,13 @@ impl Recipe {
         expression("give_up.line".into(), retry)?;
         lines.extend([reply_end, retry]);
 
+        let mut varies = Vec::new();
+        for (index, text) in source.varies.iter().enumerate() {
+            let field = format!("varies[{index}]");
+            expression(field.clone(), text)?;
+            varies.push(regex::Regex::new(text).map_err(|error| wrong(field, error.to_string()))?);
+        }
+
         let set = |field: &str, texts: Vec<&str>| {
             RegexSet::new(texts).map_err(|error| wrong(field.to_owned(), error.to_string()))
         };
@@ -101,6 +110,7 @@ impl Recipe {
             lines: set("failures", lines)?,
             templates: Templates::compile(&source).map_err(|(field, message)| wrong(field, message))?,
             questions,
+            varies,
             source,
             own: None,
         })

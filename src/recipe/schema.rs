@@ -26,6 +26,10 @@ pub struct Source {
     /// Paths in the workspace that are the agent's or the driver's own and no part of its work: snapshots leave them out.
     #[serde(default)]
     pub litter: Vec<String>,
+    /// What the agent itself puts into its requests and is another in each session, such as the date: no difference when a
+    /// run is replayed.
+    #[serde(default)]
+    pub varies: Vec<String>,
     #[serde(default)]
     pub terminal: Terminal,
     pub prompts: Prompts,

@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod judge;
+mod record;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,9 +22,9 @@ use crate::event::Event;
 use crate::gateway::{FailureKind, Route};
 use crate::plan::TrialKey;
 use crate::scaffold::{Killed, OpenError, Session, Stage};
-use crate::store::{StoreError, TrialFolder};
+use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Ending, Failure, Limit, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -55,6 +56,7 @@ pub(super) struct Tried {
 enum Stop {
     Cancelled,
     Infrastructure(String),
+    Diverged(Divergence),
     Store(StoreError),
 }
 
@@ -97,7 +99,12 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => self.judge(&snapshots).await,
+            Ok(snapshots) => {
+                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
+                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+                self.folder.write_json(PLAYED, &played)?;
+                self.judge(&snapshots).await
+            }
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -105,30 +112,12 @@ impl<'a> Attempt<'a> {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
+            Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
             Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
-        let total = self.began.elapsed().as_secs_f64();
-        let record = TrialRecord {
-            key: self.key.clone(),
-            cwe: self.task.cwe.clone(),
-            outcome,
-            judgements,
-            usage: self.usage,
-            retried: Usage::default(),
-            timings: Timings {
-                total,
-                agent: self.agent_seconds,
-                model: self.usage.model_seconds,
-                tester: self.tester_seconds,
-                added: total - self.agent_seconds,
-            },
-            turns: self.turns,
-            warnings: self.warnings,
-            started: self.started,
-            ended: jiff::Timestamp::now(),
-        };
+        let record = self.record(outcome, played, judgements);
         Ok(Some(Tried { record, played }))
     }
 
@@ -158,7 +147,7 @@ impl<'a> Attempt<'a> {
         );
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
-        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
         let limits = self.runtime.cell.limits;
@@ -301,6 +290,10 @@ impl<'a> Attempt<'a> {
     ) -> Result<(Ending, Option<Stop>), StoreError> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
+        }
+        // From here on the agent was told nothing that is true, whatever it made of it.
+        if let Some(divergence) = route.divergence(turn) {
+            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
         }
         // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
         // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.

@@ -38,6 +38,8 @@ pub struct Tally {
     /// Trials with a verdict, those of earlier processes included.
     pub judged: usize,
     pub infrastructure_failures: usize,
+    /// Replays that left their record.
+    pub diverged: usize,
     /// Trials without an outcome: the run was interrupted.
     pub missing: usize,
 }
@@ -101,6 +103,7 @@ impl Conductor {
             let outcome = self.run.trial(key).whole_record()?.map(|record| record.outcome);
             match &outcome {
                 Some(Outcome::Judged { .. }) => tally.judged += 1,
+                Some(Outcome::Diverged { .. }) => tally.diverged += 1,
                 Some(Outcome::InfrastructureFailure { .. }) if !self.retry_infrastructure => {
                     tally.infrastructure_failures += 1;
                 }
@@ -127,7 +130,8 @@ impl Conductor {
             stand.note(ended)?;
         }
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
-        tally.missing = stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures;
+        tally.missing =
+            stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures - tally.diverged;
         let ended = stand.note(&Event::RunEnded {
             interrupted: tally.missing > 0,
         });
@@ -164,6 +168,7 @@ impl Stand {
             match joined {
                 Ok(Ok(Try::Ended(Outcome::Judged { .. }))) => tally.judged += 1,
                 Ok(Ok(Try::Ended(Outcome::InfrastructureFailure { .. }))) => tally.infrastructure_failures += 1,
+                Ok(Ok(Try::Ended(Outcome::Diverged { .. }))) => tally.diverged += 1,
                 Ok(Ok(Try::Cancelled)) => {}
                 // Without a place to record outcomes, going on would only lose more.
                 Ok(Err(failed)) => {

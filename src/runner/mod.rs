@@ -5,9 +5,12 @@ mod conduct;
 mod disk;
 mod leftovers;
 mod logs;
+mod rejudge;
 mod removal;
+pub mod replay;
 mod request;
 pub mod resolve;
+pub mod retest;
 mod scratch;
 mod trial;
 

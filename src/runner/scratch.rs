@@ -17,6 +17,8 @@ use crate::plan::TrialKey;
 pub(super) const PREFIX: &str = "mtsec-agents-";
 /// The file in a scratch folder that tells whose it is, and that it is one.
 pub(super) const OWNER: &str = ".owner";
+/// A regular expression of the folder of one trial's places, as an agent may tell it to its model.
+pub const PLACES: &str = r"(?:/[^\s/`'\x22:;,()<>|=]+)*/mtsec-agents-[A-Za-z0-9]{6}/[0-9a-f]{8}-[A-Za-z0-9]{6}";
 /// A file system with less room than this, in bytes, is full: no agent works in it.
 const FULL: u64 = 1 << 20;
 /// A trial whose own files take less than this, in bytes, has not filled it.
@@ -145,4 +147,27 @@ pub(super) fn claim(scratch: &Path) -> Option<File> {
     flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
     let (opened, named) = (folder.metadata().ok()?, std::fs::symlink_metadata(scratch).ok()?);
     (named.is_dir() && (opened.dev(), opened.ino()) == (named.dev(), named.ino())).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_of_a_trial_are_found_in_a_text() {
+        let scratch = Scratch::new(Path::new("/run")).unwrap();
+        let key = TrialKey {
+            task: "t".into(),
+            interaction: crate::conversation::Interaction::Single,
+            cell: "0123abcd".into(),
+            attempt: 1,
+        };
+        let places = scratch.places(&key).unwrap();
+        let text = format!("File \"{}/app.py\", line 1", places.workspace.display());
+        let pattern = regex::Regex::new(PLACES).unwrap();
+        assert_eq!(
+            pattern.replace(&text, "<place>"),
+            "File \"<place>/workspace/app.py\", line 1"
+        );
+    }
 }

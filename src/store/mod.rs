@@ -7,4 +7,4 @@ mod run_folder;
 
 pub use atomic::write_atomic;
 pub use journal::{Journal, read_journal};
-pub use run_folder::{RunFolder, StoreError, TrialFolder};
+pub use run_folder::{PLAYED, RunFolder, StoreError, TrialFolder};

@@ -16,6 +16,9 @@ use crate::blob::BlobStore;
 use crate::plan::TrialKey;
 use crate::trial::{TrialRecord, Usage};
 
+/// The record of a trial whose conversation came to its end and that is being judged; gone when the trial is complete.
+pub const PLAYED: &str = "played.json";
+
 /// What can be wrong with a run folder.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -246,7 +249,41 @@ impl TrialFolder {
         }
     }
 
-    /// The same where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
+    /// Reads a JSON file of the trial.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        read_json(&self.path.join(name))
+    }
+
+    /// Keeps a copy of `trial.json`, when there is one, beside it before it is written anew; returns its name.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy not written.
+    pub fn keep_record(&self) -> Result<Option<String>, StoreError> {
+        let path = self.path.join("trial.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        let mut number = 1;
+        while self.path.join(format!("trial.json.{number}")).exists() {
+            number += 1;
+        }
+        let kept = format!("trial.json.{number}");
+        let path = self.path.join(&kept);
+        write_atomic(&path, &text).map_err(|source| StoreError::Write { path, source })?;
+        Ok(Some(kept))
+    }
+
+    /// The record of a trial that was played to its end and has none of its outcome: a process died while it was judged.
+    pub fn played_record(&self) -> Option<TrialRecord> {
+        self.read_json(PLAYED).ok()
+    }
+
+    /// [`Self::record`] where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
     ///
     /// # Errors
     /// The record cannot be read for reasons of the machine.
@@ -326,7 +363,10 @@ impl TrialFolder {
     /// It cannot be written.
     pub fn complete(&self, record: &TrialRecord) -> Result<(), StoreError> {
         let path = self.path.join("trial.json");
-        write_atomic(&path, &pretty(&path, record)?).map_err(|source| StoreError::Write { path, source })
+        write_atomic(&path, &pretty(&path, record)?).map_err(|source| StoreError::Write { path, source })?;
+        // If it stays, `trial.json` counts.
+        let _ = fs::remove_file(self.path.join(PLAYED));
+        Ok(())
     }
 
     /// Writes a file of an unfinished trial; its folder is created when missing. Until the trial is complete nobody
