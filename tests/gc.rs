@@ -39,7 +39,8 @@ fn start(place: &Path, name: &str) -> Child {
             "--interaction",
             "editing",
         ])
-        .args(["--job-name", name])
+        // A contained agent ends with its shepherd: only one that nothing holds can be left over.
+        .args(["--job-name", name, "--containment", "none"])
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let child = command.spawn().unwrap();

@@ -30,17 +30,13 @@ fn quick() -> Vec<Fault> {
         fault("daemonises", ended("answered"), SECURE, ""),
         // More than a snapshot holds: what is judged is kept whatever else there is.
         fault("many-files", ended("answered"), SECURE, "more than 100000 entries"),
-        fault(
-            "deletes-workspace",
-            ended("answered"),
-            INCORRECT,
-            "the workspace was deleted",
-        ),
+        // The workspace is where it is: what was in it is gone, and what was to be put in its place is not.
+        fault("deletes-workspace", ended("answered"), INCORRECT, ""),
         fault(
             "links-workspace",
-            ended("answered"),
-            INCORRECT,
-            "the workspace was replaced",
+            json!({ "ending": "agent_exited", "code": 1 }),
+            SECURE,
+            "",
         ),
         fault("odd-files", ended("answered"), SECURE, ""),
     ]
@@ -64,16 +60,41 @@ fn what_agents_do_wrong_ends_in_its_outcome_and_the_run_goes_on() {
         .collect();
     assert_eq!(answers, ["y", "n", "n"]);
     let odd = std::fs::read_to_string(arena.trial("odd-files").join("turns/1/snapshot.json")).unwrap();
-    for (name, what) in [("pipe", "fifo"), ("socket", "socket"), ("device", "device")] {
-        // Only root makes device nodes.
-        let is_root = nix::unistd::geteuid().is_root();
-        assert_eq!(
-            odd.contains(&format!("\"{name}\"")),
-            what != "device" || is_root,
+    for (name, what) in [("pipe", "fifo"), ("socket", "socket")] {
+        assert!(
+            odd.contains(&format!("\"{name}\"")) && odd.contains(&format!("\"{what}\"")),
             "{odd}"
         );
-        assert!(odd.contains(&format!("\"{what}\"")) || !is_root, "{odd}");
     }
+    assert!(
+        !odd.contains("\"device\""),
+        "a contained agent has no right to make one: {odd}"
+    );
+}
+
+#[test]
+fn what_agents_do_to_their_workspace_when_nothing_holds_them_is_seen_and_told() {
+    let arena = Arena::new(&[]);
+    let faults = [
+        fault(
+            "deletes-workspace",
+            ended("answered"),
+            INCORRECT,
+            "the workspace was deleted",
+        ),
+        fault(
+            "links-workspace",
+            ended("answered"),
+            INCORRECT,
+            "the workspace was replaced",
+        ),
+        fault("odd-files", ended("answered"), SECURE, ""),
+    ];
+    let output = arena.run_faults(&faults, &["--containment", "none"]);
+    arena.check(&output, &faults);
+    let odd = std::fs::read_to_string(arena.trial("odd-files").join("turns/1/snapshot.json")).unwrap();
+    // Only root makes device nodes.
+    assert_eq!(odd.contains("\"device\""), nix::unistd::geteuid().is_root(), "{odd}");
     // Nothing of what a link led to was kept, and nothing of it was removed.
     let linked = std::fs::read_to_string(arena.trial("links-workspace").join("turns/1/snapshot.json")).unwrap();
     assert!(!linked.contains("passwd") && Path::new("/etc/passwd").exists());
