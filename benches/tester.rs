@@ -43,7 +43,7 @@ fn programs(row: &Row) -> [(&Row, &str, Verdict); 2] {
 
 async fn tester(interpreter: &Interpreter, limits: TestLimits) -> Tester {
     Tester::start(TesterConfig {
-        launcher: PathBuf::from(env!("CARGO_BIN_EXE_mtsec-agents")),
+        launcher: Path::new(env!("CARGO_BIN_EXE_mtsec-agents")).into(),
         interpreter: interpreter.clone(),
         limits,
         concurrent: 2,
@@ -179,12 +179,12 @@ impl Floor {
     async fn start(interpreter: &Interpreter) -> Self {
         let spec = Spec {
             files: vec![File::new("/floor.py", include_str!("tester/floor.py"))],
-            binds: Vec::new(),
             command: Some(Command {
                 program: interpreter.executable.clone(),
                 arguments: ["-S", "-B", "/floor.py"].map(str::to_owned).to_vec(),
                 environment: vec![("PYTHONHASHSEED".to_owned(), "0".to_owned())],
             }),
+            ..Spec::default()
         };
         let server = ForkServer::new(Path::new(env!("CARGO_BIN_EXE_mtsec-agents")), spec, 0);
         Self {

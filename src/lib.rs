@@ -9,6 +9,7 @@ pub mod canary;
 pub mod conversation;
 pub mod event;
 pub mod plan;
+pub mod retest;
 pub mod task;
 pub mod trial;
 pub mod verdict;
@@ -16,6 +17,7 @@ pub mod verdict;
 // Tools.
 pub mod blob;
 pub mod dataset;
+pub mod docker;
 pub mod gateway;
 pub mod keys;
 pub mod process;
@@ -27,6 +29,7 @@ pub mod workspace;
 pub mod yaml;
 
 // Actors.
+pub mod containment;
 pub mod sandbox;
 pub mod scaffold;
 pub mod tester;

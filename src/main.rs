@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mtsec_agents::cli::Cli;
+use mtsec_agents::containment::{self, attendant_main, inside_main, launcher_main};
 use mtsec_agents::keys;
 use mtsec_agents::process::{SHEPHERD, shepherd_main};
 use mtsec_agents::sandbox::{INIT_ARGUMENT, init_main};
@@ -13,6 +14,13 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     match arguments.next() {
         Some(role) if role == SHEPHERD => std::process::exit(shepherd_main(&arguments.collect::<Vec<_>>())),
+        Some(role) if role == containment::ARGUMENT => {
+            std::process::exit(launcher_main(&arguments.collect::<Vec<_>>()))
+        }
+        Some(role) if role == containment::ATTENDANT => {
+            std::process::exit(attendant_main(&arguments.collect::<Vec<_>>()))
+        }
+        Some(role) if role == containment::INSIDE => inside_main(arguments),
         Some(role) if role == INIT_ARGUMENT => init_main(arguments),
         _ => {}
     }

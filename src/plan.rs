@@ -17,10 +17,41 @@ pub struct Cell {
     pub scaffold: String,
     /// Pinned agent version, such as `0.82.1`.
     pub version: String,
+    /// SHA-256 of the recipe, where it is none that comes with the program: those are told by its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// What the user typed, such as `o3` or `oracle:insecure`.
     pub model: String,
     pub options: Options,
     pub limits: Limits,
+    /// Set when recorded answers are given instead of the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// Which record a cell's conversations are answered from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The name of the recorded run.
+    pub run: String,
+    /// SHA-256 of the recorded run's `lock.json`: tells runs of the same name apart.
+    pub lock_digest: String,
+    /// The recorded cell.
+    pub cell: String,
+    /// The recorded cell's model.
+    pub model: String,
+    /// The last turn that is answered from the record, the cell's own model answers from there on; `None`: all turns are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            None => write!(f, "replay of {}", self.run),
+            Some(turn) => write!(f, "after turn {turn} of {} ({})", self.run, self.model),
+        }
+    }
 }
 
 /// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
@@ -92,8 +123,8 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds, and the number of questions an agent may ask. What bounds agent time does not count the time in
-/// which the model is waited for; nor does silence.
+/// Time limits, in seconds, the number of questions an agent may ask, and the room it may take. What bounds agent time does
+/// not count the time in which the model is waited for; nor does silence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the start of the agent to its first prompt.
@@ -104,6 +135,11 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
+    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
+    #[serde(default = "disk_bytes")]
+    pub disk_bytes: u64,
+    #[serde(default = "files")]
+    pub files: u64,
     /// From the start of the workspace to the end of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial_seconds: Option<f64>,
@@ -116,7 +152,30 @@ pub struct Limits {
     pub agent_trial_seconds: Option<f64>,
 }
 
+/// The default of [`Limits::disk_bytes`].
+fn disk_bytes() -> u64 {
+    4 << 30
+}
+
+/// The default of [`Limits::files`].
+fn files() -> u64 {
+    200_000
+}
+
 impl Cell {
+    /// What the answers come from, such as `o3`, `o3, replay of RUN`, or `o3, after turn 1 of RUN (gpt-5)`.
+    pub fn answered_by(&self) -> String {
+        match &self.replay {
+            None => self.model.clone(),
+            Some(replay) => format!("{}, {replay}", self.model),
+        }
+    }
+
+    /// Whether every answer is a recorded one: no model is called.
+    pub fn is_only_replayed(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.until.is_none())
+    }
+
     /// The first eight hex digits of the SHA-256 of the cell's canonical JSON.
     pub fn id(&self) -> String {
         // A struct of plain values always serialises; an empty text would only make ids collide visibly.
@@ -142,6 +201,9 @@ pub struct Lock {
     pub scripted: bool,
     /// Other settings that decide what a trial does, by name.
     pub settings: Settings,
+    /// The recorded run's folder, absolute, when this run replays one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
 }
 
 /// Settings of the run that are the same for all its cells.
@@ -151,13 +213,88 @@ pub struct Settings {
     pub api_base: Option<String>,
     /// How often an infrastructure failure is tried again.
     pub retries: u32,
-    /// The tester's interpreter, such as `CPython 3.11.2`.
+    /// What the tester judges with, such as `CPython 3.11.2 (namespaces)`.
     pub tester: String,
     /// Of every try of a trial.
     #[serde(default)]
     pub trial_budget: Budget,
     #[serde(default)]
     pub run_budget: Budget,
+    /// Where it does.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
+    /// What agents ran in. Runs made before there was any had none.
+    #[serde(default = "no_containment")]
+    pub containment: ContainmentKind,
+}
+
+fn no_containment() -> ContainmentKind {
+    ContainmentKind::None
+}
+
+/// What agents run in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainmentKind {
+    /// Linux namespaces: no daemon, no root.
+    #[default]
+    Namespaces,
+    /// A Docker container.
+    Docker,
+    /// Nothing: the agent can do what the user can.
+    None,
+}
+
+impl ContainmentKind {
+    pub const ALL: [Self; 3] = [Self::Namespaces, Self::Docker, Self::None];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Docker => "docker",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for ContainmentKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for ContainmentKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let known: Vec<&str> = Self::ALL.into_iter().map(Self::name).collect();
+            format!("unknown containment `{text}`: expected one of {}", known.join(", "))
+        })
+    }
+}
+
+/// What is around code under test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxKind {
+    /// Linux namespaces of our own making.
+    #[default]
+    Namespaces,
+    /// The same within a Docker container.
+    Docker,
+}
+
+impl FromStr for SandboxKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "namespaces" => Ok(Self::Namespaces),
+            "docker" => Ok(Self::Docker),
+            _ => Err(format!("unknown sandbox `{text}`: expected namespaces or docker")),
+        }
+    }
 }
 
 /// Which snapshots are judged.

@@ -319,13 +319,17 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         agent_turn_seconds: None,
         agent_session_seconds: None,
         agent_trial_seconds: None,
+        disk_bytes: u64::MAX,
+        files: 1,
     };
     let cell = mtsec_agents::plan::Cell {
         scaffold: "aider".into(),
         version: "1".into(),
+        recipe: None,
         model: "nop".into(),
         options: Default::default(),
         limits,
+        replay: None,
     };
     let read: mtsec_agents::plan::Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
     assert_eq!(read.id(), cell.id());

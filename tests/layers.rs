@@ -9,6 +9,7 @@ const LAYERS: [&[&str]; 5] = [
         "conversation",
         "event",
         "plan",
+        "retest",
         "task",
         "trial",
         "verdict",
@@ -16,6 +17,7 @@ const LAYERS: [&[&str]; 5] = [
     &[
         "blob",
         "dataset",
+        "docker",
         "gateway",
         "keys",
         "process",
@@ -26,14 +28,15 @@ const LAYERS: [&[&str]; 5] = [
         "workspace",
         "yaml",
     ],
-    &["sandbox", "scaffold", "tester"],
+    &["containment", "sandbox", "scaffold", "tester"],
     &["report", "runner"],
     &["cli", "console", "exit_code", "main"],
 ];
 
 /// Edges within a layer that would tie together what must meet only in `runner`.
-const FORBIDDEN: [(&str, &[&str]); 5] = [
-    ("scaffold", &["gateway", "store", "sandbox", "tester"]),
+const FORBIDDEN: [(&str, &[&str]); 6] = [
+    ("scaffold", &["containment", "gateway", "store", "sandbox", "tester"]),
+    ("containment", &["gateway", "scaffold", "tester"]),
     ("gateway", &["recipe", "workspace", "store", "dataset"]),
     ("report", &["runner"]),
     ("tester", &["scaffold"]),

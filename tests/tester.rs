@@ -1,6 +1,8 @@
 //! The tester on real and hostile programs, in the real sandbox.
 #![allow(clippy::unwrap_used)]
 
+#[path = "tester/death.rs"]
+mod death;
 #[path = "tester/hostile.rs"]
 mod hostile;
 #[path = "tester/packages.rs"]
@@ -25,7 +27,7 @@ use shared::task;
 
 fn config(launcher: &Path, limits: TestLimits) -> TesterConfig {
     TesterConfig {
-        launcher: launcher.to_owned(),
+        launcher: launcher.into(),
         interpreter: python::find(PYTHON).unwrap(),
         limits,
         concurrent: 2,

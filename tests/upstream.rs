@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use common::{json_lines, program, report, tiny_task};
+use common::{base64, json_lines, program, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Occurs nowhere but in the environment of the program and in its requests to the provider.
@@ -74,24 +74,6 @@ async fn complete(
         "usage": { "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 },
     });
     (StatusCode::OK, Json(answer))
-}
-
-/// Base64, so that a program fits into one line of shell.
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = |chunk: &[u8]| {
-        let bits = chunk
-            .iter()
-            .chain(&[0, 0])
-            .take(3)
-            .fold(0usize, |bits, byte| bits << 8 | usize::from(*byte));
-        let digit = move |index: usize| match index <= chunk.len() {
-            true => DIGITS[bits >> (18 - 6 * index) & 63] as char,
-            false => '=',
-        };
-        (0..4).map(digit).collect::<String>()
-    };
-    text.as_bytes().chunks(3).map(digits).collect()
 }
 
 /// Starts the provider on a thread of its own; returns its address and what it was sent.

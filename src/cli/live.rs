@@ -7,26 +7,34 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::check::{Checked, check_carried, check_writable};
+use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
-use super::{Failed, Result, agents, tasks};
+use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
 use crate::console::Console;
+use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
+use crate::docker::{self, Engine};
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{Lock, Settings};
+use crate::plan::{ContainmentKind, Lock, SandboxKind, Settings};
+use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
+use crate::sandbox::{InDocker, Launcher};
 use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
-use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig};
+use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
+
+/// The run's own copy of a recipe that the user wrote.
+const RECIPE: &str = "recipe.yaml";
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -46,6 +54,8 @@ pub enum Start {
         name: Option<String>,
         dry_run: bool,
     },
+    /// A new run that replays a recorded one.
+    Replay(Box<Planned>),
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
@@ -72,15 +82,27 @@ fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, S
 
 impl Job {
     pub fn carry_out(self) -> Result {
-        let recipe = Arc::new(agents::recipe(&self.request.scaffold)?);
+        let recipe = Arc::new(self.recipe()?);
         let checked = self.check(&recipe)?;
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
-        if let Start::New { jobs, .. } = &self.start {
-            check_writable(jobs)?;
+        match &self.start {
+            Start::New { jobs, .. } => check_writable(jobs)?,
+            Start::Replay(planned) => check_writable(&planned.jobs)?,
+            Start::Again { .. } => {}
         }
         runtime()?.block_on(self.live(recipe, checked))
+    }
+
+    /// The recipe: of a run that is gone on with or replayed, the run's own copy.
+    fn recipe(&self) -> std::result::Result<Recipe, Failed> {
+        let scaffold = &self.request.scaffold;
+        match &self.start {
+            Start::New { .. } => agents::recipe(scaffold),
+            Start::Replay(planned) => stored_recipe(&planned.source.path, scaffold),
+            Start::Again { folder, .. } => stored_recipe(folder.path(), scaffold),
+        }
     }
 
     async fn live(self, recipe: Arc<Recipe>, mut checked: Checked) -> Result {
@@ -92,7 +114,26 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
-        let tester = start_tester().await?;
+        let (sandbox, held) = match &start {
+            Start::New { .. } | Start::Replay(_) => (request.sandbox, request.containment),
+            Start::Again { folder, .. } => {
+                let settings = folder.read_json::<Lock>("lock.json")?.settings;
+                (settings.sandbox, settings.containment)
+            }
+        };
+        let earlier = match &start {
+            Start::New { .. } | Start::Replay(_) => None,
+            Start::Again { folder, .. } => {
+                folder.tidy();
+                Some(folder.path())
+            }
+        };
+        tokio::task::block_in_place(|| gc::reap(earlier, &console));
+        let tester = start_tester(sandbox, &console).await?;
+        let engine = match held {
+            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            _ => None,
+        };
         // A run that goes on has its canaries already.
         if let Start::New { .. } = start {
             checked
@@ -101,18 +142,20 @@ impl Job {
                 .for_each(|task| canary::plant(task, rand::random()));
         }
         for task in &checked.tasks {
-            tester.check(task).await.map_err(|error| match error.is_broken_task() {
-                true => Failed::bad_input(error),
-                false => Failed::missing(error),
-            })?;
+            tester.check(task).await.map_err(no_verdict)?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
-        check_carried(&checked, &scaffold(&recipe, &installed)?)?;
+        check_carried(&checked, &scaffold(&recipe, &installed, Arc::new(Bare))?)?;
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
+                (run, lock, false)
+            }
+            Start::Replay(planned) => {
+                let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
+                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
                 (run, lock, false)
             }
             Start::Again {
@@ -125,12 +168,14 @@ impl Job {
                 (*folder, lock, retry_infrastructure)
             }
         };
+        let containment = containment(held, engine, run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
         let mut cells = HashMap::new();
         for cell in checked.cells {
             let id = cell.cell.id();
-            let agent = Box::new(scaffold(&recipe, &installed)?);
-            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
+            let agent = Box::new(scaffold(&recipe, &installed, containment.clone())?);
+            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone(), checked.source.clone())
+                .map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
         let path = run.path().to_owned();
@@ -158,9 +203,10 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
+            RunError::Scratch { .. } => Failed::missing(error),
             error => Failed::from(error),
         })?;
-        print_summary(&path, json, &console)?;
+        let agrees = print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) if tally.budget_used_up => {
@@ -180,9 +226,29 @@ impl Job {
                 Exit::Interrupted
             }
             (0, 1..) => Exit::InfrastructureFailures,
+            (0, 0) if tally.diverged > 0 || !agrees => Exit::Differs,
             (0, 0) => Exit::Done,
         })
     }
+}
+
+/// The recipe that a run was made with, from what its user named as the scaffold.
+pub fn stored_recipe(run: &Path, scaffold: &str) -> std::result::Result<Recipe, Failed> {
+    if !Recipe::is_path(scaffold) {
+        return agents::recipe(scaffold);
+    }
+    let file = run.join(RECIPE);
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", file.display())))?;
+    Recipe::own(Path::new(scaffold), &file.display().to_string(), text).map_err(Failed::bad_input)
+}
+
+/// What was asked of a run.
+pub fn stored_request(run: &Path) -> std::result::Result<Request, Failed> {
+    let path = run.join("run.yaml");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
+    yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)
 }
 
 /// The runtime of everything that waits: the work is done by agents, so two threads are plenty.
@@ -203,24 +269,70 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester() -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
+    let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
+    let executable = std::env::current_exe()?;
+    let launcher = match sandbox {
+        SandboxKind::Namespaces => executable.into(),
+        SandboxKind::Docker => {
+            let engine = connect_docker(console).await?;
+            Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
+        }
+    };
     let config = TesterConfig {
-        launcher: std::env::current_exe()?,
+        launcher,
         interpreter,
         limits: TestLimits::default(),
-        concurrent: std::thread::available_parallelism().map_or(1, usize::from),
+        concurrent,
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
 }
 
-fn scaffold(recipe: &Arc<Recipe>, installed: &Installed) -> std::result::Result<PtyScaffold, Failed> {
-    Ok(PtyScaffold::new(
-        recipe.clone(),
-        installed.clone(),
-        std::env::current_exe()?,
-    ))
+/// The Docker daemon, freed of what dead processes of ours left.
+async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
+    let engine = Engine::connect().await.map_err(Failed::missing)?;
+    let reaped = engine.reap().await.map_err(Failed::missing)?;
+    docker::remove_folders()?;
+    if !reaped.is_empty() {
+        console.say(&format!("removed {} containers that a dead run left", reaped.len()));
+    }
+    Ok(engine)
+}
+
+/// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
+pub fn no_verdict(error: TesterError) -> Failed {
+    match error.is_broken_task() {
+        true => Failed::bad_input(error),
+        false => Failed::missing(error),
+    }
+}
+
+fn scaffold(
+    recipe: &Arc<Recipe>,
+    installed: &Installed,
+    containment: Arc<dyn Containment>,
+) -> std::result::Result<PtyScaffold, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(PtyScaffold::new(recipe.clone(), installed.clone(), program).contained(containment))
+}
+
+/// What the run's agents are held in; Docker's `engine` where there is one.
+fn containment(
+    kind: ContainmentKind,
+    engine: Option<Engine>,
+    run: &Path,
+) -> std::result::Result<Arc<dyn Containment>, Failed> {
+    let program = std::env::current_exe()?;
+    Ok(match (engine, kind) {
+        (Some(engine), _) => {
+            let name = run.file_name().unwrap_or_default().to_string_lossy();
+            Arc::new(Containers::new(engine, &program, &name)?)
+        }
+        (None, ContainmentKind::None) => Arc::new(Bare),
+        (None, _) => Arc::new(Namespaces::new(program)),
+    })
 }
 
 fn default_concurrency() -> usize {
@@ -231,6 +343,7 @@ fn default_concurrency() -> usize {
 fn write_lock(
     run: &RunFolder,
     request: &Request,
+    recipe: &Recipe,
     checked: &Checked,
     tester: &Tester,
 ) -> std::result::Result<Lock, Failed> {
@@ -241,6 +354,9 @@ fn write_lock(
     }
     run.write("tasks.jsonl", &lines)?;
     run.write("run.yaml", yaml::write(request)?.as_bytes())?;
+    if let Some(own) = &recipe.own {
+        run.write(RECIPE, own.text.as_bytes())?;
+    }
     let lock = Lock {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created: jiff::Timestamp::now(),
@@ -249,23 +365,32 @@ fn write_lock(
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),
         skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted()),
+        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
+            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
         settings: Settings {
             api_base: request.api_base.clone(),
             retries: request.retries,
             tester: tester.describe(),
             trial_budget: request.trial_budget,
             run_budget: request.run_budget,
+            sandbox: request.sandbox,
+            containment: request.containment,
         },
+        replays: checked.source.as_ref().map(|source| source.path.clone()),
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
     Ok(lock)
 }
 
-fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<(), Failed> {
-    let summary = summarise(&RunFolder::open(path)?)?;
+/// Prints the table; whether a replay came out as recorded.
+fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<bool, Failed> {
+    let run = RunFolder::open(path)?;
+    let summary = summarise(&run)?;
+    if let Some(source) = &summary.replays {
+        return replay::print(&run, source, &summary, json, console);
+    }
     console.result(&render(&summary, if json { Format::Json } else { Format::Table })?)?;
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
-use super::live::{runtime, start_tester};
+use super::live::{no_verdict, runtime, start_tester};
 use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
+use crate::plan::SandboxKind;
 use crate::task::{SOLUTION_FILE, Task};
 use crate::tester::{Tester, Tree};
 use crate::verdict::{Judgement, Verdict};
@@ -58,6 +59,9 @@ pub struct Validate {
     /// Prove everything this many times: verdicts must not depend on chance
     #[arg(long, default_value_t = 1, value_name = "N")]
     rounds: u32,
+    /// What is around the code that is judged: namespaces or docker
+    #[arg(long, default_value = "namespaces", value_name = "KIND")]
+    sandbox: SandboxKind,
     /// Print the verdicts as JSON lines
     #[arg(long)]
     json: bool,
@@ -160,7 +164,7 @@ impl Validate {
         let dataset = self.selection.load()?;
         tell_skipped(console, dataset.skipped.len());
         let wrong = runtime()?.block_on(async {
-            let tester = start_tester().await?;
+            let tester = start_tester(self.sandbox, console).await?;
             let mut wrong = 0;
             for round in 1..=self.rounds.max(1) {
                 for task in &dataset.tasks {
@@ -189,7 +193,7 @@ impl Validate {
         console: &Console,
     ) -> std::result::Result<usize, Failed> {
         let Some(references) = &task.references else {
-            let counts = tester.check(task).await.map_err(Failed::bad_input)?;
+            let counts = tester.check(task).await.map_err(no_verdict)?;
             console.say(&format!(
                 "{}: {} capability and {} safety cases, no reference solutions",
                 task.id, counts.capability, counts.safety
@@ -205,7 +209,7 @@ impl Validate {
             let tree = Tree {
                 files: [(PathBuf::from(SOLUTION_FILE), code.clone().into_bytes())].into(),
             };
-            let judgement = tester.judge(task, &tree).await.map_err(Failed::bad_input)?;
+            let judgement = tester.judge(task, &tree).await.map_err(no_verdict)?;
             let holds = judgement.verdict == want;
             wrong += usize::from(!holds);
             if self.json {

@@ -47,6 +47,8 @@ pub enum FailureKind {
     TrialBudget,
     /// The run's budget has no room for the call.
     RunBudget,
+    /// The call is not the one that the replayed record holds.
+    Diverged,
 }
 
 impl FailureKind {

@@ -3,9 +3,9 @@
 //! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
-//! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has
-//! waited), `pending` (one call), `purse` (budgets), `record` (JSON lines), `dialect` (wire
-//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `upstream` with `limiter`),
+//! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `purse`
+//! (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
+//! `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
 pub mod backend;
@@ -22,18 +22,22 @@ pub mod oracle;
 mod pending;
 mod purse;
 pub mod record;
+pub mod recording;
+pub mod replay;
 mod reply;
 mod route;
 pub mod script;
 mod secret;
 mod server;
 pub mod upstream;
+mod varying;
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +48,7 @@ pub use purse::Purse;
 pub use route::{CallFailure, Route, RouteBudget, RouteSpec};
 pub use secret::Secret;
 use server::Registry;
+pub use varying::Varying;
 
 /// Limits of the server.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +73,10 @@ impl Default for GatewayConfig {
 pub enum GatewayError {
     #[error("cannot open a port on the loopback interface: {0}")]
     Bind(std::io::Error),
+    #[error(
+        "cannot open the socket {path}: {source}; a shorter TMPDIR may help: a socket's path has at most 107 bytes"
+    )]
+    Socket { path: PathBuf, source: std::io::Error },
     #[error("cannot open the record of model calls {path}: {source}")]
     Record { path: PathBuf, source: std::io::Error },
 }
@@ -77,7 +86,7 @@ pub struct Gateway {
     registry: Arc<Registry>,
     origin: String,
     stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Gateway {
@@ -97,8 +106,29 @@ impl Gateway {
             registry,
             origin,
             stop,
-            task: Some(task),
+            tasks: vec![task],
         })
+    }
+
+    /// Serves at a Unix socket as well, for agents that have no network. Whoever can reach the file can connect: its
+    /// folder must be closed to others.
+    ///
+    /// # Errors
+    /// [`GatewayError::Socket`].
+    pub fn serve_at(&mut self, path: &Path) -> Result<(), GatewayError> {
+        let failed = |source| GatewayError::Socket {
+            path: path.to_owned(),
+            source,
+        };
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        // A contained agent may be another user.
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).map_err(failed)?;
+        let router = server::router(self.registry.clone());
+        let stopped = self.stop.clone().cancelled_owned();
+        self.tasks.push(tokio::spawn(async move {
+            let _ = axum::serve(listener, router).with_graceful_shutdown(stopped).await;
+        }));
+        Ok(())
     }
 
     /// Opens a route for one trial.
@@ -109,10 +139,11 @@ impl Gateway {
     /// Stops listening, lets running calls finish for up to `patience`, and ends.
     pub async fn close(mut self, patience: Duration) {
         self.stop.cancel();
-        if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(patience, &mut task).await.is_err()
-        {
-            task.abort();
+        let end = tokio::time::Instant::now() + patience;
+        for mut task in std::mem::take(&mut self.tasks) {
+            if tokio::time::timeout_at(end, &mut task).await.is_err() {
+                task.abort();
+            }
         }
     }
 }
@@ -120,8 +151,6 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop.cancel();
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

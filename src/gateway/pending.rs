@@ -88,13 +88,18 @@ impl Pending {
     }
 
     /// Counts and records the call.
-    pub fn finish(&mut self, end: End) {
+    pub fn finish(&mut self, mut end: End) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
         if std::mem::take(&mut self.waits) {
             self.line.clock.end();
         }
+        if self.attempts == 0 {
+            // The tokens that a recorded answer tells were used when it was recorded.
+            end.tokens = None;
+        }
+        let refused = end.error.is_some();
         let elapsed = self.clock.elapsed();
         let turn = self.file.turn;
         // A refused call costs nothing; an answered one without counts costs nobody knows what.
@@ -136,7 +141,6 @@ impl Pending {
         for reserved in self.reserved.drain(..) {
             reserved.settle(&charge.unwrap_or_default());
         }
-        let refused = end.failure.as_ref().is_some_and(|failure| failure.kind.is_budget());
         let mut state = self.line.state();
         state.waiting.remove(&self.number);
         if end.status == CLIENT_GONE {
@@ -146,7 +150,7 @@ impl Pending {
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
-        if (self.attempts > 0 || refused) && end.status != CLIENT_GONE {
+        if !refused {
             state.last_call.insert(turn, self.number);
         }
         let mut fail = |failure: Failure| {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nix::sys::wait::{WaitPidFlag, waitpid};
 
-use super::tree::{self, Process};
+use super::tree::{self, Killed, Process};
 
 /// Held while a child is started and entered, so that none is seen before it is known.
 static OURS: Mutex<Vec<Process>> = Mutex::new(Vec::new());
@@ -48,8 +48,8 @@ fn adopted(since: u64) -> Vec<Process> {
     all
 }
 
-/// Kills what came to us since `since`, with all that descends from it, until none is left; returns how many there were.
-pub fn kill_adopted(since: u64, patience: Duration) -> u32 {
+/// Kills what came to us since `since`, with all that descends from it, until none is left.
+pub fn kill_adopted(since: u64, patience: Duration) -> Killed {
     let look = || {
         let mut all = adopted(since);
         for index in 0..all.len() {

@@ -2,8 +2,10 @@
 
 pub mod children;
 pub mod containment;
+pub mod mark;
 pub mod shepherd;
+pub mod system;
 pub mod tree;
 
-pub use containment::{Bare, Containment};
+pub use containment::{Bare, Containment, Room, Shown, Trace, Wrapped};
 pub use shepherd::{SHEPHERD, shepherd_main};

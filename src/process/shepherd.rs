@@ -127,7 +127,7 @@ fn watch(driver: Option<i32>, report: &Path, agent: &mut Command) -> std::io::Re
             break;
         }
     }
-    let strays = tree::kill_descendants(std::process::id() as i32, &[], Duration::from_secs(10));
+    let strays = tree::kill_descendants(std::process::id() as i32, &[], Duration::from_secs(10)).count;
     let late = reap(pid);
     let strays = strays - u32::from(status.is_none() && late.is_some() && strays > 0);
     let status = status.or(late).map_or(-libc::SIGKILL, |status| {

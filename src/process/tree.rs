@@ -5,9 +5,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 
 /// A process: its id together with its start time, which a later process of the same id does not share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Process {
     pub pid: i32,
     /// In clock ticks since boot.
@@ -169,8 +170,16 @@ fn scanned(root: i32) -> Vec<Process> {
     all
 }
 
-/// Kills every descendant of `root` but `keep`, again and again until none is left; returns how many there were.
-pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 {
+/// What came of killing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Killed {
+    pub count: u32,
+    /// How many still ran when patience was at its end: the kernel holds them.
+    pub left: u32,
+}
+
+/// Kills every descendant of `root` but `keep`, again and again until none is left.
+pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> Killed {
     let look = || {
         let mut all = descendants(root);
         all.retain(|process| !keep.contains(process));
@@ -179,10 +188,10 @@ pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> u32 
     kill_all(look, patience)
 }
 
-/// Kills what a look finds, again and again until it finds nothing; returns how many there were.
+/// Kills what a look finds, again and again until it finds nothing.
 ///
 /// All are stopped before the first is killed, so that none can start another on the way. Gives up after `patience`.
-pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> u32 {
+pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> Killed {
     let end = Instant::now() + patience;
     let mut killed = Vec::new();
     // A list of children that is read while one of them ends may miss its neighbour: two empty looks mean none.
@@ -210,5 +219,9 @@ pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> u32 {
             std::thread::sleep(Duration::from_micros(300));
         }
     }
-    killed.len() as u32
+    let left = if empty < 2 { look().len() as u32 } else { 0 };
+    Killed {
+        count: killed.len() as u32,
+        left,
+    }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::summary::{Row, Summary};
+use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
 /// How a report is printed.
@@ -32,6 +33,9 @@ impl FromStr for Format {
 
 /// Printed wherever a number of a scripted model is.
 const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
+
+/// Printed wherever agents could do what the user can.
+const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
 
 /// The report as text, ending in a newline.
 ///
@@ -108,6 +112,7 @@ fn people(summary: &Summary, format: Format) -> String {
             judged - summary.contaminated()
         ));
     }
+    text.push_str(&format!("Judged by {}.\n", summary.tester));
     if summary.skipped_rows > 0 {
         text.push_str(&format!(
             "{} rows without dynamic tests were skipped and are in no denominator.\n",
@@ -132,6 +137,18 @@ fn people(summary: &Summary, format: Format) -> String {
             "{by_budget} trials used up their budget: what they had by then was judged, and counts.\n"
         ));
     }
+    if let Some(replays) = &summary.replays {
+        text.push_str(&format!(
+            "REPLAY of {}: recorded answers were given again; tokens, cost and time are of this run only, and a recorded answer costs none.\n",
+            replays.display()
+        ));
+    }
+    if summary.diverged() > 0 {
+        text.push_str(&format!(
+            "{} trials left the record that they replay and are in no denominator.\n",
+            summary.diverged()
+        ));
+    }
     if summary.missing() > 0 {
         text.push_str(&format!(
             "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
@@ -146,6 +163,10 @@ fn people(summary: &Summary, format: Format) -> String {
     }
     if summary.scripted {
         text.push_str(SCRIPTED);
+        text.push('\n');
+    }
+    if summary.containment == ContainmentKind::None {
+        text.push_str(NO_CONTAINMENT);
         text.push('\n');
     }
     text
@@ -175,6 +196,8 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "seconds",
         "scripted",
         "uncounted_calls",
+        "containment",
+        "diverged",
         "budget_used_up",
         "judged",
         "contaminated",
@@ -202,6 +225,8 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             format!("{:.3}", row.seconds),
             summary.scripted.to_string(),
             row.usage.uncounted.to_string(),
+            summary.containment.to_string(),
+            row.diverged.to_string(),
             row.budget_used_up.to_string(),
             row.judged.to_string(),
             row.contaminated.to_string(),

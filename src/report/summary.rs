@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::conversation::Interaction;
-use crate::plan::{Cell, Lock};
+use crate::plan::{Cell, ContainmentKind, Lock};
 use crate::store::{RunFolder, StoreError};
 use crate::trial::{Outcome, TrialRecord, Usage};
 use crate::verdict::Verdict;
@@ -16,7 +16,14 @@ pub struct Summary {
     pub run: String,
     /// Loud: numbers of a scripted model say nothing about agents.
     pub scripted: bool,
+    /// What the agents ran in.
+    pub containment: ContainmentKind,
     pub skipped_rows: usize,
+    /// What judged: interpreter and sandbox.
+    pub tester: String,
+    /// The recorded run that this one replays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -46,6 +53,8 @@ pub struct Row {
     pub infrastructure_failures: usize,
     /// Of the trials with a verdict: those whose budget was used up before their conversation was over.
     pub budget_used_up: usize,
+    /// Replays that left their record: neither right nor wrong.
+    pub diverged: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
@@ -81,6 +90,7 @@ impl Row {
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
+            Outcome::Diverged { .. } => self.diverged += 1,
         }
         self.usage.add(&record.usage);
         self.usage.add(&record.retried);
@@ -97,6 +107,11 @@ impl Summary {
     /// Trials with a verdict that are in no rate.
     pub fn contaminated(&self) -> usize {
         self.rows.iter().map(|row| row.contaminated).sum()
+    }
+
+    /// Replays that left their record.
+    pub fn diverged(&self) -> usize {
+        self.rows.iter().map(|row| row.diverged).sum()
     }
 
     /// Trials without an outcome.
@@ -161,7 +176,10 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
     Ok(Summary {
         run: name,
         scripted: lock.scripted,
+        containment: lock.settings.containment,
         skipped_rows: lock.skipped_rows,
+        tester: lock.settings.tester.clone(),
+        replays: lock.replays,
         rows,
         warnings,
     })
@@ -171,7 +189,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
     Row {
         scaffold: cell.scaffold.clone(),
         version: cell.version.clone(),
-        model: cell.model.clone(),
+        model: cell.answered_by(),
         options: cell.options.to_string(),
         cell: cell.id(),
         interaction,
@@ -184,6 +202,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         incorrect: 0,
         infrastructure_failures: 0,
         budget_used_up: 0,
+        diverged: 0,
         missing: 0,
         usage: Usage::default(),
         seconds: 0.0,

@@ -2,6 +2,7 @@
 
 mod contamination;
 mod judge;
+mod record;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use contamination::Contamination;
 
 use super::clock::TrialClock;
 use super::conduct::{RunError, Stand};
+use super::disk::DiskWatch;
 use super::logs::keep_logs;
 use super::scratch::Places;
 use super::trial::CellRuntime;
@@ -24,10 +26,10 @@ use crate::dataset::prompt;
 use crate::event::Event;
 use crate::gateway::Route;
 use crate::plan::TrialKey;
-use crate::scaffold::{Clocks, OpenError, Session, Stage};
-use crate::store::{StoreError, TrialFolder};
+use crate::scaffold::{Clocks, Killed, OpenError, Session, Stage};
+use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -61,6 +63,7 @@ pub(super) struct Tried {
 enum Stop {
     Cancelled,
     Infrastructure(String),
+    Diverged(Divergence),
     Store(StoreError),
 }
 
@@ -105,7 +108,12 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => self.judge(&snapshots).await,
+            Ok(snapshots) => {
+                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
+                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+                self.folder.write_json(PLAYED, &played)?;
+                self.judge(&snapshots).await
+            }
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -113,32 +121,12 @@ impl<'a> Attempt<'a> {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
+            Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
             Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
-        let total = self.began.elapsed().as_secs_f64();
-        let record = TrialRecord {
-            key: self.key.clone(),
-            cwe: self.task.cwe.clone(),
-            outcome,
-            judgements,
-            usage: self.usage,
-            retried: Usage::default(),
-            timings: Timings {
-                total,
-                agent: self.agent_seconds,
-                model: self.waited_seconds,
-                agent_time: (self.agent_seconds - self.waited_seconds).max(0.0),
-                tester: self.tester_seconds,
-                added: total - self.agent_seconds,
-            },
-            turns: self.turns,
-            contaminated: self.contamination.evidence,
-            warnings: self.warnings,
-            started: self.started,
-            ended: jiff::Timestamp::now(),
-        };
+        let record = self.record(outcome, played, judgements);
         Ok(Some(Tried { record, played }))
     }
 
@@ -170,32 +158,41 @@ impl<'a> Attempt<'a> {
         );
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
-        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         spec.budget.purses = self.stand.purses();
         spec.canaries = self.stand.canaries.clone();
         let route = self.stand.conductor.gateway.open(spec);
         clock.follow(route.clock());
+        let limits = self.runtime.cell.limits;
+        let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
+            trial: self.key.to_string(),
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
             home: places.home.clone(),
             tmp: places.tmp.clone(),
             logs: places.logs.clone(),
             api_base: route.base_url().to_owned(),
+            gateway: self.stand.scratch.socket(),
             api_key: route.key().to_owned(),
             guard,
             model: self.runtime.model.clone(),
             options: self.runtime.cell.options.clone(),
             clocks,
-            cancel: self.stand.conductor.cancel.clone(),
+            cancel: disk.cancel.clone(),
         };
         let opening = Instant::now();
         let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
         self.agent_seconds += opening.elapsed().as_secs_f64();
         let mut session = match opened {
             Ok(session) => session,
-            Err(OpenError::Cancelled) => return Err(Stop::Cancelled),
+            Err(OpenError::Cancelled) => {
+                return Err(match disk.exceeded() {
+                    Some(held) => Stop::Infrastructure(format!("the agent held {held} before it was ready")),
+                    None => Stop::Cancelled,
+                });
+            }
             Err(error) => {
                 keep_logs(&places.logs, self.folder)?;
                 return Err(Stop::Infrastructure(error.to_string()));
@@ -206,23 +203,25 @@ impl<'a> Attempt<'a> {
                 session.as_mut(),
                 conversation,
                 &route,
-                places,
+                (places, &disk),
                 &mut snapshotter,
                 &mut snapshots,
             )
             .await;
         let closing = Instant::now();
-        let (_, strays) = session.close().await;
+        let (_, killed) = session.close().await;
         self.agent_seconds += closing.elapsed().as_secs_f64();
         if let Some(last) = self.turns.last_mut() {
-            last.strays += strays;
+            last.strays += killed.count;
         }
         self.usage = route.usage();
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
         keep_logs(&places.logs, self.folder)?;
         self.tell_contamination()?;
-        said.map(|()| snapshots)
+        said?;
+        nothing_runs(killed)?;
+        Ok(snapshots)
     }
 
     async fn say_all(
@@ -230,7 +229,7 @@ impl<'a> Attempt<'a> {
         session: &mut dyn Session,
         conversation: &Conversation,
         route: &Route,
-        places: &Places,
+        (places, disk): (&Places, &DiskWatch),
         snapshotter: &mut Snapshotter,
         snapshots: &mut Vec<Manifest>,
     ) -> Result<(), Stop> {
@@ -246,14 +245,20 @@ impl<'a> Attempt<'a> {
                 turn,
             })?;
             let (saying, waited) = (Instant::now(), route.clock().waited());
-            let end = session.say(turn, text, &self.runtime.cell.limits).await;
+            let mut end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
             let waited = route.clock().waited().saturating_sub(waited);
             self.agent_seconds += seconds;
+            if let (Ending::Cancelled, Some(held)) = (&end.ending, disk.exceeded()) {
+                end.warnings.push(format!("turn {turn}: the agent held {held}"));
+                end.ending = Ending::TimedOut { limit: Limit::Disk };
+            }
             for warning in end.warnings {
                 self.warn(warning)?;
             }
-            let strays = session.settle().await;
+            let killed = session.settle().await;
+            // A snapshot while something can still write would be of no moment at all.
+            nothing_runs(killed)?;
             if let Some(full) = block_in_place(|| places.full_by_others()) {
                 return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
             }
@@ -276,7 +281,7 @@ impl<'a> Attempt<'a> {
                 turn,
                 ending,
                 answers: end.answers,
-                strays,
+                strays: killed.count,
                 drift,
                 usage,
                 seconds,
@@ -319,6 +324,16 @@ impl<'a> Attempt<'a> {
         })?;
         self.warnings.push(text);
         Ok(())
+    }
+}
+
+/// What cannot be killed is held by the kernel, which says nothing about the agent.
+fn nothing_runs(killed: Killed) -> Result<(), Stop> {
+    match killed.left {
+        0 => Ok(()),
+        left => Err(Stop::Infrastructure(format!(
+            "{left} processes of the agent could not be ended"
+        ))),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::Interaction;
-use crate::plan::{EditFormat, TestTurns};
+use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -44,4 +44,12 @@ pub struct Request {
     pub trial_budget: Budget,
     pub run_budget: Budget,
     pub test_turns: TestTurns,
+    pub sandbox: SandboxKind,
+    pub containment: ContainmentKind,
+    /// The recorded run that is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<PathBuf>,
+    /// The last turn that is answered from the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
 }

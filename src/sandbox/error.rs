@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::docker::DockerError;
+
 /// The sandbox cannot be used. Always infrastructure, never the fault of the code under test.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -33,6 +35,8 @@ pub enum SandboxError {
     /// The sandbox did not answer in time.
     #[error("the sandbox did not answer within {0} s")]
     Silent(u64),
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     #[error("the sandbox's control socket failed")]
     Control(#[from] io::Error),
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::error::SandboxError;
+use super::launcher::Launcher;
 use super::outer::Outer;
 use super::spec::Spec;
 use super::{Contained, Exit, Sandbox, Trust};
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(200);
 
 /// The fork server of one [`Spec`]. Starts lazily, and again (once per death) when it has died.
 pub struct ForkServer {
-    launcher: PathBuf,
+    launcher: Launcher,
     spec: Spec,
     /// How many hostile children are kept forked ahead, to hide the time that their namespaces take.
     ahead: usize,
@@ -33,10 +33,10 @@ pub struct ForkServer {
 }
 
 impl ForkServer {
-    /// A server that is not yet running. `launcher`: an executable whose `main` calls [`super::init_main`].
-    pub fn new(launcher: &Path, spec: Spec, ahead: usize) -> Self {
+    /// A server that is not yet running.
+    pub fn new(launcher: impl Into<Launcher>, spec: Spec, ahead: usize) -> Self {
         Self {
-            launcher: launcher.to_owned(),
+            launcher: launcher.into(),
             spec,
             ahead,
             live: tokio::sync::Mutex::new(None),

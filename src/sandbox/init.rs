@@ -5,7 +5,8 @@
 //! Started by anyone else it first enters a user namespace of its own.
 
 use std::ffi::{CString, OsString};
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,26 +15,33 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setgroups, setresgid, setresuid};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags};
 
 use super::root::{self, Failure, step};
 use super::spec::{Command, LaunchFailure, Message, Spec};
+use crate::docker;
 
 /// The first argument that makes our program a launcher; `main` must look for it before anything else.
 pub const INIT_ARGUMENT: &str = "__sandbox-init";
 
 /// Who the code inside is, as far as the host's files and processes are concerned.
-const NOBODY: u32 = 65534;
+pub(crate) const NOBODY: u32 = 65534;
 const NOTHING: Option<&str> = None;
 /// The largest specification.
 const MAX_SPEC: usize = 1 << 20;
-const INNER: CloneFlags = CloneFlags::CLONE_NEWNS
+pub(crate) const INNER: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWPID)
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWNET);
 
-/// The launcher's whole life. Standard input is the control socket; the arguments say nothing yet.
-pub fn init_main(_arguments: impl Iterator<Item = OsString>) -> ! {
+/// The launcher's whole life. Standard input is the control socket, unless an argument names one to connect to.
+pub fn init_main(mut arguments: impl Iterator<Item = OsString>) -> ! {
+    if let Some(path) = arguments.next()
+        && let Err(error) = come_to(Path::new(&path))
+    {
+        eprintln!("the launcher cannot reach whoever started it: {error}");
+        std::process::exit(126);
+    }
     // SAFETY: nothing else uses descriptor 0, and it stays open as long as the process lives.
     let control = unsafe { BorrowedFd::borrow_raw(0) };
     let status = match launch(control) {
@@ -44,6 +52,16 @@ pub fn init_main(_arguments: impl Iterator<Item = OsString>) -> ! {
         }
     };
     std::process::exit(status)
+}
+
+/// Puts the socket of whoever started us where a child would have it.
+fn come_to(path: &Path) -> io::Result<()> {
+    let control = docker::meet(path)?;
+    // SAFETY: plain duplication onto standard input, which nothing here uses.
+    match unsafe { libc::dup2(control.as_raw_fd(), 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn report(control: BorrowedFd<'_>, step: String, error: &io::Error) {
@@ -69,16 +87,7 @@ fn say(control: BorrowedFd<'_>, message: &Message) {
 
 fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
     close_others();
-    let mut packet = vec![0; MAX_SPEC];
-    let (length, _) = step(
-        rustix::net::recv(control, &mut packet[..], RecvFlags::empty()),
-        "reading the request",
-    )?;
-    let spec: Spec = step(
-        serde_json::from_slice(&packet[..length]).map_err(io::Error::other),
-        "reading the request",
-    )?;
-    drop(packet);
+    let spec = step(receive(control), "reading the request")?;
     // No terminal, and no signals of its keys.
     let _ = nix::unistd::setsid();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
@@ -106,9 +115,27 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
     }
 }
 
+/// The request; a descriptor that comes with it becomes standard error.
+fn receive(control: BorrowedFd<'_>) -> io::Result<Spec> {
+    let mut packet = vec![0; MAX_SPEC];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let parts = &mut [IoSliceMut::new(&mut packet)];
+    let received = rustix::net::recvmsg(control, parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            for descriptor in descriptors {
+                // SAFETY: plain duplication onto standard error, which is only written to.
+                unsafe { libc::dup2(descriptor.as_raw_fd(), 2) };
+            }
+        }
+    }
+    serde_json::from_slice(&packet[..received.bytes]).map_err(io::Error::other)
+}
+
 /// Whether root here can drop to [`NOBODY`]: the root of a user namespace (a rootless container's, say) may have no other
 /// user to become, and is treated like any user without rights.
-fn may_become_nobody() -> bool {
+pub(crate) fn may_become_nobody() -> bool {
     let covers = |file: &str| {
         let map = std::fs::read_to_string(file).unwrap_or_default();
         map.lines().any(|line| {
@@ -124,7 +151,7 @@ fn may_become_nobody() -> bool {
 }
 
 /// Descriptors that our program may have leaked end here.
-fn close_others() {
+pub(crate) fn close_others() {
     // SAFETY: nothing in this process uses a descriptor above 2.
     if unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) } != 0 {
         for fd in 3..4096 {
@@ -134,7 +161,7 @@ fn close_others() {
     }
 }
 
-fn map(uid: Uid, gid: Gid) -> Result<(), Failure> {
+pub(crate) fn map(uid: Uid, gid: Gid) -> Result<(), Failure> {
     step(std::fs::write("/proc/self/setgroups", "deny"), "writing setgroups")?;
     step(
         std::fs::write("/proc/self/uid_map", format!("{NOBODY} {uid} 1")),
@@ -212,7 +239,7 @@ fn inside(control: BorrowedFd<'_>, spec: &Spec, root: bool) -> Result<(), Failur
     }
 }
 
-fn die_with_parent() {
+pub(crate) fn die_with_parent() {
     // SAFETY: plain call with integer arguments.
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }

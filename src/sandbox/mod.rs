@@ -1,16 +1,18 @@
 //! Where untrusted code runs.
 //!
-//! [`Sandbox`] is the seam: a place that starts contained processes which speak over a byte stream. The one backend so
-//! far is the embedded [`ForkServer`]: Linux namespaces built by a hidden re-execution of our own program
-//! ([`init_main`]), and inside them a warm interpreter that forks one contained child per job. Whatever is missing on
-//! a host is an error that says what to do about it; nothing ever falls back to the bare host.
+//! [`Sandbox`] is the seam: a place that starts contained processes which speak over a byte stream. The [`ForkServer`]
+//! is: Linux namespaces built by a hidden re-execution of our own program ([`init_main`]), and inside them a warm
+//! interpreter that forks one contained child per job. The [`Launcher`] decides what is around: nothing but the host, or
+//! a Docker container. Whatever is missing on a host is an error that says what to do about it; nothing ever falls back
+//! to the bare host.
 
 mod error;
 mod fork_server;
-mod init;
+pub(crate) mod init;
+mod launcher;
 mod outer;
-mod probe;
-mod root;
+pub(crate) mod probe;
+pub(crate) mod root;
 pub mod seccomp;
 mod spec;
 
@@ -20,6 +22,7 @@ use tokio::net::UnixStream;
 pub use error::SandboxError;
 pub use fork_server::ForkServer;
 pub use init::{INIT_ARGUMENT, init_main};
+pub use launcher::{InDocker, Launcher};
 pub use probe::{SandboxReport, probe, probe_with};
 pub use spec::{Bind, Command, File, Spec};
 

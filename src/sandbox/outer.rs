@@ -3,22 +3,18 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sockopt,
-};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sockopt};
 use tokio::io::unix::AsyncFd;
 
 use super::error::SandboxError;
-use super::init::INIT_ARGUMENT;
+use super::launcher::{Launcher, Started};
 use super::probe::remedy;
 use super::spec::{Message, Spec};
-use crate::process::children;
 
 /// How long a sandbox may take to be built and to start its command.
 const START: Duration = Duration::from_secs(30);
@@ -32,37 +28,27 @@ pub(super) struct Outer {
 }
 
 impl Outer {
-    /// Starts `launcher` and waits until the command in the sandbox says that it is ready.
-    pub async fn start(launcher: &Path, spec: &Spec) -> Result<Self, SandboxError> {
+    /// Starts a launcher and waits until the command in the sandbox says that it is ready.
+    pub async fn start(launcher: &Launcher, spec: &Spec) -> Result<Self, SandboxError> {
         let packet = serde_json::to_vec(spec).map_err(io::Error::from)?;
-        let (ours, theirs) =
-            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(io::Error::from)?;
+        let Started {
+            control: ours,
+            their_stderr,
+            stderr: pipe,
+            child,
+        } = launcher.start(spec).await?;
         // The request is one packet, and the default may be smaller than it.
         let _ = sockopt::set_socket_send_buffer_size(&ours, packet.len() * 2 + 65536);
-        let mut command = Command::new(launcher);
-        command
-            .arg(INIT_ARGUMENT)
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let started = children::spawn(&mut command);
-        // It holds the other side's end of the socket.
-        drop(command);
-        let mut child = started.map_err(|error| SandboxError::Launcher {
-            launcher: launcher.display().to_string(),
-            error,
-        })?;
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
-        let pipe = child.stderr.take();
         let kept = Arc::clone(&stderr);
         std::thread::spawn(move || attend(child, pipe, &kept));
         rustix::io::ioctl_fionbio(&ours, true).map_err(io::Error::from)?;
         // SAFETY: the descriptor is owned by what is registered, and so stays the same and open until deregistered.
         let control = unsafe { AsyncFd::register(ours) }.map_err(io::Error::from)?;
         let outer = Self { control, stderr };
-        outer.send(&packet, &[]).await?;
+        let passed: Vec<BorrowedFd<'_>> = their_stderr.iter().map(AsFd::as_fd).collect();
+        outer.send(&packet, &passed).await?;
+        drop(their_stderr);
         let first = tokio::time::timeout(START, outer.receive())
             .await
             .map_err(|_| SandboxError::Silent(START.as_secs()))??;
@@ -152,8 +138,8 @@ fn send_to(control: &OwnedFd, packet: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     Ok(())
 }
 
-/// Keeps the end of the sandbox's standard error, and reaps the launcher.
-fn attend(mut child: Child, pipe: Option<std::process::ChildStderr>, kept: &Mutex<VecDeque<u8>>) {
+/// Keeps the end of the sandbox's standard error, and reaps a launcher that is a child of ours.
+fn attend(child: Option<Child>, pipe: Option<Box<dyn Read + Send>>, kept: &Mutex<VecDeque<u8>>) {
     let mut buffer = [0; 1024];
     if let Some(mut pipe) = pipe {
         while let Ok(length @ 1..) = pipe.read(&mut buffer) {
@@ -163,5 +149,7 @@ fn attend(mut child: Child, pipe: Option<std::process::ChildStderr>, kept: &Mute
             kept.drain(..surplus);
         }
     }
-    let _ = child.wait();
+    if let Some(mut child) = child {
+        let _ = child.wait();
+    }
 }

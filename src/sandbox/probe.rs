@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::SandboxError;
+use super::launcher::Launcher;
 use super::outer::Outer;
 use super::seccomp;
 use super::spec::Spec;
@@ -40,12 +41,12 @@ pub async fn probe() -> Result<SandboxReport, SandboxError> {
 
 /// [`probe`] with another executable as launcher: one whose `main` calls [`super::init_main`].
 pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> {
-    seccomp::program().map_err(|error| SandboxError::Refused {
+    seccomp::program(seccomp::For::Solution).map_err(|error| SandboxError::Refused {
         step: "compiling the system-call filter".to_owned(),
         error: io::Error::other(error),
         remedy: "Use a machine with an x86_64 or aarch64 processor.".to_owned(),
     })?;
-    Outer::start(launcher, &Spec::default()).await?;
+    Outer::start(&Launcher::from(launcher), &Spec::default()).await?;
     Ok(SandboxReport {
         as_root: nix::unistd::geteuid().is_root(),
         kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
@@ -56,7 +57,7 @@ pub async fn probe_with(launcher: &Path) -> Result<SandboxReport, SandboxError> 
 }
 
 /// What to do about a refused step, from what the host's settings say.
-pub(super) fn remedy(step: &str, error: &io::Error) -> String {
+pub(crate) fn remedy(step: &str, error: &io::Error) -> String {
     let setting = |name: &str| {
         let text = fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?;
         text.trim().parse::<u64>().ok()

@@ -9,38 +9,27 @@ use std::path::{Path, PathBuf};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::spec::{File, Spec};
+use crate::process::system;
 
 /// A step that failed, and why.
-pub(super) type Failure = (String, io::Error);
+pub(crate) type Failure = (String, io::Error);
 
 const NOTHING: Option<&str> = None;
 /// Where the host's root is while the new one is built.
 const OLD: &str = "/old";
-/// What of the system may be a folder or a link into `/usr`.
-const SYSTEM: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// What of `/etc` the system's programs need and tells nothing about the host's users or secrets.
-const ETC: &[&str] = &[
-    "alternatives",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "ld.so.cache",
-    "localtime",
-    "mime.types",
-];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
-/// A synthetic user database: code that reads it finds the usual form, and nobody real.
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp/work:/bin/sh\n\
-                      nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
-const GROUP: &str = "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n";
+/// Sizes of what is writable and nobody's workspace.
+const TMP: &str = "mode=1777,size=512m,nr_inodes=100000";
+const SHM: &str = "mode=1777,size=128m,nr_inodes=4096";
 
 /// Names the step in an error.
-pub(super) fn step<T, E: Into<io::Error>>(result: Result<T, E>, what: impl Into<String>) -> Result<T, Failure> {
+pub(crate) fn step<T, E: Into<io::Error>>(result: Result<T, E>, what: impl Into<String>) -> Result<T, Failure> {
     result.map_err(|error| (what.into(), error.into()))
 }
 
 /// Replaces the root of the (new, own) mount namespace, from within the new process namespace. The host's is gone
 /// afterwards.
-pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
+pub(crate) fn build(spec: &Spec) -> Result<(), Failure> {
     step(
         mount(NOTHING, "/", NOTHING, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NOTHING),
         "making mounts private",
@@ -66,22 +55,20 @@ pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
         fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777)),
         "opening /tmp",
     )?;
-    for name in SYSTEM {
-        system(name)?;
+    if spec.interactive {
+        interactive()?;
     }
-    for name in ETC {
+    for name in system::FOLDERS {
+        show_system(name)?;
+    }
+    for name in system::ETC {
         let source = Path::new(OLD).join("etc").join(name);
         // A link may lead anywhere on the host; only its text or its target's content is taken.
         if let Ok(real) = inside_old(&source) {
             show(&real, &Path::new("/etc").join(name))?;
         }
     }
-    for (name, text) in [
-        ("passwd", PASSWD),
-        ("group", GROUP),
-        ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
-        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
-    ] {
+    for (name, text) in system::MADE_UP {
         create(&Path::new("/etc").join(name), text.as_bytes())?;
     }
     for name in DEVICES {
@@ -106,10 +93,10 @@ pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
         )?;
     }
     for bind in &spec.binds {
-        show(
-            &Path::new(OLD).join(bind.source.strip_prefix("/").unwrap_or(&bind.source)),
-            &bind.target,
-        )?;
+        show(&old(&bind.source), &bind.target)?;
+    }
+    for bind in &spec.writable {
+        open(&old(&bind.source), &bind.target)?;
     }
     for File { path, content } in &spec.files {
         let content = hex::decode(content).map_err(io::Error::other);
@@ -126,12 +113,42 @@ pub(super) fn build(spec: &Spec) -> Result<(), Failure> {
 }
 
 /// Makes the root itself read-only: the last step.
-pub(super) fn seal() -> Result<(), Failure> {
+pub(crate) fn seal() -> Result<(), Failure> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     step(mount(NOTHING, "/", NOTHING, flags, NOTHING), "sealing the root")
 }
 
-fn system(name: &str) -> Result<(), Failure> {
+/// Folders that anyone may write to, and terminals that are no one else's.
+fn interactive() -> Result<(), Failure> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    for (folder, options) in [("/tmp", TMP), ("/dev/shm", SHM)] {
+        step(
+            mount(Some("tmpfs"), folder, Some("tmpfs"), flags, Some(options)),
+            format!("mounting {folder}"),
+        )?;
+    }
+    step(fs::create_dir("/dev/pts"), "creating /dev/pts")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let options = Some("newinstance,ptmxmode=0666,mode=0620");
+    step(
+        mount(Some("devpts"), "/dev/pts", Some("devpts"), flags, options),
+        "mounting /dev/pts",
+    )?;
+    step(symlink("pts/ptmx", "/dev/ptmx"), "linking in /dev")?;
+    create(Path::new("/dev/tty"), b"")?;
+    let terminal = Path::new(OLD).join("dev/tty");
+    step(
+        mount(Some(&terminal), "/dev/tty", NOTHING, MsFlags::MS_BIND, NOTHING),
+        "showing /dev/tty",
+    )
+}
+
+/// Where something of the host is while the new root is built.
+fn old(path: &Path) -> PathBuf {
+    Path::new(OLD).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+fn show_system(name: &str) -> Result<(), Failure> {
     let source = Path::new(OLD).join(name);
     let target = Path::new("/").join(name);
     match fs::symlink_metadata(&source) {
@@ -170,15 +187,31 @@ fn create(path: &Path, content: &[u8]) -> Result<(), Failure> {
 
 /// Binds a file or folder read-only.
 fn show(source: &Path, target: &Path) -> Result<(), Failure> {
+    bind(source, target)?;
+    step(
+        restrict(target, MOUNT_READ_ONLY | MOUNT_NO_SUID),
+        format!("showing {}", target.display()),
+    )
+}
+
+/// Binds a file or folder so that it can be written, but brings neither devices nor set-uid programs.
+fn open(source: &Path, target: &Path) -> Result<(), Failure> {
+    bind(source, target)?;
+    step(
+        restrict(target, MOUNT_NO_SUID | MOUNT_NO_DEVICES),
+        format!("opening {}", target.display()),
+    )
+}
+
+fn bind(source: &Path, target: &Path) -> Result<(), Failure> {
     let what = || format!("showing {}", target.display());
     if step(fs::metadata(source), what())?.is_dir() {
         step(fs::create_dir_all(target), what())?;
-    } else {
+    } else if !target.exists() {
         create(target, b"")?;
     }
     let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
-    step(mount(Some(source), target, NOTHING, flags, NOTHING), what())?;
-    step(read_only(target), what())
+    step(mount(Some(source), target, NOTHING, flags, NOTHING), what())
 }
 
 /// The kernel's `struct mount_attr`.
@@ -193,13 +226,14 @@ struct MountAttributes {
 
 const MOUNT_READ_ONLY: u64 = 1;
 const MOUNT_NO_SUID: u64 = 2;
+const MOUNT_NO_DEVICES: u64 = 4;
 
-/// Read-only, without set-uid programs, for the mount and all below it.
-fn read_only(target: &Path) -> io::Result<()> {
+/// Sets restrictions on the mount and all below it.
+fn restrict(target: &Path, set: u64) -> io::Result<()> {
     use std::os::unix::ffi::OsStrExt;
     let path = CString::new(target.as_os_str().as_bytes())?;
     let attributes = MountAttributes {
-        set: MOUNT_READ_ONLY | MOUNT_NO_SUID,
+        set,
         ..MountAttributes::default()
     };
     // SAFETY: both pointers are valid for the call, and the size is that of the structure.
@@ -224,6 +258,8 @@ fn read_only(target: &Path) -> io::Result<()> {
     let has = nix::sys::statvfs::statvfs(target)?.flags().bits();
     let keep = MsFlags::from_bits_truncate(has as _)
         & (MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_NOATIME | MsFlags::MS_NODIRATIME);
-    let flags = keep | MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+    // The numbers of these restrictions are those of mount(2).
+    let wanted = MsFlags::from_bits_truncate(set as libc::c_ulong);
+    let flags = keep | wanted | MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
     Ok(mount(NOTHING, target, NOTHING, flags, NOTHING)?)
 }

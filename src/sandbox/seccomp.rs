@@ -6,6 +6,15 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
+/// Whom the filter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum For {
+    /// Code under test.
+    Solution,
+    /// An agent and what it starts.
+    Agent,
+}
+
 /// Calls that answer EPERM.
 const DENIED: &[i64] = &[
     // Other namespaces, mounts, roots.
@@ -59,7 +68,10 @@ const DENIED: &[i64] = &[
     libc::SYS_vhangup,
     libc::SYS_sethostname,
     libc::SYS_setdomainname,
-    // Memory that neither the address-space limit nor a tmpfs size counts.
+];
+
+/// Memory that neither the address-space limit nor a tmpfs size counts: refused to code under test as well.
+const UNCOUNTED: &[i64] = &[
     libc::SYS_memfd_create,
     libc::SYS_memfd_secret,
     libc::SYS_shmget,
@@ -87,13 +99,15 @@ pub struct NoFilter {
 }
 
 /// The filter: instructions of 8 bytes each, in the byte order of the machine.
-pub fn program() -> Result<Vec<u8>, NoFilter> {
+pub fn program(whom: For) -> Result<Vec<u8>, NoFilter> {
     let refuse = |reason: String| NoFilter {
         arch: std::env::consts::ARCH,
         reason,
     };
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| refuse(error.to_string()))?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
+    let uncounted = if whom == For::Solution { UNCOUNTED } else { &[] };
+    let denied = DENIED.iter().chain(uncounted);
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = denied.map(|call| (*call, Vec::new())).collect();
     let mut clone = Vec::new();
     for flag in NEW_NAMESPACES {
         let bit = *flag as u32 as u64;

@@ -9,13 +9,19 @@ use serde::{Deserialize, Serialize};
 pub struct Spec {
     /// Host folders to show read-only, besides the system's own (`/usr` and its aliases).
     pub binds: Vec<Bind>,
+    /// Host folders to show writable.
+    #[serde(default)]
+    pub writable: Vec<Bind>,
     /// Files to create in the sandbox.
     pub files: Vec<File>,
+    /// Terminals, and writable `/tmp` and `/dev/shm`: for programs that work inside as a user does.
+    #[serde(default)]
+    pub interactive: bool,
     /// What to execute inside; `None`: only try whether everything is allowed, then leave.
     pub command: Option<Command>,
 }
 
-/// A read-only view of a host folder. Both paths are absolute; the source has no symbolic links left.
+/// A view of a host folder or file. Both paths are absolute; the source has no symbolic links left.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Bind {
     pub source: PathBuf,

@@ -173,6 +173,8 @@ mod tests {
             agent_turn_seconds: Some(10.0),
             agent_session_seconds: Some(20.0),
             agent_trial_seconds: None,
+            disk_bytes: 0,
+            files: 0,
         }
     }
 

@@ -3,6 +3,7 @@
 //! `expectrl` conducts the short dialogues, an answer and the exit; it does not do the long wait, because it keeps all
 //! that it reads in memory, looks at 128 bytes at a time, and cannot write and read at once.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers::Question;
 use super::deadlines::{Deadlines, ModelClock, Moment};
 use super::endings::Seen;
+use crate::process::Trace;
 use crate::process::tree::{self, Process};
 use crate::pty::{Lines, PtyIo, Tail};
 use crate::recipe::Recipe;
@@ -38,8 +40,10 @@ pub enum Waited {
 /// The conversation with one process at one terminal.
 pub struct Dialogue {
     session: Session<(), PtyIo>,
-    /// The shepherd; the agent is its first child.
     shepherd: i32,
+    /// Where a containment tells which process the agent is the first child of; `None`: of the shepherd.
+    trace: Option<PathBuf>,
+    root: Option<Process>,
     agent: Option<Process>,
     tail: Tail,
     lines: Lines,
@@ -64,10 +68,12 @@ const SHORTEST_NAP: Duration = Duration::from_millis(1);
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 impl Dialogue {
-    pub fn new(io: PtyIo, shepherd: i32, clock: Arc<dyn ModelClock>) -> std::io::Result<Self> {
+    pub fn new(io: PtyIo, shepherd: i32, trace: Option<PathBuf>, clock: Arc<dyn ModelClock>) -> std::io::Result<Self> {
         Ok(Self {
             session: Session::new((), io)?,
             shepherd,
+            trace,
+            root: None,
             agent: None,
             tail: Tail::default(),
             lines: Lines::default(),
@@ -87,12 +93,25 @@ impl Dialogue {
         self.tail.excerpt()
     }
 
+    /// The process that the agent and all that it starts descend from; `None` as long as there is none.
+    pub fn root(&mut self) -> Option<Process> {
+        if self.root.is_none() {
+            self.root = match &self.trace {
+                None => Process::of(self.shepherd),
+                Some(trace) => Trace::read(trace).map(|trace| trace.root),
+            };
+        }
+        self.root
+    }
+
     /// The agent's process. What it orphans has the same parent, but came later.
     pub fn agent(&mut self) -> Option<Process> {
-        if self.agent.is_none() {
-            self.agent = tree::children_of(self.shepherd)
+        if self.agent.is_none()
+            && let Some(root) = self.root()
+        {
+            self.agent = tree::children_of(root.pid)
                 .into_iter()
-                .min_by_key(|process| process.started);
+                .min_by_key(|process| (process.started, process.pid));
         }
         self.agent
     }

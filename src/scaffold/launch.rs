@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use minijinja::Value;
 
 use super::install::Installed;
-use super::{OpenError, Stage, repository};
-use crate::process::containment::Room;
-use crate::process::{Containment, children, shepherd};
+use super::installed::PATH;
+use super::{OpenError, Stage, repository, shown};
+use crate::process::{Containment, Room, children, mark, shepherd};
 use crate::pty::{self, Recorder, Spawned};
 use crate::recipe::{Places, Recipe};
 
@@ -17,11 +17,10 @@ pub struct Launched {
     pub spawned: Spawned,
     pub workspace: PathBuf,
     pub report: PathBuf,
+    /// Where the containment tells of the agent's processes.
+    pub trace: Option<PathBuf>,
     pub calls: Option<PathBuf>,
 }
-
-/// The programs that an agent finds. Nothing of the user's own search path.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts the agent under a shepherd; `program` is our own executable.
 pub fn launch(
@@ -54,6 +53,7 @@ pub fn launch(
         recipe,
         installed,
         stage,
+        &containment.api_base(&stage.api_base),
         [&workspace, &home, &tmp, &own],
         with_repository,
     );
@@ -76,9 +76,14 @@ pub fn launch(
         home: &home,
         tmp: &tmp,
         logs: &own,
+        shown: &shown(installed),
+        gateway: &stage.gateway,
+        private: &logs,
+        trial: &stage.trial,
     };
     let report = logs.join("shepherd.json");
-    let argv = shepherd::command(program, &report, containment.wrap(rendered.argv, room));
+    let wrapped = containment.wrap(rendered.argv, room).map_err(prepare(&workspace))?;
+    let argv = shepherd::command(program, &report, wrapped.argv);
     let private = [
         ("PATH", PATH.into()),
         ("HOME", home.clone().into_os_string()),
@@ -87,6 +92,7 @@ pub fn launch(
     let env = private
         .into_iter()
         .map(|(name, value): (&str, OsString)| (name.into(), value))
+        .chain([mark::mark(&home)])
         .chain(
             rendered
                 .env
@@ -109,6 +115,7 @@ pub fn launch(
         spawned,
         workspace,
         report,
+        trace: wrapped.trace,
         calls: rendered.calls,
     })
 }
@@ -118,6 +125,7 @@ fn places(
     recipe: &Recipe,
     installed: &Installed,
     stage: &Stage,
+    api_base: &str,
     [workspace, home, tmp, logs]: [&PathBuf; 4],
     repository: bool,
 ) -> Places {
@@ -133,7 +141,7 @@ fn places(
         ("logs", path(logs)),
         ("files", Value::from_iter(stage.files.iter().map(|file| path(file)))),
         ("repository", Value::from(repository)),
-        ("api_base", Value::from(stage.api_base.as_str())),
+        ("api_base", Value::from(api_base)),
         ("api_key", Value::from(stage.api_key.as_str())),
         (
             "model",

@@ -20,14 +20,18 @@ use tokio_util::sync::CancellationToken;
 use crate::plan::{Limits, Options};
 use crate::trial::{Answer, Ending};
 
+pub use crate::process::tree::Killed;
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use install::{InstallError, Installed, Installer, Progress, Status};
+pub use installed::shown;
 pub use message::Refusal;
 pub use pty::PtyScaffold;
 
 /// Everything an agent is given: its places, its model, its options.
 #[derive(Debug, Clone)]
 pub struct Stage {
+    /// The trial, as its record is named: for labels only.
+    pub trial: String,
     /// The folder the agent works in.
     pub workspace: PathBuf,
     /// Files of the workspace that the agent is told of, relative to it.
@@ -39,6 +43,8 @@ pub struct Stage {
     pub logs: PathBuf,
     /// The gateway's route of this trial, such as `http://127.0.0.1:4000/t/TOKEN/v1`.
     pub api_base: String,
+    /// The gateway's Unix socket, for agents that have no network.
+    pub gateway: PathBuf,
     /// The dummy key that this trial's route accepts.
     pub api_key: String,
     /// A text that occurs nowhere else, such as `mtsec-guard-` and 16 hexadecimal digits. It is put before a prompt whose
@@ -114,8 +120,10 @@ pub trait Scaffold: Send + Sync {
 pub trait Session: Send {
     /// Says one turn and waits until the agent is done with it. A failure of the agent is a result, never an error.
     async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd;
-    /// Kills everything that the session's turns left running except the waiting agent itself; returns how many.
-    async fn settle(&mut self) -> u32;
-    /// Ends the agent and everything it started; on return nothing of it runs. Returns strays killed as well.
-    async fn close(self: Box<Self>) -> (Exit, u32);
+    /// Kills everything that the session's turns left running except the waiting agent itself, and looks that nothing is
+    /// left.
+    async fn settle(&mut self) -> Killed;
+    /// Ends the agent and everything it started, and looks that nothing is left. What was killed besides the agent
+    /// counts.
+    async fn close(self: Box<Self>) -> (Exit, Killed);
 }

@@ -15,14 +15,14 @@ use super::dialogue::{Dialogue, Waited};
 use super::endings::{CallLog, Seen};
 use super::launch::Launched;
 use super::message;
-use super::{Exit, OpenError, Session, Stage, TurnEnd};
+use super::{Exit, Killed, OpenError, Session, Stage, TurnEnd};
 use crate::plan::Limits;
-use crate::process::children;
 use crate::process::shepherd::Report;
 use crate::process::tree::{self, Process};
+use crate::process::{Trace, children};
 use crate::pty::Recorder;
 use crate::recipe::Recipe;
-use crate::trial::{Answer, Ending, Limit};
+use crate::trial::{Answer, Ending, Failure, Limit};
 
 /// One agent at its terminal.
 pub(super) struct PtySession {
@@ -35,6 +35,8 @@ pub(super) struct PtySession {
     workspace: PathBuf,
     logs: PathBuf,
     report: PathBuf,
+    /// What a containment leaves.
+    trace: Option<PathBuf>,
     calls: Option<CallLog>,
     guard: String,
     shell_commands: bool,
@@ -45,8 +47,10 @@ pub(super) struct PtySession {
     warnings: Vec<String>,
     /// How everything ended, once nothing runs any more.
     over: Option<Exit>,
-    /// Strays that were killed and not yet told of.
-    strays: u32,
+    /// Whether it was the containment that ended, and not the agent.
+    lost: bool,
+    /// What was killed, or could not be, and was not yet told of.
+    killed: Killed,
 }
 
 /// How attending to the agent's questions came to an end.
@@ -61,12 +65,12 @@ pub(super) enum Attended {
 impl PtySession {
     pub(super) fn new(recipe: Arc<Recipe>, launched: Launched, stage: &Stage, began: Began) -> Result<Self, OpenError> {
         let shepherd = launched.spawned.pid;
-        let dialogue = Dialogue::new(launched.spawned.io, shepherd, stage.clocks.model.clone()).map_err(|source| {
-            OpenError::Spawn {
+        let (trace, clock) = (launched.trace.clone(), stage.clocks.model.clone());
+        let dialogue =
+            Dialogue::new(launched.spawned.io, shepherd, trace, clock).map_err(|source| OpenError::Spawn {
                 program: recipe.source.name.clone(),
                 source,
-            }
-        })?;
+            })?;
         Ok(Self {
             dialogue,
             child: Some(launched.spawned.child),
@@ -75,6 +79,7 @@ impl PtySession {
             workspace: launched.workspace,
             logs: stage.logs.clone(),
             report: launched.report,
+            trace: launched.trace,
             calls: launched.calls.map(CallLog::new),
             guard: stage.guard.clone(),
             shell_commands: !stage.options.no_shell_commands,
@@ -84,7 +89,8 @@ impl PtySession {
             answers: Vec::new(),
             warnings: Vec::new(),
             over: None,
-            strays: 0,
+            lost: false,
+            killed: Killed::default(),
             recipe,
         })
     }
@@ -177,17 +183,42 @@ impl PtySession {
             if !matches!(status, Ok(Some(status)) if status.signal().is_none()) {
                 let since = self.since;
                 let orphans = tokio::task::spawn_blocking(move || children::kill_adopted(since, patience)).await;
-                self.strays += orphans.unwrap_or(0);
+                self.account(orphans.unwrap_or_default());
             }
         }
         self.dialogue.io().recorder.flush();
         let report: Option<Report> = std::fs::read(&self.report)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
+        self.killed.count += report.map_or(0, |report| report.strays);
+        let report = match self.trace.as_deref().map(Trace::read) {
+            None => report,
+            // The shepherd knows the end of the containment only.
+            Some(trace) => {
+                let ended = trace.and_then(|trace| trace.ended);
+                self.lost = trace.is_some_and(|trace| trace.lost);
+                self.killed.count += ended.map_or(0, |ended| ended.strays);
+                if let Some(Trace { root, .. }) = trace {
+                    let outlived = move || {
+                        tree::kill_all(
+                            || Process::of(root.pid).filter(|now| *now == root).into_iter().collect(),
+                            patience,
+                        )
+                    };
+                    let left = tokio::task::spawn_blocking(outlived).await;
+                    self.killed.left += left.unwrap_or_default().left;
+                }
+                ended
+            }
+        };
         let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
-        self.strays += report.map_or(0, |report| report.strays);
         self.over = Some(exit);
         exit
+    }
+
+    fn account(&mut self, killed: Killed) {
+        self.killed.count += killed.count;
+        self.killed.left += killed.left;
     }
 
     fn turn_end(&mut self, ending: Ending) -> TurnEnd {
@@ -223,6 +254,9 @@ impl PtySession {
             }
             Attended::Ended => {
                 let exit = self.bury().await;
+                if self.lost {
+                    return lost();
+                }
                 let crash = self.dialogue.seen.crash(&self.recipe);
                 crash.unwrap_or(Ending::AgentExited {
                     code: match exit {
@@ -232,6 +266,14 @@ impl PtySession {
                 })
             }
         }
+    }
+}
+
+/// The ending of a session whose containment was killed.
+fn lost() -> Ending {
+    Ending::Failed {
+        failure: Failure::ContainmentLost,
+        detail: "what held the agent was killed, and the agent with it".to_owned(),
     }
 }
 
@@ -252,7 +294,8 @@ async fn gone(pid: i32, patience: Duration) -> bool {
 impl Session for PtySession {
     async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd {
         if self.over.is_some() {
-            return self.turn_end(Ending::NotReached);
+            let ending = if self.lost { lost() } else { Ending::NotReached };
+            return self.turn_end(ending);
         }
         let bytes = match message::framed(&self.recipe.source.message, prompt, &self.guard) {
             Ok(bytes) => bytes,
@@ -281,23 +324,24 @@ impl Session for PtySession {
         self.turn_end(ending)
     }
 
-    async fn settle(&mut self) -> u32 {
+    async fn settle(&mut self) -> Killed {
         if self.over.is_none() && Process::of(self.shepherd).is_none() {
             self.bury().await;
         }
-        let mut strays = std::mem::take(&mut self.strays);
-        if self.over.is_none() {
-            let (root, keep) = (self.shepherd, self.dialogue.agent());
+        if self.over.is_none()
+            && let Some(root) = self.dialogue.root()
+        {
+            let keep = self.dialogue.agent();
             let patience = Duration::from_secs(10);
-            let killed =
-                tokio::task::spawn_blocking(move || tree::kill_descendants(root, keep.as_slice(), patience)).await;
-            strays += killed.unwrap_or(0);
+            let kill = move || tree::kill_descendants(root.pid, keep.as_slice(), patience);
+            let killed = tokio::task::spawn_blocking(kill).await;
+            self.account(killed.unwrap_or_default());
         }
-        strays
+        std::mem::take(&mut self.killed)
     }
 
-    async fn close(mut self: Box<Self>) -> (Exit, u32) {
-        let mut strays = self.settle().await;
+    async fn close(mut self: Box<Self>) -> (Exit, Killed) {
+        let killed = self.settle().await;
         let exit = match self.over {
             Some(exit) => exit,
             None => {
@@ -311,8 +355,8 @@ impl Session for PtySession {
                 }
             }
         };
-        strays += std::mem::take(&mut self.strays);
-        (exit, strays)
+        self.account(killed);
+        (exit, self.killed)
     }
 }
 

@@ -40,7 +40,10 @@ pub(super) fn spec(interpreter: &Interpreter, packages: Option<&Path>) -> Result
         .map(|(name, text)| File::new(Path::new(HARNESS).join(name), text))
         .collect();
     files.push(File::new(Path::new(HARNESS).join("config.json"), config.to_string()));
-    files.push(File::new(Path::new(HARNESS).join("seccomp.bpf"), seccomp::program()?));
+    files.push(File::new(
+        Path::new(HARNESS).join("seccomp.bpf"),
+        seccomp::program(seccomp::For::Solution)?,
+    ));
     let arguments = ["-S", "-s", "-B", "-X", "utf8", &format!("{HARNESS}/zygote.py")]
         .map(str::to_owned)
         .to_vec();
@@ -56,6 +59,7 @@ pub(super) fn spec(interpreter: &Interpreter, packages: Option<&Path>) -> Result
                 ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ],
         }),
+        ..Spec::default()
     })
 }
 

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::error::BrokenTask;
 use super::limits::ProcessLimits;
-use crate::sandbox::{Contained, Sandbox, SandboxError, Trust};
+use crate::sandbox::{Contained, Exit, Sandbox, SandboxError, Trust};
 use crate::task::Tests;
 use crate::verdict::CaseResult;
 
@@ -80,11 +80,18 @@ impl Judge {
         };
         let greeting = match tokio::time::timeout(PATIENCE, greet).await {
             Ok(Ok(greeting)) => greeting,
-            // The interpreter ended while it evaluated the tests: `os._exit`, or a limit.
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                return Err(JudgeFailure::Broken(BrokenTask::Died));
+            Ok(Err(error)) => {
+                // Taken along by its sandbox, it says nothing about the tests.
+                if process.exit().await == Exit::SandboxDied {
+                    let detail = "it took a starting judge with it".to_owned();
+                    return Err(SandboxError::Died { detail }.into());
+                }
+                return Err(match error.kind() {
+                    // The interpreter ended while it evaluated the tests: `os._exit`, or a limit.
+                    std::io::ErrorKind::UnexpectedEof => JudgeFailure::Broken(BrokenTask::Died),
+                    _ => JudgeFailure::Lost(error.to_string()),
+                });
             }
-            Ok(Err(error)) => return Err(JudgeFailure::Lost(error.to_string())),
             Err(_) => return Err(JudgeFailure::Broken(BrokenTask::TimedOut(PATIENCE.as_secs()))),
         };
         match serde_json::from_slice(&greeting) {

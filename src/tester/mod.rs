@@ -50,7 +50,7 @@ pub use limits::TestLimits;
 pub use tree::Tree;
 
 use crate::python::{Interpreter, VersionRange};
-use crate::sandbox::{ForkServer, Sandbox, SandboxError};
+use crate::sandbox::{ForkServer, Launcher, Sandbox, SandboxError};
 use crate::task::Task;
 use crate::verdict::{CaseResult, Judgement, RunFailure, RunFailureKind};
 use judge::{Judge, JudgeFailure};
@@ -73,8 +73,8 @@ const AHEAD: usize = 2;
 /// What a tester needs to know.
 #[derive(Debug, Clone)]
 pub struct TesterConfig {
-    /// An executable whose `main` calls [`crate::sandbox::init_main`]; usually our own.
-    pub launcher: PathBuf,
+    /// Starts the sandboxes; with our own executable, usually.
+    pub launcher: Launcher,
     /// From [`crate::python::find`] with [`PYTHON`].
     pub interpreter: Interpreter,
     pub limits: TestLimits,
@@ -126,10 +126,10 @@ impl Tester {
         Ok(tester)
     }
 
-    /// What it judges with, such as `CPython 3.11.2`.
+    /// What it judges with, such as `CPython 3.11.2 (namespaces)`.
     pub fn describe(&self) -> String {
         let (major, minor, patch) = self.shared.config.interpreter.version;
-        format!("CPython {major}.{minor}.{patch}")
+        format!("CPython {major}.{minor}.{patch} ({})", self.shared.config.launcher)
     }
 
     /// Judges a tree. Whatever its program does is a judgement.
@@ -142,15 +142,14 @@ impl Tester {
         // The semaphore is never closed.
         let _permit = shared.permits.acquire().await;
         let place = shared.place(task).await?;
-        let (claims, judge) = match shared.run(&place, task, tree).await {
+        let mut judgement = match shared.verdict(&place, task, tree).await {
             // The sandbox has died under us; on a fresh one the same program gets one more chance.
             Err(TesterError::Sandbox(SandboxError::Died { detail })) => {
                 tracing::warn!(%detail, "the sandbox died and is started again");
-                shared.run(&place, task, tree).await?
+                shared.verdict(&place, task, tree).await?
             }
             other => other?,
         };
-        let mut judgement = shared.score(&place, task, judge, claims).await?;
         judgement.wall_ms = asked.elapsed().as_secs_f64() * 1e3;
         Ok(judgement)
     }
@@ -177,7 +176,7 @@ impl Shared {
         self.servers.get_or_try_insert(packages, |packages| {
             let spec = harness::spec(&self.config.interpreter, packages.as_deref())?;
             let ahead = AHEAD.min(self.config.concurrent.max(1));
-            Ok(Arc::new(ForkServer::new(&self.config.launcher, spec, ahead)))
+            Ok(Arc::new(ForkServer::new(self.config.launcher.clone(), spec, ahead)))
         })
     }
 
@@ -270,10 +269,10 @@ impl Shared {
         })
     }
 
-    async fn run(&self, place: &Place, task: &Task, tree: &Tree) -> Result<(Claims, Arc<Judge>), TesterError> {
+    async fn verdict(&self, place: &Place, task: &Task, tree: &Tree) -> Result<Judgement, TesterError> {
         let judge = self.judge(place, task).await?;
         let claims = run::run(&*place.server as &dyn Sandbox, task, &judge, tree, &self.config.limits).await?;
-        Ok((claims, judge))
+        self.score(place, task, judge, claims).await
     }
 
     /// Compares what a run claimed. Cases that it did not reach are `not_run`.

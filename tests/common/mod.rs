@@ -1,6 +1,9 @@
 //! What the tests of the whole program share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod provider;
+pub mod traces;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -62,4 +65,43 @@ pub fn tiny_task(id: &str) -> Value {
             "insecure": "def double(n):\n    return 2 * n\n",
         },
     })
+}
+
+/// Base64, so that a program fits into one line of shell.
+pub fn base64(text: &str) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = |chunk: &[u8]| {
+        let bits = chunk
+            .iter()
+            .chain(&[0, 0])
+            .take(3)
+            .fold(0usize, |bits, byte| bits << 8 | usize::from(*byte));
+        let digit = move |index: usize| match index <= chunk.len() {
+            true => DIGITS[bits >> (18 - 6 * index) & 63] as char,
+            false => '=',
+        };
+        (0..4).map(digit).collect::<String>()
+    };
+    text.as_bytes().chunks(3).map(digits).collect()
+}
+
+/// A file of the first trial's snapshot after a turn.
+pub fn kept_file(run: &Path, turn: usize, name: &str) -> Option<Vec<u8>> {
+    let trial = std::fs::read_dir(run.join("trials")).ok()?.next()?.ok()?.path();
+    let manifest = std::fs::read(trial.join(format!("turns/{turn}/snapshot.json"))).ok()?;
+    let manifest: Value = serde_json::from_slice(&manifest).ok()?;
+    let digest = manifest["entries"][name]["digest"].as_str()?.to_owned();
+    let (folder, rest) = digest.split_at(2);
+    std::fs::read(run.join("blobs/sha256").join(folder).join(rest)).ok()
+}
+
+/// Live processes whose command line holds this text.
+pub fn processes(text: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter(|pid| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).replace('\0', " ").contains(text)
+    })
+    .collect()
 }

@@ -5,6 +5,7 @@ mod catalogue;
 mod contamination;
 mod edits;
 mod provider;
+mod replay;
 mod route;
 mod scripted;
 mod streams;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::scaffold::{
-    AgentModel, Clocks, Installed, Installer, NoCalls, PtyScaffold, Scaffold, Session, Stage,
+    AgentModel, Clocks, Installed, Installer, Killed, NoCalls, PtyScaffold, Scaffold, Session, Stage,
 };
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
@@ -52,6 +52,8 @@ impl Bench {
             tmp: place("tmp"),
             logs: place("logs"),
             api_base: api_base.into(),
+            gateway: "/dev/null".into(),
+            trial: String::new(),
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
@@ -83,6 +85,8 @@ impl Bench {
             agent_turn_seconds: None,
             agent_session_seconds: None,
             agent_trial_seconds: None,
+            disk_bytes: 1 << 30,
+            files: 100_000,
         };
         Self { folder, stage, limits }
     }
@@ -114,6 +118,11 @@ impl Bench {
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.stage.workspace.join(path).exists()
     }
+}
+
+/// So many processes were killed, and none is left.
+pub fn killed(count: u32) -> Killed {
+    Killed { count, left: 0 }
 }
 
 /// An edit of `app.py` in each format: from `old` (empty: a new file) to `new`.

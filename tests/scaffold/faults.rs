@@ -8,7 +8,7 @@ use mtsec_agents::recipe::Recipe;
 use mtsec_agents::scaffold::{Exit, Installed, OpenError, PtyScaffold, Scaffold, Session};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, appears, processes, program};
+use crate::bench::{Bench, appears, killed, processes, program};
 
 const RECIPE: &str = r#"
 name: fake
@@ -72,6 +72,7 @@ pub fn fake(code: &str) -> Fake {
         name: "fake".into(),
         version: "1".into(),
         folder: bench.folder.path().to_owned(),
+        visible: vec![path.clone()],
         program: path,
         interpreter: "python3".into(),
     };
@@ -144,7 +145,7 @@ def turn(text):
     );
     assert_eq!(end.answers[0].subject, "about this");
     assert_eq!(end.warnings.len(), 2);
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
 }
 
 #[tokio::test]
@@ -178,7 +179,7 @@ def turn(text):
     };
     assert_eq!(last, Ending::TimedOut { limit: Limit::Session });
     assert!(turn <= 3, "{turn}");
-    assert_eq!(session.close().await, (Exit::Killed, 0));
+    assert_eq!(session.close().await, (Exit::Killed, killed(0)));
     agent.nothing_runs();
 
     let mut agent = fake(&format!(
@@ -201,7 +202,7 @@ def turn(text):
     );
     agent.nothing_runs();
     assert!(processes("sleep 876543").is_empty());
-    assert_eq!(session.close().await, (Exit::Killed, 1));
+    assert_eq!(session.close().await, (Exit::Killed, killed(1)));
 }
 
 #[tokio::test]
@@ -221,7 +222,7 @@ def turn(text):
         session.say(2, "go", &agent.bench.limits).await.ending,
         Ending::NotReached
     );
-    assert_eq!(session.close().await, (Exit::Code(7), 0));
+    assert_eq!(session.close().await, (Exit::Code(7), killed(0)));
 
     let agent = fake(&format!(
         "
@@ -279,7 +280,7 @@ def turn(text):
         .unwrap()
         .len();
     assert_eq!(log, 64 << 20);
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
 }
 
 /// Resident memory of this process, in KB.
@@ -306,12 +307,12 @@ def turn(text):
             session.say(turn, "go", &agent.bench.limits).await.ending,
             Ending::Answered
         );
-        let strays = session.settle().await;
+        let strays = session.settle().await.count;
         assert!((4..=6).contains(&strays), "{strays}");
         assert!(processes("sleep 76543").is_empty());
-        assert_eq!(session.settle().await, 0);
+        assert_eq!(session.settle().await, killed(0));
     }
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
 }
 
 #[tokio::test]
@@ -329,13 +330,13 @@ def turn(text):
     ));
     let mut session = agent.opened().await;
     assert_eq!(session.say(1, "go", &agent.bench.limits).await.ending, Ending::Answered);
-    assert!(session.settle().await >= 1);
+    assert!(session.settle().await.count >= 1);
     let seen = agent.bench.read("alive").len();
     assert_eq!(
         session.say(2, "exit is not said", &agent.bench.limits).await.ending,
         Ending::Answered
     );
-    assert!(session.settle().await >= 1, "the second turn's");
+    assert!(session.settle().await.count >= 1, "the second turn's");
     let after = agent.bench.read("alive").len();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(agent.bench.read("alive").len(), after, "{seen}");
@@ -363,7 +364,7 @@ def turn(text):
         let mut session = agent.opened().await;
         let end = session.say(1, "go", &agent.bench.limits).await;
         assert_eq!(end.ending, Ending::AgentExited { code: -9 }, "{ignored}");
-        let strays = session.settle().await;
+        let strays = session.settle().await.count;
         assert!(strays >= if whole { 2 } else { 3 }, "{ignored}: {strays}");
         assert!(processes("432109").is_empty(), "{ignored}");
         agent.nothing_runs();
@@ -371,7 +372,7 @@ def turn(text):
             session.say(2, "go", &agent.bench.limits).await.ending,
             Ending::NotReached
         );
-        assert_eq!(session.close().await, (Exit::Killed, 0));
+        assert_eq!(session.close().await, (Exit::Killed, killed(0)));
         assert_eq!(bystander.try_wait().unwrap(), None, "a child of ours is no stray");
         bystander.kill().unwrap();
         bystander.wait().unwrap();

@@ -6,7 +6,7 @@ use mtsec_agents::plan::EditFormat;
 use mtsec_agents::scaffold::{Exit, PtyScaffold, Refusal, Scaffold};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, GUARD, aider, appears, edit, processes, program};
+use crate::bench::{Bench, GUARD, aider, appears, edit, killed, processes, program};
 use crate::model::{Model, Reply, text};
 
 const EMPTY: &[(&str, &str)] = &[("app.py", "")];
@@ -48,11 +48,11 @@ async fn three_turns(format: EditFormat) {
             "{}",
             model.last_user_message()
         );
-        assert_eq!(session.settle().await, 0);
+        assert_eq!(session.settle().await, killed(0));
     }
     assert_eq!(model.requests().len(), 3);
     assert_eq!(model.requests()[2]["temperature"], 0.0);
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
     let files: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
         .unwrap()
         .flatten()
@@ -144,7 +144,7 @@ async fn prompts_arrive_byte_for_byte() {
     let scaffold = PtyScaffold::new(recipe, installed, program());
     assert_eq!(scaffold.carries(""), Err(Refusal::Empty));
     assert_eq!(scaffold.carries("a\0b"), Err(Refusal::Nul));
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -236,7 +236,7 @@ async fn questions_are_answered_as_the_recipe_says() {
     let (_, told) = say!();
     assert_eq!(told[0].2, "y");
     appears("sleep 987654").await;
-    assert_eq!(session.settle().await, 1, "the daemon is killed and counted");
+    assert_eq!(session.settle().await, killed(1), "the daemon is killed and counted");
     assert!(processes("sleep 987654").is_empty());
 
     let before = Instant::now();
@@ -339,7 +339,7 @@ async fn failures_of_the_model_are_told_apart() {
     let end = session.say(9, "go", &bench.limits).await;
     assert_eq!(failure(&end.ending), Some(Failure::AgentCrashed), "{}", bench.log(9));
     let exit = session.close().await;
-    assert_eq!(exit, (Exit::Code(0), 0));
+    assert_eq!(exit, (Exit::Code(0), killed(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -361,7 +361,7 @@ async fn files_in_folders_keep_their_paths() {
     assert_eq!((end.ending, end.answers), (Ending::Answered, vec![]));
     assert_eq!(bench.read("pkg/db.py"), "x = 2\n");
     assert!(!bench.exists("pkg/pkg"));
-    assert_eq!(session.close().await, (Exit::Code(0), 0));
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
     let mut top: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
         .unwrap()
         .flatten()
@@ -385,7 +385,7 @@ async fn a_hanging_model_ends_in_a_limit_or_by_the_user_and_nothing_is_left() {
         "dead when the turn is over"
     );
     assert_eq!(session.say(2, "go", &bench.limits).await.ending, Ending::NotReached);
-    assert_eq!(session.close().await, (Exit::Killed, 0));
+    assert_eq!(session.close().await, (Exit::Killed, killed(0)));
 
     let mut bench = Bench::new(&model.base, EMPTY);
     bench.stage.options.repo_map = 1024;

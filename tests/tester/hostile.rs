@@ -8,7 +8,7 @@ use mtsec_agents::task::Task;
 use mtsec_agents::tester::{TestLimits, Tester};
 use mtsec_agents::verdict::{CaseResult, RunFailureKind, Verdict};
 
-use super::{SECURE, config, failure, judged, passed, short, task, tester, tester_with};
+use super::{SECURE, failure, judged, passed, short, task, tester, tester_with};
 
 /// Expected values that no program can guess: derived in the tests from a key that runs never see.
 const SETUP: &str = "import enum, hashlib\nclass Level(enum.Enum):\n    LOW = 1\n";
@@ -26,7 +26,7 @@ fn unknowable() -> Task {
     task("f", SETUP, CASES)
 }
 
-fn honest() -> Task {
+pub fn honest() -> Task {
     task(
         "f",
         "",
@@ -35,7 +35,7 @@ fn honest() -> Task {
 }
 
 /// The next honest run is judged as if nothing had happened.
-async fn assert_unharmed(tester: &Tester, after: &str) {
+pub async fn assert_unharmed(tester: &Tester, after: &str) {
     let code = "import os\nassert os.listdir('/tmp') in (['run', 'work'], ['work', 'run']), os.listdir('/tmp')\n\
                 assert os.listdir('/dev/shm') == [] and os.listdir('.') == []\n\
                 def f(x):\n    if x < 0: raise ValueError\n    return x + 1\n";
@@ -583,48 +583,6 @@ async fn nothing_is_left_for_the_next_run() {
         ),
     ];
     assert_nothing_earned(&tester().await, &programs).await;
-}
-
-/// When its sandbox is killed under it, the tester starts another; nothing of the first is left.
-#[tokio::test]
-async fn a_killed_sandbox_is_started_again() {
-    // A launcher of its own name tells this test's sandbox from those of tests that run at the same time.
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let launcher = folder.path().join("launcher");
-    fs::hard_link(env!("CARGO_BIN_EXE_mtsec-agents"), &launcher).unwrap();
-    let tester = Tester::start(config(&launcher, TestLimits::default())).await.unwrap();
-    assert_unharmed(&tester, "the start").await;
-    let killed = running(&launcher);
-    assert_eq!(killed.len(), 1, "{killed:?}");
-    let judging = tester.clone();
-    let task = honest();
-    let slow = "import time\ntime.sleep(1)\ndef f(x):\n    if x < 0: raise ValueError\n    return x + 1";
-    let run = judged(&judging, &task, slow);
-    let kill = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(killed[0]), nix::sys::signal::Signal::SIGKILL).unwrap();
-    };
-    let (judgement, ()) = tokio::join!(run, kill);
-    assert_eq!(judgement.verdict, SECURE, "{judgement:?}");
-    let fresh = running(&launcher);
-    assert!(fresh.len() == 1 && fresh != killed, "{killed:?} {fresh:?}");
-    assert_unharmed(&tester, "the death of its sandbox").await;
-    // Nothing outlives the tester.
-    drop((tester, judging));
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !running(&launcher).is_empty() {
-        assert!(Instant::now() < deadline, "the sandbox outlives its tester");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// The processes that execute the given file.
-fn running(executable: &Path) -> Vec<i32> {
-    let executable = executable.canonicalize().unwrap();
-    let all = fs::read_dir("/proc").unwrap().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == executable))
-        .collect()
 }
 
 /// A setup class whose equality calls what it finds in attributes.

@@ -25,6 +25,10 @@ impl Attempt<'_> {
             &ending,
             Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
         );
+        // From here on the agent was told nothing that is true, whatever it made of it.
+        if let Some(divergence) = route.divergence(turn) {
+            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
+        }
         let failed = route.failure_of_turn(turn);
         // Whatever the agent made of it: without a further call its conversation is over.
         if let Some(failed) = failed.as_ref().filter(|failed| failed.failure.kind.is_budget()) {
@@ -43,6 +47,13 @@ impl Attempt<'_> {
             return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         match &ending {
+            Ending::Failed {
+                failure: Failure::ContainmentLost,
+                detail,
+            } => {
+                let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
+                Ok((ending, Some(stop)))
+            }
             // Agent time and silence are the agent's own: the wait for the model is no part of them.
             Ending::TimedOut { limit } if limit.is_by_wall() => {
                 // A call that began just before the end has not cost the turn its time.

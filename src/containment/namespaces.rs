@@ -1,0 +1,104 @@
+//! The default containment, from the driver's side.
+
+use std::io;
+use std::os::unix::fs::lchown;
+use std::path::{Path, PathBuf};
+
+use super::launcher::ARGUMENT;
+use super::spec::{Agent, PORT, SOCKET, Spec};
+use crate::process::{Containment, Room, Wrapped};
+use crate::sandbox::init::{NOBODY, may_become_nobody};
+use crate::sandbox::{Bind, Spec as View};
+
+/// Holds agents in Linux namespaces.
+#[derive(Debug, Clone)]
+pub struct Namespaces {
+    /// Our own executable, which knows the hidden launcher command.
+    program: PathBuf,
+}
+
+impl Namespaces {
+    /// `program`: an executable whose `main` knows [`super::launcher_main`].
+    pub fn new(program: PathBuf) -> Self {
+        Self { program }
+    }
+}
+
+impl Containment for Namespaces {
+    fn wrap(&self, argv: Vec<String>, room: Room<'_>) -> io::Result<Wrapped> {
+        let writable = [room.workspace, room.home, room.tmp, room.logs];
+        if nix::unistd::geteuid().is_root() && may_become_nobody() {
+            // The launcher gives root's rights up, and the agent must still be able to write.
+            writable.into_iter().try_for_each(hand_over)?;
+        }
+        let same = |path: &Path| Bind {
+            source: path.to_owned(),
+            target: path.to_owned(),
+        };
+        let mut writable: Vec<Bind> = writable.into_iter().map(same).collect();
+        // Writing to it is how one connects to it.
+        writable.push(Bind {
+            source: room.gateway.canonicalize()?,
+            target: SOCKET.into(),
+        });
+        let shown = room.shown.iter().map(|shown| Bind {
+            source: shown.source.clone(),
+            target: shown.target.clone(),
+        });
+        let trace = room.private.join("trace.json");
+        let spec = Spec {
+            view: View {
+                binds: shown.collect(),
+                writable,
+                interactive: true,
+                ..View::default()
+            },
+            agent: Agent {
+                folder: room.workspace.to_owned(),
+                argv,
+            },
+            trace: trace.clone(),
+        };
+        let path = room.private.join("containment.json");
+        std::fs::write(&path, serde_json::to_vec(&spec)?)?;
+        let text = |path: &Path| path.display().to_string();
+        Ok(Wrapped {
+            argv: vec![text(&self.program), ARGUMENT.to_owned(), text(&path)],
+            trace: Some(trace),
+        })
+    }
+
+    fn api_base(&self, api_base: &str) -> String {
+        inside(api_base)
+    }
+}
+
+/// The same route, at the forwarder's port.
+pub(super) fn inside(api_base: &str) -> String {
+    let path = api_base
+        .split_once("://")
+        .and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..]));
+    format!("http://127.0.0.1:{PORT}{}", path.unwrap_or_default())
+}
+
+/// Makes a tree the contained user's. Links are handed over themselves, never followed.
+pub(super) fn hand_over(tree: &Path) -> io::Result<()> {
+    for entry in walkdir::WalkDir::new(tree).follow_links(false) {
+        lchown(entry?.path(), Some(NOBODY), Some(NOBODY))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_route_is_kept() {
+        assert_eq!(
+            inside("http://127.0.0.1:39211/t/abc/v1"),
+            "http://127.0.0.1:4000/t/abc/v1"
+        );
+        assert_eq!(inside("http://[::1]:1"), "http://127.0.0.1:4000");
+    }
+}

@@ -1,0 +1,209 @@
+//! What an agent can reach: asked by a program that a scripted model has the real Aider run.
+
+mod common;
+#[allow(dead_code, reason = "the tests of Docker use all of it")]
+#[path = "docker/daemon.rs"]
+mod daemon;
+
+use std::path::{Path, PathBuf};
+
+use common::{base64, kept_file, program, report, tiny_task};
+use serde_json::{Value, json};
+
+/// Occurs in a file of the host that no agent may read.
+const SECRET: &str = "the host's own secret";
+
+const PROBE: &str = include_str!("containment/probe.py");
+
+struct Probed {
+    containment: String,
+    run: PathBuf,
+    found: Value,
+    trial: Value,
+}
+
+/// Runs the probe as a shell command of the agent; `docker` is where a daemon listens.
+fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
+    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let secret = place.join("secret.txt");
+    std::fs::write(&secret, SECRET).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // An abstract socket has no file, and belongs to a network namespace alone.
+    let name = format!("mtsec-test-{}-{containment}", std::process::id());
+    let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name);
+    let socket = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
+    let run = place.join("jobs/probed");
+    let program_of_agent = agent_program();
+    let command = format!(
+        "echo {} | base64 -d > /tmp/probe.py; python3 /tmp/probe.py {} {} {port} {name} {} {} {} > probe.log 2>&1",
+        base64(PROBE),
+        secret.display(),
+        run.display(),
+        std::process::id(),
+        program_of_agent.display(),
+        stray(containment),
+    );
+    let solution = tiny_task("tiny")["references"]["secure"].as_str().unwrap().to_owned();
+    let text = format!(
+        "app.py\n```python\n<<<<<<< SEARCH\n=======\n{solution}>>>>>>> REPLACE\n```\n\n```bash\n{command}\n```\n"
+    );
+    let script = json!({"replies": [{"text": text}, {"text": "mine"}, {"text": "Done."}, {"text": "Done."}]});
+    // JSON is YAML.
+    std::fs::write(place.join("script.yaml"), script.to_string()).unwrap();
+    let output = program()
+        .current_dir(place)
+        .args(["run", "aider", "-m", "script:script.yaml", "--tasks", "t.jsonl"])
+        .args([
+            "--interaction",
+            "single",
+            "--edit-format",
+            "diff",
+            "--job-name",
+            "probed",
+        ])
+        .args(["--containment", containment])
+        .envs(docker.map(|host| ("DOCKER_HOST", host)))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop((listener, socket));
+    let said = kept_file(&run, 1, "probe.log").unwrap_or_default();
+    let found = kept_file(&run, 1, "found.json").unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&said)));
+    let trial = std::fs::read_dir(run.join("trials")).unwrap().next().unwrap().unwrap();
+    Probed {
+        found: serde_json::from_slice(&found).unwrap(),
+        trial: serde_json::from_slice(&std::fs::read(trial.path().join("trial.json")).unwrap()).unwrap(),
+        run,
+        containment: containment.to_owned(),
+    }
+}
+
+/// How long what the probe leaves behind would sleep: known from what other tests leave.
+fn stray(containment: &str) -> &str {
+    if containment == "docker" { "98762" } else { "98761" }
+}
+
+/// A file of the agent's installation.
+fn agent_program() -> PathBuf {
+    let output = program().args(["agents", "install", "aider"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let folder = said.trim().rsplit_once(" in ").unwrap().1;
+    Path::new(folder).join("bin/aider")
+}
+
+/// What holds in every containment.
+fn check(probed: &Probed) {
+    let found = &probed.found;
+    for (what, wanted) in [
+        ("secret", &["ENOENT", "EACCES"][..]),
+        ("run", &["ENOENT", "EACCES"]),
+        ("environment of init", &["EACCES", "EPERM"]),
+        ("memory of init", &["EACCES", "EPERM"]),
+        ("files of init", &["EACCES", "EPERM"]),
+        ("port of the host", &["ECONNREFUSED"]),
+        ("address outside", &["ENETUNREACH"]),
+        ("socket of the host", &["ECONNREFUSED"]),
+        ("host of the machine", &["EAFNOSUPPORT"]),
+        ("process of the host", &["ESRCH"]),
+        ("program of the system", &["EROFS", "EACCES"]),
+        ("program of the agent", &["EROFS", "EACCES"]),
+        ("file in the root", &["EROFS", "EACCES"]),
+        ("namespaces", &["EPERM"]),
+        ("mount", &["EPERM"]),
+        ("ptrace", &["EPERM"]),
+        ("device", &["EPERM"]),
+        ("workspace removed", &["EBUSY", "EACCES"]),
+        ("workspace renamed", &["EBUSY", "EACCES"]),
+    ] {
+        let told = found[what].as_str().unwrap_or("something");
+        assert!(wanted.contains(&told), "{what}: {}", found[what]);
+    }
+    assert_eq!(
+        (&found["own route"], &found["foreign route"], &found["temporary file"]),
+        (&json!(200), &json!(401), &json!(1))
+    );
+    assert_ne!(found["user"], 0);
+    assert_eq!(
+        (&found["capabilities"], &found["no_new_privs"]),
+        (&json!(0), &json!("1"))
+    );
+    // The first process, the agent, the shell, the probe, and little more.
+    let pids: Vec<u64> = found["pids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
+    assert!(pids.contains(&1) && pids.len() < 12, "{pids:?}");
+    assert_eq!(found["seen"], json!([]), "files of the run are seen");
+    // Two processes outlived the command that started them.
+    assert_eq!(probed.trial["turns"][0]["strays"], 2);
+    let left = common::processes(&format!("sleep {}", stray(&probed.containment)));
+    assert_eq!(left, Vec::<i32>::new());
+    let rows = report(&probed.run);
+    assert_eq!(rows[0]["correct_secure"], 1, "{rows:?}");
+}
+
+#[test]
+fn an_agent_in_docker_reaches_no_more() {
+    let Some(host) = daemon::shared_host() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let probed = probe(place.path(), "docker", Some(&host));
+    check(&probed);
+    routed(&probed);
+}
+
+#[test]
+fn an_agent_in_namespaces_reaches_its_workspace_and_the_gateway_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let probed = probe(place.path(), "namespaces", None);
+    check(&probed);
+    routed(&probed);
+}
+
+/// Its way to the model leads through the forwarder.
+fn routed(probed: &Probed) {
+    let environment = probed.found["environment"].as_object().unwrap();
+    assert!(
+        environment["OPENAI_API_BASE"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:4000/")
+    );
+}
+
+#[test]
+fn without_containment_the_report_says_so() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let output = program()
+        .current_dir(place.path())
+        .args([
+            "run",
+            "aider",
+            "-m",
+            "oracle",
+            "--tasks",
+            "t.jsonl",
+            "--interaction",
+            "single",
+        ])
+        .args(["--job-name", "bare", "--containment", "none"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (format, wanted) in [
+        ("table", "NO CONTAINMENT"),
+        ("md", "NO CONTAINMENT"),
+        ("json", "\"none\""),
+    ] {
+        let report = program()
+            .current_dir(place.path())
+            .args(["report", "jobs/bare", "--format", format])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(report.stdout).unwrap();
+        assert!(said.contains(wanted), "{format}: {said}");
+    }
+}
