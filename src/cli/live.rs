@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::check::{Checked, check_carried, check_writable};
+use super::lock::{RECIPE, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, gc, tasks};
@@ -20,7 +19,7 @@ use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{ContainmentKind, Lock, SandboxKind, Settings};
+use crate::plan::{ContainmentKind, Lock, SandboxKind};
 use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
@@ -32,9 +31,6 @@ use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
-
-/// The run's own copy of a recipe that the user wrote.
-const RECIPE: &str = "recipe.yaml";
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -337,49 +333,6 @@ fn containment(
 
 fn default_concurrency() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(8)
-}
-
-/// Writes what was asked and what it was resolved to; `lock.json` last, for it makes the folder a run.
-fn write_lock(
-    run: &RunFolder,
-    request: &Request,
-    recipe: &Recipe,
-    checked: &Checked,
-    tester: &Tester,
-) -> std::result::Result<Lock, Failed> {
-    let mut lines = Vec::new();
-    for task in &checked.tasks {
-        serde_json::to_writer(&mut lines, task)?;
-        lines.push(b'\n');
-    }
-    run.write("tasks.jsonl", &lines)?;
-    run.write("run.yaml", yaml::write(request)?.as_bytes())?;
-    if let Some(own) = &recipe.own {
-        run.write(RECIPE, own.text.as_bytes())?;
-    }
-    let lock = Lock {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        created: jiff::Timestamp::now(),
-        cells: checked.cells.iter().map(|cell| cell.cell.clone()).collect(),
-        trials: checked.trials.clone(),
-        test_turns: request.test_turns,
-        tasks_digest: hex::encode(Sha256::digest(&lines)),
-        skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
-            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
-        settings: Settings {
-            api_base: request.api_base.clone(),
-            retries: request.retries,
-            tester: tester.describe(),
-            trial_budget: request.trial_budget,
-            run_budget: request.run_budget,
-            sandbox: request.sandbox,
-            containment: request.containment,
-        },
-        replays: checked.source.as_ref().map(|source| source.path.clone()),
-    };
-    run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
-    Ok(lock)
 }
 
 /// Prints the table; whether a replay came out as recorded.

@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod gc;
 mod live;
+mod lock;
 mod models;
 mod replay;
 mod report;
