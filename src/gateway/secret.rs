@@ -83,6 +83,15 @@ impl Redactor {
         clean
     }
 
+    /// Whether the text ends in the beginning of a secret.
+    pub fn may_go_on(&self, text: &str) -> bool {
+        let begins = |secret: &Secret| {
+            let most = secret.0.len().saturating_sub(1).min(text.len());
+            (1..=most).any(|length| text.as_bytes().ends_with(&secret.0.as_bytes()[..length]))
+        };
+        self.secrets.iter().any(begins)
+    }
+
     /// Cleans a text in place.
     pub fn string(&self, text: &mut String) {
         if let Some(clean) = self.text(text) {

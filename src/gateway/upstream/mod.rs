@@ -6,6 +6,7 @@
 
 mod answer;
 mod config;
+mod held;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,11 +130,9 @@ impl UpstreamModel {
             answer::text(&headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if status == 200 && stream && is_events {
             return Attempt::Done(
-                Content::Events(answer::events(
-                    response,
-                    permit,
+                Content::Events(held::hold_back(
+                    answer::events(response, permit, self.redactor.clone(), self.config.max_reply),
                     self.redactor.clone(),
-                    self.config.max_reply,
                 )),
                 None,
             );
