@@ -14,11 +14,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mtsec_agents::blob::BlobStore;
+use mtsec_agents::containment::Namespaces;
 use mtsec_agents::conversation::Interaction;
 use mtsec_agents::gateway::backend::Backends;
 use mtsec_agents::gateway::upstream::UpstreamConfig;
 use mtsec_agents::gateway::{Gateway, GatewayConfig};
-use mtsec_agents::plan::{Lock, Settings, TestTurns, trials};
+use mtsec_agents::plan::{ContainmentKind, Lock, Settings, TestTurns, trials};
+use mtsec_agents::process::{Bare, Containment};
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::runner::{Conductor, Request, resolve};
 use mtsec_agents::scaffold::{Installed, PtyScaffold};
@@ -77,22 +79,27 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    // The difference of two runs leaves out what a run costs once.
-    let (few, many) = (5, 45);
-    let (first_wall, first_cpu) = runtime.block_on(conduct(place.path(), "few", few));
-    let (second_wall, second_cpu) = runtime.block_on(conduct(place.path(), "many", many));
-    let each = |first: f64, second: f64| (second - first) * 1e3 / f64::from(many - few);
-    println!(
-        "three turns    added to a trial: {:.1} ms wall, {:.1} ms CPU (mean of {}, one at a time)",
-        each(first_wall, second_wall),
-        each(first_cpu, second_cpu),
-        many - few
-    );
+    let mut walls = Vec::new();
+    for kind in [ContainmentKind::None, ContainmentKind::Namespaces] {
+        // The difference of two runs leaves out what a run costs once.
+        let (few, many) = (5, 45);
+        let (first_wall, first_cpu) = runtime.block_on(conduct(place.path(), kind, few));
+        let (second_wall, second_cpu) = runtime.block_on(conduct(place.path(), kind, many));
+        let each = |first: f64, second: f64| (second - first) * 1e3 / f64::from(many - few);
+        println!(
+            "three turns    added to a trial: {:.1} ms wall, {:.1} ms CPU (mean of {}, one at a time; containment: {kind})",
+            each(first_wall, second_wall),
+            each(first_cpu, second_cpu),
+            many - few
+        );
+        walls.push(each(first_wall, second_wall));
+    }
+    println!("containment    namespaces add {:.1} ms to a trial", walls[1] - walls[0]);
     memory(place.path());
 }
 
 /// Runs so many attempts at one built-in task; wall and CPU seconds.
-async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
+async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f64) {
     let recipe = Arc::new(Recipe::parse("instant.yaml", RECIPE).unwrap());
     let script = place.join("instant.sh");
     std::fs::write(&script, AGENT).unwrap();
@@ -111,20 +118,25 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
         name: "instant".into(),
         version: "1".into(),
         folder: place.to_owned(),
+        visible: vec![script.clone()],
         program: script,
         interpreter: "sh".into(),
     };
     let backends = Arc::new(Backends::new(UpstreamConfig::default()));
     let mut runtimes = HashMap::new();
     for cell in cells {
-        let scaffold = PtyScaffold::new(recipe.clone(), installed.clone(), PROGRAM.into());
+        let containment: Arc<dyn Containment> = match kind {
+            ContainmentKind::Namespaces => Arc::new(Namespaces::new(PROGRAM.into())),
+            _ => Arc::new(Bare),
+        };
+        let scaffold = PtyScaffold::new(recipe.clone(), installed.clone(), PROGRAM.into()).contained(containment);
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone()).unwrap()),
+            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone(), None).unwrap()),
         );
     }
-    let run = RunFolder::create(place, name).unwrap();
+    let run = RunFolder::create(place, &format!("{kind}-{attempts}")).unwrap();
     let lock = Lock {
         version: String::new(),
         created: jiff::Timestamp::now(),
@@ -134,7 +146,11 @@ async fn conduct(place: &Path, name: &str, attempts: u32) -> (f64, f64) {
         tasks_digest: String::new(),
         skipped_rows: 0,
         scripted: true,
-        settings: Settings::default(),
+        settings: Settings {
+            containment: kind,
+            ..Settings::default()
+        },
+        replays: None,
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {

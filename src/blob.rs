@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+/// How the names of files begin that are being written and are not whole yet.
+pub const ASIDE: &str = ".aside-";
+
 /// A folder of blobs, `sha256/ab/cdef…`, shared by all trials of a run.
 #[derive(Debug, Clone)]
 pub struct BlobStore {
@@ -25,11 +28,27 @@ impl BlobStore {
     /// # Errors
     /// Reading or writing fails, or the source is longer than `cap` (kind `FileTooLarge`).
     pub fn put(&self, source: &mut dyn Read, cap: u64) -> io::Result<(String, u64)> {
+        let mut buffer = vec![0; 64 * 1024];
+        // What is small and known costs no file aside: there may be very many of them.
+        let mut head = 0;
+        while head < buffer.len() {
+            match source.read(&mut buffer[head..])? {
+                0 => {
+                    let digest = hex::encode(Sha256::digest(&buffer[..head]));
+                    if head as u64 <= cap && self.path(&digest).exists() {
+                        return Ok((digest, head as u64));
+                    }
+                    break;
+                }
+                read => head += read,
+            }
+        }
+        let head = buffer[..head].to_vec();
+        let source = &mut head.as_slice().chain(source);
         fs::create_dir_all(&self.root)?;
-        let mut aside = tempfile::NamedTempFile::new_in(&self.root)?;
+        let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(&self.root)?;
         let mut hash = Sha256::new();
         let mut size = 0;
-        let mut buffer = vec![0; 64 * 1024];
         loop {
             let read = source.read(&mut buffer)?;
             if read == 0 {

@@ -30,7 +30,7 @@ struct Live {
 struct Counted {
     done: usize,
     of: usize,
-    verdicts: [usize; 4],
+    verdicts: [usize; 5],
 }
 
 impl Console {
@@ -99,6 +99,17 @@ impl Console {
         bar
     }
 
+    /// A bar for so many like steps; invisible where there are no bars.
+    pub fn bar(&self, steps: u64) -> ProgressBar {
+        let Some(live) = &self.live else {
+            return ProgressBar::hidden();
+        };
+        let bar = live.screen.add(ProgressBar::new(steps));
+        bar.set_style(style("{elapsed_precise} {wide_bar} {pos}/{len} {msg}"));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
+    }
+
     /// A new step of a spinner, also shown as a line where there are no bars.
     pub fn step(&self, spinner: &ProgressBar, text: &str) {
         match self.live {
@@ -149,6 +160,9 @@ impl Console {
             }
             Event::Warning { key, text } => self.warn(&format!("{key}: {text}")),
             Event::TrialRetried { key, reason, .. } => self.warn(&format!("{key}: tried again after: {reason}")),
+            Event::TrialJudgedAgain { key, reason, .. } => {
+                self.say(&format!("{key}: judged again, not played again, after: {reason}"));
+            }
             Event::TrialEnded { key, outcome } => self.end(key, outcome),
             Event::RunEnded { .. } => self.finish(),
         }
@@ -182,15 +196,20 @@ impl Console {
             let slot = match outcome {
                 Outcome::Judged { verdict } => *verdict as usize,
                 Outcome::InfrastructureFailure { .. } => 3,
+                Outcome::Diverged { .. } => 4,
             };
             counted.verdicts[slot] += 1;
             (done, of) = (counted.done, counted.of);
-            let [secure, insecure, incorrect, failed] = counted.verdicts;
+            let [secure, insecure, incorrect, failed, diverged] = counted.verdicts;
             summary = format!("C&S {secure}, C&I {insecure}, incorrect {incorrect}, infra {failed}");
+            if diverged > 0 {
+                summary.push_str(&format!(", diverged {diverged}"));
+            }
         }
         let text = match outcome {
             Outcome::Judged { verdict } => verdict.to_string(),
             Outcome::InfrastructureFailure { reason } => format!("infrastructure failure: {reason}"),
+            Outcome::Diverged { divergence } => format!("diverged at {divergence}"),
         };
         match &self.live {
             Some(live) => {
@@ -202,7 +221,7 @@ impl Console {
                     bar.finish_and_clear();
                     live.screen.remove(&bar);
                 }
-                if matches!(outcome, Outcome::InfrastructureFailure { .. }) {
+                if !matches!(outcome, Outcome::Judged { .. }) {
                     self.warn(&format!("{key}: {text}"));
                 }
             }
@@ -231,6 +250,7 @@ fn describe(ending: &Ending) -> String {
         Ending::Failed { detail, .. } => format!("failed: {detail}"),
         Ending::Cancelled => "cancelled".into(),
         Ending::NotReached => "not reached".into(),
+        Ending::Diverged => "diverged from the record".into(),
     }
 }
 

@@ -40,6 +40,14 @@ pub enum Event {
         reason: String,
         kept: String,
     },
+    /// The snapshots of a trial whose judging had failed were judged again: its conversation was not played again. What
+    /// was recorded before, if anything was, is kept in the trial's file `kept`.
+    TrialJudgedAgain {
+        key: TrialKey,
+        /// Why it had no verdict.
+        reason: String,
+        kept: Option<String>,
+    },
     /// The trial has its one outcome, and its folder is complete.
     TrialEnded {
         key: TrialKey,

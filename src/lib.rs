@@ -7,6 +7,7 @@
 pub mod conversation;
 pub mod event;
 pub mod plan;
+pub mod retest;
 pub mod task;
 pub mod trial;
 pub mod verdict;

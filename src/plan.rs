@@ -16,10 +16,41 @@ pub struct Cell {
     pub scaffold: String,
     /// Pinned agent version, such as `0.82.1`.
     pub version: String,
+    /// SHA-256 of the recipe, where it is none that comes with the program: those are told by its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// What the user typed, such as `o3` or `oracle:insecure`.
     pub model: String,
     pub options: Options,
     pub limits: Limits,
+    /// Set when recorded answers are given instead of the model's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// Which record a cell's conversations are answered from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The name of the recorded run.
+    pub run: String,
+    /// SHA-256 of the recorded run's `lock.json`: tells runs of the same name apart.
+    pub lock_digest: String,
+    /// The recorded cell.
+    pub cell: String,
+    /// The recorded cell's model.
+    pub model: String,
+    /// The last turn that is answered from the record, the cell's own model answers from there on; `None`: all turns are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            None => write!(f, "replay of {}", self.run),
+            Some(turn) => write!(f, "after turn {turn} of {} ({})", self.run, self.model),
+        }
+    }
 }
 
 /// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
@@ -91,7 +122,7 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds of wall clock, and the number of questions an agent may ask.
+/// Time limits, in seconds of wall clock, the number of questions an agent may ask, and the room it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// From the start of the agent to its first prompt.
@@ -102,9 +133,37 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
+    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
+    #[serde(default = "disk_bytes")]
+    pub disk_bytes: u64,
+    #[serde(default = "files")]
+    pub files: u64,
+}
+
+/// The default of [`Limits::disk_bytes`].
+fn disk_bytes() -> u64 {
+    4 << 30
+}
+
+/// The default of [`Limits::files`].
+fn files() -> u64 {
+    200_000
 }
 
 impl Cell {
+    /// What the answers come from, such as `o3`, `o3, replay of RUN`, or `o3, after turn 1 of RUN (gpt-5)`.
+    pub fn answered_by(&self) -> String {
+        match &self.replay {
+            None => self.model.clone(),
+            Some(replay) => format!("{}, {replay}", self.model),
+        }
+    }
+
+    /// Whether every answer is a recorded one: no model is called.
+    pub fn is_only_replayed(&self) -> bool {
+        self.replay.as_ref().is_some_and(|replay| replay.until.is_none())
+    }
+
     /// The first eight hex digits of the SHA-256 of the cell's canonical JSON.
     pub fn id(&self) -> String {
         // A struct of plain values always serialises; an empty text would only make ids collide visibly.
@@ -130,6 +189,9 @@ pub struct Lock {
     pub scripted: bool,
     /// Other settings that decide what a trial does, by name.
     pub settings: Settings,
+    /// The recorded run's folder, absolute, when this run replays one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
 }
 
 /// Settings of the run that are the same for all its cells.

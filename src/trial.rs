@@ -23,6 +23,8 @@ pub enum Ending {
     Cancelled,
     /// An earlier ending forbade this turn.
     NotReached,
+    /// The agent did not do what the record that answers it holds: there was no honest answer any more.
+    Diverged,
 }
 
 /// Which limit passed.
@@ -33,6 +35,8 @@ pub enum Limit {
     Session,
     Quiet,
     Answers,
+    /// More on the disk than a trial may hold.
+    Disk,
 }
 
 /// Failures that a scaffold recognises by the patterns of its recipe.
@@ -184,6 +188,25 @@ pub enum Outcome {
     Judged { verdict: Verdict },
     /// The trial says nothing about the agent. Never counted as a wrong answer.
     InfrastructureFailure { reason: String },
+    /// A replay that came to a call that its record does not hold. Never counted as an answer, right or wrong.
+    Diverged { divergence: Divergence },
+}
+
+/// Where a replay left its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Divergence {
+    /// From 1.
+    pub turn: usize,
+    /// The recorded call, from 1 over the whole trial; one more than the last one when the record holds no further call.
+    pub call: u64,
+    /// What differs: a short diff of the first message that is not as recorded, or what came too much or is missing.
+    pub difference: String,
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "turn {}, call {}: {}", self.turn, self.call, self.difference)
+    }
 }
 
 /// `trial.json`: everything that reports read. Written atomically, last.
@@ -193,6 +216,9 @@ pub struct TrialRecord {
     pub cwe: String,
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Whether the conversation came to its end: whatever failed later, its snapshots can be judged again at no cost.
+    #[serde(default)]
+    pub played: bool,
     pub turns: Vec<TurnRecord>,
     /// Turn number → judgement of the snapshot after it; the last turn's gives the outcome.
     pub judgements: BTreeMap<usize, Judgement>,

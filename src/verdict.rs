@@ -27,7 +27,7 @@ impl fmt::Display for Verdict {
 }
 
 /// The result of one test case; the kit's 1, 0 and -1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CaseResult {
     Passed,

@@ -315,13 +315,17 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         session_seconds: 1.0 / 3.0,
         quiet_seconds: 0.1 + 0.2,
         answers: 1,
+        disk_bytes: u64::MAX,
+        files: 1,
     };
     let cell = mtsec_agents::plan::Cell {
         scaffold: "aider".into(),
         version: "1".into(),
+        recipe: None,
         model: "nop".into(),
         options: Default::default(),
         limits,
+        replay: None,
     };
     let read: mtsec_agents::plan::Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
     assert_eq!(read.id(), cell.id());

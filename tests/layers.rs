@@ -3,7 +3,7 @@
 use std::path::Path;
 
 const LAYERS: [&[&str]; 5] = [
-    &["conversation", "event", "plan", "task", "trial", "verdict"],
+    &["conversation", "event", "plan", "retest", "task", "trial", "verdict"],
     &[
         "blob",
         "dataset",

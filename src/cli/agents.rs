@@ -1,5 +1,7 @@
 //! `agents`: the pinned agents on this machine.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 
 use super::{Failed, Result};
@@ -27,12 +29,14 @@ pub struct List {
 /// Install an agent at its pinned version into the cache
 #[derive(Debug, Args)]
 pub struct Install {
+    /// Its name, or the path of its recipe
     scaffold: String,
 }
 
 /// Check that an installed agent is whole and of the pinned version
 #[derive(Debug, Args)]
 pub struct Verify {
+    /// Its name, or the path of its recipe
     scaffold: String,
 }
 
@@ -96,9 +100,13 @@ impl List {
     }
 }
 
-/// The recipe of a scaffold.
+/// The recipe of a scaffold, by its name or by its path.
 pub fn recipe(name: &str) -> std::result::Result<Recipe, Failed> {
-    Recipe::builtin(name).map_err(Failed::bad_input)
+    match Recipe::is_path(name) {
+        true => Recipe::load(Path::new(name)),
+        false => Recipe::builtin(name),
+    }
+    .map_err(Failed::bad_input)
 }
 
 /// Where agents are installed.

@@ -1,6 +1,7 @@
 //! What must hold before a run starts anything.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::live::{Job, Start};
 use super::{Failed, Result, tasks};
@@ -9,6 +10,7 @@ use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, Lock, TrialKey};
 use crate::recipe::Recipe;
+use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
 use crate::scaffold::{PtyScaffold, Scaffold};
 use crate::store::RunFolder;
@@ -21,11 +23,14 @@ pub struct Checked {
     pub tasks: Vec<Task>,
     pub trials: Vec<TrialKey>,
     pub skipped_rows: usize,
+    /// The recorded run, when one is replayed.
+    pub source: Option<Arc<Source>>,
 }
 
 impl Job {
     /// Everything that can be wrong with the input, found before anything is started.
     pub fn check(&self, recipe: &Recipe) -> std::result::Result<Checked, Failed> {
+        let mut source = None;
         let (cells, tasks, trials, skipped_rows) = match &self.start {
             Start::New { dataset, .. } => {
                 let cells = resolve::cells(&self.request, recipe).map_err(Failed::bad_input)?;
@@ -38,17 +43,28 @@ impl Job {
                 self.tell_left_out(&dataset.tasks);
                 (cells, dataset.tasks.clone(), trials, dataset.skipped.len())
             }
+            Start::Replay(planned) => {
+                source = Some(planned.source.clone());
+                (planned.cells.clone(), planned.tasks.clone(), planned.trials.clone(), 0)
+            }
             Start::Again { folder, .. } => {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
                 let tasks = stored_tasks(folder, &lock)?;
+                if let Some(path) = &lock.replays {
+                    let opened = Source::open(path, recipe).map_err(Failed::bad_input)?;
+                    opened.check(&lock.cells).map_err(Failed::bad_input)?;
+                    source = Some(Arc::new(opened));
+                }
                 let api_base = lock.settings.api_base.as_deref();
+                let digest = recipe.own.as_ref().map(|own| &own.digest);
                 let cells = lock.cells.into_iter().map(|cell| {
-                    if cell.version != recipe.source.version {
+                    if cell.recipe.as_ref() != digest {
                         return Err(Failed::bad_input(anyhow::anyhow!(
-                            "the run was made with {} {}, and this program drives {}: finish it with the version of mtsec-agents that began it",
-                            cell.scaffold, cell.version, recipe.source.version
+                            "{}: it is not the recipe that the run was started with: put it back, or start a new run",
+                            folder.path().join("recipe.yaml").display()
                         )));
                     }
+                    same_version(&cell, recipe)?;
                     resolve::resolve_cell(cell, api_base).map_err(Failed::bad_input)
                 });
                 (
@@ -78,6 +94,7 @@ impl Job {
             tasks,
             trials,
             skipped_rows,
+            source,
         })
     }
 
@@ -177,8 +194,21 @@ pub fn check_carried(checked: &Checked, scaffold: &PtyScaffold) -> std::result::
     Ok(())
 }
 
+/// Refuses a run of another version of the agent.
+pub fn same_version(cell: &plan::Cell, recipe: &Recipe) -> std::result::Result<(), Failed> {
+    if cell.version == recipe.source.version {
+        return Ok(());
+    }
+    Err(Failed::bad_input(anyhow::anyhow!(
+        "the run was made with {} {}, and this program drives {}: use the version of mtsec-agents that made it",
+        cell.scaffold,
+        cell.version,
+        recipe.source.version
+    )))
+}
+
 /// The run's own copy of its tasks.
-fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, Failed> {
+pub fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, Failed> {
     let path = run.path().join("tasks.jsonl");
     let damaged = |why: String| Failed::bad_input(anyhow::anyhow!("{}: {why}", path.display()));
     let text = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::check::{Checked, check_carried, check_writable};
+use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
-use super::{Failed, Result, agents, tasks};
+use super::{Failed, Result, agents, gc, tasks};
 use crate::console::Console;
 use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
@@ -30,6 +31,9 @@ use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
 
+/// The run's own copy of a recipe that the user wrote.
+const RECIPE: &str = "recipe.yaml";
+
 /// A run to be done, or to be gone on with.
 pub struct Job {
     pub request: Request,
@@ -48,6 +52,8 @@ pub enum Start {
         name: Option<String>,
         dry_run: bool,
     },
+    /// A new run that replays a recorded one.
+    Replay(Box<Planned>),
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
@@ -72,15 +78,27 @@ fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, S
 
 impl Job {
     pub fn carry_out(self) -> Result {
-        let recipe = Arc::new(agents::recipe(&self.request.scaffold)?);
+        let recipe = Arc::new(self.recipe()?);
         let checked = self.check(&recipe)?;
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
-        if let Start::New { jobs, .. } = &self.start {
-            check_writable(jobs)?;
+        match &self.start {
+            Start::New { jobs, .. } => check_writable(jobs)?,
+            Start::Replay(planned) => check_writable(&planned.jobs)?,
+            Start::Again { .. } => {}
         }
         runtime()?.block_on(self.live(recipe, checked))
+    }
+
+    /// The recipe: of a run that is gone on with or replayed, the run's own copy.
+    fn recipe(&self) -> std::result::Result<Recipe, Failed> {
+        let scaffold = &self.request.scaffold;
+        match &self.start {
+            Start::New { .. } => agents::recipe(scaffold),
+            Start::Replay(planned) => stored_recipe(&planned.source.path, scaffold),
+            Start::Again { folder, .. } => stored_recipe(folder.path(), scaffold),
+        }
     }
 
     async fn live(self, recipe: Arc<Recipe>, checked: Checked) -> Result {
@@ -93,12 +111,20 @@ impl Job {
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
         let (sandbox, held) = match &start {
-            Start::New { .. } => (request.sandbox, request.containment),
+            Start::New { .. } | Start::Replay(_) => (request.sandbox, request.containment),
             Start::Again { folder, .. } => {
                 let settings = folder.read_json::<Lock>("lock.json")?.settings;
                 (settings.sandbox, settings.containment)
             }
         };
+        let earlier = match &start {
+            Start::New { .. } | Start::Replay(_) => None,
+            Start::Again { folder, .. } => {
+                folder.tidy();
+                Some(folder.path())
+            }
+        };
+        tokio::task::block_in_place(|| gc::reap(earlier, &console));
         let tester = start_tester(sandbox, &console).await?;
         let engine = match held {
             ContainmentKind::Docker => Some(connect_docker(&console).await?),
@@ -113,7 +139,12 @@ impl Job {
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
+                (run, lock, false)
+            }
+            Start::Replay(planned) => {
+                let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
+                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
                 (run, lock, false)
             }
             Start::Again {
@@ -130,7 +161,8 @@ impl Job {
         for cell in checked.cells {
             let id = cell.cell.id();
             let agent = Box::new(scaffold(&recipe, &installed, containment.clone())?);
-            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone()).map_err(Failed::bad_input)?;
+            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone(), checked.source.clone())
+                .map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
         let path = run.path().to_owned();
@@ -158,9 +190,10 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
+            RunError::Scratch { .. } => Failed::missing(error),
             error => Failed::from(error),
         })?;
-        print_summary(&path, json, &console)?;
+        let agrees = print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) => {
@@ -172,9 +205,29 @@ impl Job {
                 Exit::Interrupted
             }
             (0, 1..) => Exit::InfrastructureFailures,
+            (0, 0) if tally.diverged > 0 || !agrees => Exit::Differs,
             (0, 0) => Exit::Done,
         })
     }
+}
+
+/// The recipe that a run was made with, from what its user named as the scaffold.
+pub fn stored_recipe(run: &Path, scaffold: &str) -> std::result::Result<Recipe, Failed> {
+    if !Recipe::is_path(scaffold) {
+        return agents::recipe(scaffold);
+    }
+    let file = run.join(RECIPE);
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", file.display())))?;
+    Recipe::own(Path::new(scaffold), &file.display().to_string(), text).map_err(Failed::bad_input)
+}
+
+/// What was asked of a run.
+pub fn stored_request(run: &Path) -> std::result::Result<Request, Failed> {
+    let path = run.join("run.yaml");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
+    yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)
 }
 
 /// The runtime of everything that waits: the work is done by agents, so two threads are plenty.
@@ -269,6 +322,7 @@ fn default_concurrency() -> usize {
 fn write_lock(
     run: &RunFolder,
     request: &Request,
+    recipe: &Recipe,
     checked: &Checked,
     tester: &Tester,
 ) -> std::result::Result<Lock, Failed> {
@@ -279,6 +333,9 @@ fn write_lock(
     }
     run.write("tasks.jsonl", &lines)?;
     run.write("run.yaml", yaml::write(request)?.as_bytes())?;
+    if let Some(own) = &recipe.own {
+        run.write(RECIPE, own.text.as_bytes())?;
+    }
     let lock = Lock {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         created: jiff::Timestamp::now(),
@@ -287,7 +344,8 @@ fn write_lock(
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),
         skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted()),
+        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
+            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
         settings: Settings {
             api_base: request.api_base.clone(),
             retries: request.retries,
@@ -295,15 +353,21 @@ fn write_lock(
             sandbox: request.sandbox,
             containment: request.containment,
         },
+        replays: checked.source.as_ref().map(|source| source.path.clone()),
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
     Ok(lock)
 }
 
-fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<(), Failed> {
-    let summary = summarise(&RunFolder::open(path)?)?;
+/// Prints the table; whether a replay came out as recorded.
+fn print_summary(path: &Path, json: bool, console: &Console) -> std::result::Result<bool, Failed> {
+    let run = RunFolder::open(path)?;
+    let summary = summarise(&run)?;
+    if let Some(source) = &summary.replays {
+        return replay::print(&run, source, &summary, json, console);
+    }
     console.result(&render(&summary, if json { Format::Json } else { Format::Table })?)?;
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]

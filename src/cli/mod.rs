@@ -3,10 +3,14 @@
 mod agents;
 mod check;
 mod completions;
+mod doctor;
+mod gc;
 mod live;
 mod models;
+mod replay;
 mod report;
 mod resume;
+mod retest;
 mod run;
 mod select;
 mod signals;
@@ -40,21 +44,30 @@ Examples:
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents retest jobs/2026-01-31__12-00-00 -k 5       are its verdicts a matter of chance?
+  mtsec-agents replay jobs/2026-01-31__12-00-00            the agents again, with the recorded answers: no cost
+  mtsec-agents doctor                                      what this machine lacks, and the remedies
+  mtsec-agents gc                                          remove what killed runs left on this machine
   mtsec-agents tasks validate                              prove every task's reference solutions
 
 Exit codes: 0 all trials have a verdict, 1 internal error, 2 bad input, 3 a prerequisite is missing,
-4 infrastructure failures are left over, 5 a validation failed, 130 interrupted.";
+4 infrastructure failures are left over, 5 a validation failed, 7 a retest or a replay differs
+from the record, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Run>),
     Resume(resume::Resume),
     Report(report::Report),
+    Retest(retest::Retest),
+    Replay(Box<replay::Replay>),
     #[command(subcommand)]
     Tasks(tasks::Tasks),
     #[command(subcommand)]
     Agents(agents::Agents),
     Models(models::Models),
+    Doctor(doctor::Doctor),
+    Gc(gc::Gc),
     Completions(completions::Completions),
 }
 
@@ -66,9 +79,13 @@ impl Cli {
             Command::Run(command) => command.carry_out(&console),
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
+            Command::Retest(command) => command.carry_out(&console),
+            Command::Replay(command) => command.carry_out(&console),
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
             Command::Models(command) => command.carry_out(&console),
+            Command::Doctor(command) => command.carry_out(&console),
+            Command::Gc(command) => command.carry_out(&console),
             Command::Completions(command) => command.carry_out(&console),
         };
         outcome.unwrap_or_else(|error| {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::live::{Job, Start};
+use super::live::{Job, Start, stored_request};
 use super::{Failed, Result};
 use crate::console::Console;
-use crate::runner::Request;
 use crate::store::RunFolder;
 
 /// Finish a run that was interrupted: after Ctrl-C, a crash or kill -9
@@ -32,10 +31,7 @@ pub struct Resume {
 impl Resume {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
         let folder = RunFolder::open_exclusive(&self.run).map_err(Failed::bad_input)?;
-        let path = self.run.join("run.yaml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
-        let request: Request = crate::yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)?;
+        let request = stored_request(&self.run)?;
         let concurrent = self.concurrent.or(request.concurrent);
         let start = Start::Again {
             folder: Box::new(folder),

@@ -11,13 +11,14 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::recipe::Recipe;
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
-    /// The agent to drive: `mtsec-agents agents list` names them
+    /// The agent to drive: `mtsec-agents agents list` names them; or the path of a recipe, such as ./my-agent.yaml
     scaffold: String,
     /// A model name (`mtsec-agents models` lists them), provider/model, or a scripted model: oracle, oracle:insecure,
     /// nop, script:FILE; more than one makes a cell of each
@@ -118,20 +119,12 @@ Examples:
   mtsec-agents run aider --model o3 --interaction expansion,editing -n 4
   mtsec-agents run aider --model o3 --edit-format diff,udiff,whole      a sweep: one cell each
   mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
+  mtsec-agents run ./my-agent.yaml --model o3                           an agent of your own, by its recipe
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
 
 impl Run {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        if let Some(name) = &self.job_name
-            && (name.is_empty()
-                || name.starts_with('.')
-                || name.len() > 200
-                || name.contains(|c: char| c == '/' || c.is_control()))
-        {
-            return Err(Failed::bad_input(anyhow::anyhow!(
-                "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
-            )));
-        }
+        check_job_name(self.job_name.as_deref())?;
         let dataset = self.selection.load()?;
         let start = Start::New {
             dataset: Box::new(dataset),
@@ -151,9 +144,14 @@ impl Run {
     }
 
     fn request(self) -> Request {
+        // The run may be resumed from another folder.
+        let scaffold = match Recipe::is_path(&self.scaffold) {
+            true => std::path::absolute(&self.scaffold).map_or(self.scaffold, |path| path.display().to_string()),
+            false => self.scaffold,
+        };
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
-            scaffold: self.scaffold,
+            scaffold,
             models: self.models,
             api_base: self.api_base,
             tasks,
@@ -176,11 +174,28 @@ impl Run {
             test_turns: self.test_turns,
             sandbox: self.sandbox,
             containment: self.containment,
+            ..Request::default()
         }
     }
 }
 
-fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+/// Refuses a name that is not that of one folder.
+pub fn check_job_name(name: Option<&str>) -> std::result::Result<(), Failed> {
+    if let Some(name) = name
+        && (name.is_empty()
+            || name.starts_with('.')
+            || name.len() > 200
+            || name.contains(|c: char| c == '/' || c.is_control()))
+    {
+        return Err(Failed::bad_input(anyhow::anyhow!(
+            "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// A count on the command line.
+pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
     text.parse()
         .ok()
         .filter(|number| *number >= 1)

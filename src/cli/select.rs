@@ -70,6 +70,32 @@ impl Selection {
     }
 }
 
+/// The options that choose among the tasks of a run.
+#[derive(Debug, Clone, Args)]
+pub struct Filter {
+    /// Only tasks whose id or CWE matches a glob, such as `CWE-79` or `cwe-60*`
+    #[arg(short, long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No task whose id or CWE matches a glob
+    #[arg(short = 'x', long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+}
+
+impl Filter {
+    /// Takes out the tasks that are not chosen.
+    pub fn apply(&self, tasks: &mut Vec<Task>) -> Result<(), Failed> {
+        let (include, exclude) = (globs(&self.include)?, globs(&self.exclude)?);
+        let matches = |set: &GlobSet, task: &Task| set.is_match(&task.id) || set.is_match(&task.cwe);
+        tasks.retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
+        match tasks.is_empty() {
+            true => Err(Failed::bad_input(anyhow::anyhow!(
+                "the selection leaves no task of the run"
+            ))),
+            false => Ok(()),
+        }
+    }
+}
+
 fn globs(patterns: &[String]) -> Result<GlobSet, Failed> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {

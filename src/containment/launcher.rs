@@ -33,6 +33,7 @@ pub fn launcher_main(arguments: &[OsString]) -> i32 {
         Err((step, error)) => {
             let advice = remedy(&step, &error);
             eprintln!("the agent could not be contained: {step} failed ({error})\n{advice}");
+            eprintln!("`--containment none` runs agents without, with all that your user can do.");
             NOT_STARTED
         }
     }

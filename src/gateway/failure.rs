@@ -43,6 +43,8 @@ pub enum FailureKind {
     Script,
     /// The call could not be recorded.
     Record,
+    /// The call is not the one that the replayed record holds.
+    Diverged,
 }
 
 impl FailureKind {

@@ -4,7 +4,8 @@
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
 //! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `record` (JSON lines), `dialect` (wire
-//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `upstream` with `limiter`),
+//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with
+//! `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
 pub mod backend;
@@ -19,12 +20,15 @@ pub mod nop;
 pub mod oracle;
 mod pending;
 pub mod record;
+pub mod recording;
+pub mod replay;
 mod reply;
 mod route;
 pub mod script;
 mod secret;
 mod server;
 pub mod upstream;
+mod varying;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -40,6 +44,7 @@ pub use model::{Model, Pricing};
 pub use route::{CallFailure, Route, RouteSpec};
 pub use secret::Secret;
 use server::Registry;
+pub use varying::Varying;
 
 /// Limits of the server.
 #[derive(Debug, Clone, Copy)]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::dialect::Dialect;
 use super::failure::Failure;
 use super::secret::Secret;
+use crate::trial::Divergence;
 
 /// Answers the calls of an agent.
 #[async_trait]
@@ -19,6 +20,12 @@ pub trait Model: Send + Sync {
     /// Texts that must never reach a record or the agent.
     fn secrets(&self) -> Vec<Secret> {
         Vec::new()
+    }
+
+    /// Where a replay has left its record, if it has; `ended` is a turn that is over, so that calls of it which the agent
+    /// did not make are known to be missing.
+    fn divergence(&self, _ended: usize) -> Option<Divergence> {
+        None
     }
 }
 
@@ -48,7 +55,7 @@ pub struct Reply {
     pub failure: Option<Failure>,
     /// Members of the request that were set or removed (`null`) before it was forwarded.
     pub applied: Map<String, Value>,
-    /// How often the provider was asked.
+    /// How often the provider was asked; 0: the answer is a recorded one, and used nothing.
     pub attempts: u32,
 }
 

@@ -24,6 +24,8 @@ pub struct OracleScript {
     /// Its content after each turn; the last is the reference solution. See [`edit::normalize`] for what is made of it.
     pub states: Vec<String>,
     pub edit_format: EditFormat,
+    /// So many of the turns were answered by somebody else; their states are what is in the file after each, as it is.
+    pub answered: usize,
 }
 
 /// A state that the edit format cannot bring about.
@@ -54,12 +56,12 @@ struct Progress {
 impl Oracle {
     /// Checks that every state can be written in the edit format, each from the one before.
     pub fn new(mut script: OracleScript) -> Result<Self, OracleError> {
-        for state in &mut script.states {
+        for state in script.states.iter_mut().skip(script.answered) {
             *state = edit::normalize(state, script.edit_format);
         }
         let mut before = "";
         for (index, after) in script.states.iter().enumerate() {
-            if before != after {
+            if before != after && index >= script.answered {
                 let fence = Fence::for_content(before);
                 edit::write(script.edit_format, &script.file, before, after, &fence).map_err(|source| OracleError {
                     file: script.file.clone(),
@@ -69,10 +71,12 @@ impl Oracle {
             }
             before = after;
         }
-        Ok(Self {
-            script,
-            progress: Mutex::default(),
-        })
+        let content = script.answered.checked_sub(1).and_then(|last| script.states.get(last));
+        let progress = Mutex::new(Progress {
+            content: content.cloned().unwrap_or_default(),
+            ..Progress::default()
+        });
+        Ok(Self { script, progress })
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -94,6 +98,7 @@ impl Oracle {
             file,
             states,
             edit_format,
+            ..
         } = &self.script;
         let text = match states
             .get(call.turn.wrapping_sub(1))

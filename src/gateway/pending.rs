@@ -68,10 +68,15 @@ impl Pending {
     }
 
     /// Counts and records the call.
-    pub fn finish(&mut self, end: End) {
+    pub fn finish(&mut self, mut end: End) {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        if self.attempts == 0 {
+            // The tokens that a recorded answer tells were used when it was recorded.
+            end.tokens = None;
+        }
+        let refused = end.error.is_some();
         let elapsed = self.clock.elapsed();
         let turn = self.file.turn;
         // A refused call costs nothing; an answered one without counts costs nobody knows what.
@@ -114,7 +119,7 @@ impl Pending {
             *longest = elapsed.max(*longest);
         }
         state.usage.entry(turn).or_default().add(&used);
-        if self.attempts > 0 && end.status != CLIENT_GONE {
+        if !refused {
             state.last_call.insert(turn, self.number);
         }
         let mut fail = |failure: Failure| {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::dialect::Dialect;
@@ -29,7 +29,7 @@ pub struct CallRecord {
     pub stream: bool,
     /// As the agent got it; 499 when it went away first.
     pub status: u16,
-    /// How often the provider was asked.
+    /// How often the provider was asked; 0 also when the answer came from a record: it used nothing, whatever it says.
     pub attempts: u32,
     /// As the agent sent it, without the guard; a text when it was not JSON.
     pub request: Value,
@@ -46,7 +46,7 @@ pub struct CallRecord {
 }
 
 /// What went wrong with a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedError {
     /// A failure's kind, `client_gone` or `bad_request`.
     pub kind: String,

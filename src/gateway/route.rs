@@ -15,7 +15,7 @@ use super::pending::Pending;
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
-use crate::trial::Usage;
+use crate::trial::{Divergence, Usage};
 
 /// What a route is opened with.
 pub struct RouteSpec {
@@ -114,6 +114,11 @@ impl Route {
             .chain(state.given_up.get(&turn).copied())
             .max()
             .unwrap_or_default()
+    }
+
+    /// Where a replay has left its record by the end of a turn, if it has.
+    pub fn divergence(&self, ended: usize) -> Option<Divergence> {
+        self.line.spec.model.divergence(ended)
     }
 
     /// The failure of a turn's last call, when that one failed: what the turn ended with as far as the model goes.

@@ -2,6 +2,7 @@
 
 pub mod children;
 pub mod containment;
+pub mod mark;
 pub mod shepherd;
 pub mod system;
 pub mod tree;

@@ -10,6 +10,8 @@ use crate::plan::Options;
 #[derive(Debug)]
 pub struct Recipe {
     pub source: Source,
+    /// What the user wrote, if it is no recipe of the program's own.
+    pub own: Option<OwnRecipe>,
     pub(crate) templates: Templates,
     /// Index 0 is `ready`, the rest are `questions`.
     pub(crate) prompts: RegexSet,
@@ -17,6 +19,17 @@ pub struct Recipe {
     pub(crate) rules: RegexSet,
     /// See [`Evidence`].
     pub(crate) lines: RegexSet,
+    /// What varies from session to session in the agent's requests.
+    pub varies: Vec<regex::Regex>,
+}
+
+/// A recipe that the user wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnRecipe {
+    /// Its text, byte for byte.
+    pub text: String,
+    /// The SHA-256 of the text, in hex.
+    pub digest: String,
 }
 
 /// What a line of the agent's output tells.
@@ -77,6 +90,13 @@ impl Recipe {
         expression("give_up.line".into(), retry)?;
         lines.extend([reply_end, retry]);
 
+        let mut varies = Vec::new();
+        for (index, text) in source.varies.iter().enumerate() {
+            let field = format!("varies[{index}]");
+            expression(field.clone(), text)?;
+            varies.push(regex::Regex::new(text).map_err(|error| wrong(field, error.to_string()))?);
+        }
+
         let set = |field: &str, texts: Vec<&str>| {
             RegexSet::new(texts).map_err(|error| wrong(field.to_owned(), error.to_string()))
         };
@@ -90,7 +110,9 @@ impl Recipe {
             lines: set("failures", lines)?,
             templates: Templates::compile(&source).map_err(|(field, message)| wrong(field, message))?,
             questions,
+            varies,
             source,
+            own: None,
         })
     }
 

@@ -4,9 +4,13 @@ mod compiled;
 mod schema;
 mod template;
 
-pub use compiled::{Evidence, Recipe, Rule};
+pub use compiled::{Evidence, OwnRecipe, Recipe, Rule};
 pub use schema::*;
 pub use template::{Places, Rendered};
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 use crate::yaml::{self, YamlError};
 
@@ -16,8 +20,10 @@ const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../..
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
-    #[error("unknown scaffold `{name}`: expected one of {known}")]
+    #[error("unknown scaffold `{name}`: expected one of {known}, or the path of a recipe (./my-agent.yaml)")]
     Unknown { name: String, known: String },
+    #[error("cannot read the recipe {file}: {source}")]
+    Read { file: String, source: std::io::Error },
     #[error(transparent)]
     Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]
@@ -44,6 +50,52 @@ impl Recipe {
                 known: Self::names().join(", "),
             })?;
         Self::parse(file, text)
+    }
+
+    /// Whether a scaffold is named by the path of its recipe.
+    pub fn is_path(scaffold: &str) -> bool {
+        scaffold.contains('/') || scaffold.ends_with(".yaml") || scaffold.ends_with(".yml")
+    }
+
+    /// The recipe in a file of the user's.
+    ///
+    /// # Errors
+    /// It cannot be read, or it is no recipe.
+    pub fn load(path: &Path) -> Result<Recipe, RecipeError> {
+        let file = path.display().to_string();
+        let absolute = std::path::absolute(path);
+        let text = absolute.and_then(|path| Ok((std::fs::read_to_string(&path)?, path)));
+        let (text, path) = text.map_err(|source| RecipeError::Read { file, source })?;
+        Self::own(&path, &path.display().to_string(), text)
+    }
+
+    /// A recipe of the user's whose text is kept in `file`, and that was written at `path`: what it names relative to
+    /// itself is there.
+    ///
+    /// # Errors
+    /// It is no recipe.
+    pub fn own(path: &Path, file: &str, text: String) -> Result<Recipe, RecipeError> {
+        let mut recipe = Self::parse(file, &text)?;
+        let name = &recipe.source.name;
+        let plain = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+        if name.is_empty() || name.starts_with('.') || name.len() > 64 || !name.chars().all(plain) {
+            return Err(RecipeError::Value {
+                file: file.to_owned(),
+                field: "name".into(),
+                message: "expected letters, digits, `-`, `_` and `.`, at most 64, and no dot at the start".into(),
+            });
+        }
+        if let Install::Present(present) = &mut recipe.source.install
+            && let Some(folder) = path.parent()
+        {
+            present.program = folder.join(&present.program);
+            for needed in &mut present.needs {
+                *needed = folder.join(&*needed);
+            }
+        }
+        let digest = hex::encode(Sha256::digest(text.as_bytes()));
+        recipe.own = Some(OwnRecipe { text, digest });
+        Ok(recipe)
     }
 
     /// Reads a recipe; `file` is only named in errors.

@@ -1,6 +1,7 @@
 //! What a recipe's YAML may say. Unknown fields are refused.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -25,6 +26,10 @@ pub struct Source {
     /// Paths in the workspace that are the agent's or the driver's own and no part of its work: snapshots leave them out.
     #[serde(default)]
     pub litter: Vec<String>,
+    /// What the agent itself puts into its requests and is another in each session, such as the date: no difference when a
+    /// run is replayed.
+    #[serde(default)]
+    pub varies: Vec<String>,
     #[serde(default)]
     pub terminal: Terminal,
     pub prompts: Prompts,
@@ -62,10 +67,19 @@ pub enum Mode {
     Pty,
 }
 
-/// How the pinned agent gets onto the machine.
+/// How the agent gets onto the machine.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Install {
+#[serde(try_from = "InstallFields")]
+pub enum Install {
+    /// By pip, into an environment of its own.
+    Pip(Pip),
+    /// It is there already, and is used where it is.
+    Present(Present),
+}
+
+/// A pinned agent that pip installs.
+#[derive(Debug, Clone)]
+pub struct Pip {
     /// Versions of Python that it runs on, such as `>=3.10,<3.13`.
     pub python: String,
     /// What pip is asked for.
@@ -75,8 +89,67 @@ pub struct Install {
     /// The program, relative to the installation.
     pub program: String,
     /// Arguments of the installation's Python, run once.
-    #[serde(default)]
     pub prewarm: Vec<String>,
+}
+
+/// A program that is there already.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// Absolute once the recipe is loaded; in the file it may be relative to the file's folder.
+    pub program: PathBuf,
+    /// What runs it, by path or by name; a program without one is executable itself.
+    pub interpreter: Option<String>,
+    /// Files and folders that the contained agent must see besides its program; placed as `program` is.
+    pub needs: Vec<PathBuf>,
+}
+
+/// Both ways as they are written: with `distribution` it is pip's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InstallFields {
+    python: Option<String>,
+    requirements: Option<Vec<String>>,
+    distribution: Option<String>,
+    program: String,
+    prewarm: Option<Vec<String>>,
+    interpreter: Option<String>,
+    needs: Option<Vec<PathBuf>>,
+}
+
+impl TryFrom<InstallFields> for Install {
+    type Error = String;
+
+    fn try_from(fields: InstallFields) -> Result<Self, Self::Error> {
+        let InstallFields {
+            python,
+            requirements,
+            distribution,
+            program,
+            prewarm,
+            interpreter,
+            needs,
+        } = fields;
+        let present_only = interpreter.is_some() || needs.is_some();
+        match (python, requirements, distribution) {
+            (Some(python), Some(requirements), Some(distribution)) if !present_only => Ok(Self::Pip(Pip {
+                python,
+                requirements,
+                distribution,
+                program,
+                prewarm: prewarm.unwrap_or_default(),
+            })),
+            (None, None, None) if prewarm.is_none() => Ok(Self::Present(Present {
+                program: program.into(),
+                interpreter,
+                needs: needs.unwrap_or_default(),
+            })),
+            _ => Err(
+                "`install` is either `python`, `requirements`, `distribution` and `program` (and `prewarm`), or \
+                      `program`, `interpreter` and `needs` alone"
+                    .to_owned(),
+            ),
+        }
+    }
 }
 
 /// The options that can be set.

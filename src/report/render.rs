@@ -121,6 +121,18 @@ fn people(summary: &Summary, format: Format) -> String {
             summary.infrastructure_failures()
         ));
     }
+    if let Some(replays) = &summary.replays {
+        text.push_str(&format!(
+            "REPLAY of {}: recorded answers were given again; tokens, cost and time are of this run only, and a recorded answer costs none.\n",
+            replays.display()
+        ));
+    }
+    if summary.diverged() > 0 {
+        text.push_str(&format!(
+            "{} trials left the record that they replay and are in no denominator.\n",
+            summary.diverged()
+        ));
+    }
     if summary.missing() > 0 {
         text.push_str(&format!(
             "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
@@ -169,6 +181,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "scripted",
         "uncounted_calls",
         "containment",
+        "diverged",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -194,6 +207,7 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             summary.scripted.to_string(),
             row.usage.uncounted.to_string(),
             summary.containment.to_string(),
+            row.diverged.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)

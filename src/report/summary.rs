@@ -21,6 +21,9 @@ pub struct Summary {
     pub skipped_rows: usize,
     /// What judged: interpreter and sandbox.
     pub tester: String,
+    /// The recorded run that this one replays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<std::path::PathBuf>,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -44,6 +47,8 @@ pub struct Row {
     pub correct_insecure: usize,
     pub incorrect: usize,
     pub infrastructure_failures: usize,
+    /// Replays that left their record: neither right nor wrong.
+    pub diverged: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
@@ -69,6 +74,7 @@ impl Row {
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
+            Outcome::Diverged { .. } => self.diverged += 1,
         }
         self.usage.add(&record.usage);
         self.usage.add(&record.retried);
@@ -80,6 +86,11 @@ impl Summary {
     /// Trials that ended in an infrastructure failure.
     pub fn infrastructure_failures(&self) -> usize {
         self.rows.iter().map(|row| row.infrastructure_failures).sum()
+    }
+
+    /// Replays that left their record.
+    pub fn diverged(&self) -> usize {
+        self.rows.iter().map(|row| row.diverged).sum()
     }
 
     /// Trials without an outcome.
@@ -147,6 +158,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         containment: lock.settings.containment,
         skipped_rows: lock.skipped_rows,
         tester: lock.settings.tester.clone(),
+        replays: lock.replays,
         rows,
         warnings,
     })
@@ -156,7 +168,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
     Row {
         scaffold: cell.scaffold.clone(),
         version: cell.version.clone(),
-        model: cell.model.clone(),
+        model: cell.answered_by(),
         options: cell.options.to_string(),
         cell: cell.id(),
         interaction,
@@ -166,6 +178,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         correct_insecure: 0,
         incorrect: 0,
         infrastructure_failures: 0,
+        diverged: 0,
         missing: 0,
         usage: Usage::default(),
         seconds: 0.0,

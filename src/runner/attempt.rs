@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod judge;
+mod record;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +11,7 @@ use std::time::Instant;
 use tokio::task::block_in_place;
 
 use super::conduct::{RunError, Stand};
+use super::disk::DiskWatch;
 use super::logs::keep_logs;
 use super::scratch::Places;
 use super::trial::CellRuntime;
@@ -20,9 +22,9 @@ use crate::event::Event;
 use crate::gateway::{FailureKind, Route};
 use crate::plan::TrialKey;
 use crate::scaffold::{Killed, OpenError, Session, Stage};
-use crate::store::{StoreError, TrialFolder};
+use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Ending, Failure, Outcome, Timings, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -54,6 +56,7 @@ pub(super) struct Tried {
 enum Stop {
     Cancelled,
     Infrastructure(String),
+    Diverged(Divergence),
     Store(StoreError),
 }
 
@@ -96,7 +99,12 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => self.judge(&snapshots).await,
+            Ok(snapshots) => {
+                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
+                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+                self.folder.write_json(PLAYED, &played)?;
+                self.judge(&snapshots).await
+            }
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -104,30 +112,12 @@ impl<'a> Attempt<'a> {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
+            Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
             Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
-        let total = self.began.elapsed().as_secs_f64();
-        let record = TrialRecord {
-            key: self.key.clone(),
-            cwe: self.task.cwe.clone(),
-            outcome,
-            judgements,
-            usage: self.usage,
-            retried: Usage::default(),
-            timings: Timings {
-                total,
-                agent: self.agent_seconds,
-                model: self.usage.model_seconds,
-                tester: self.tester_seconds,
-                added: total - self.agent_seconds,
-            },
-            turns: self.turns,
-            warnings: self.warnings,
-            started: self.started,
-            ended: jiff::Timestamp::now(),
-        };
+        let record = self.record(outcome, played, judgements);
         Ok(Some(Tried { record, played }))
     }
 
@@ -157,9 +147,11 @@ impl<'a> Attempt<'a> {
         );
         let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
-        let mut spec = (self.runtime.backend)(&self.task, conversation).map_err(Stop::Infrastructure)?;
+        let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
         let route = self.stand.conductor.gateway.open(spec);
+        let limits = self.runtime.cell.limits;
+        let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
             trial: self.key.to_string(),
             workspace: places.workspace.clone(),
@@ -173,14 +165,19 @@ impl<'a> Attempt<'a> {
             guard,
             model: self.runtime.model.clone(),
             options: self.runtime.cell.options.clone(),
-            cancel: self.stand.conductor.cancel.clone(),
+            cancel: disk.cancel.clone(),
         };
         let opening = Instant::now();
         let opened = self.runtime.scaffold.open(&stage, &self.runtime.cell.limits).await;
         self.agent_seconds += opening.elapsed().as_secs_f64();
         let mut session = match opened {
             Ok(session) => session,
-            Err(OpenError::Cancelled) => return Err(Stop::Cancelled),
+            Err(OpenError::Cancelled) => {
+                return Err(match disk.exceeded() {
+                    Some(held) => Stop::Infrastructure(format!("the agent held {held} before it was ready")),
+                    None => Stop::Cancelled,
+                });
+            }
             Err(error) => {
                 keep_logs(&places.logs, self.folder)?;
                 return Err(Stop::Infrastructure(error.to_string()));
@@ -191,7 +188,7 @@ impl<'a> Attempt<'a> {
                 session.as_mut(),
                 conversation,
                 &route,
-                places,
+                (places, &disk),
                 &mut snapshotter,
                 &mut snapshots,
             )
@@ -214,7 +211,7 @@ impl<'a> Attempt<'a> {
         session: &mut dyn Session,
         conversation: &Conversation,
         route: &Route,
-        places: &Places,
+        (places, disk): (&Places, &DiskWatch),
         snapshotter: &mut Snapshotter,
         snapshots: &mut Vec<Manifest>,
     ) -> Result<(), Stop> {
@@ -230,9 +227,13 @@ impl<'a> Attempt<'a> {
                 turn,
             })?;
             let saying = Instant::now();
-            let end = session.say(turn, text, &self.runtime.cell.limits).await;
+            let mut end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
             self.agent_seconds += seconds;
+            if let (Ending::Cancelled, Some(held)) = (&end.ending, disk.exceeded()) {
+                end.warnings.push(format!("turn {turn}: the agent held {held}"));
+                end.ending = Ending::TimedOut { limit: Limit::Disk };
+            }
             for warning in end.warnings {
                 self.warn(warning)?;
             }
@@ -290,6 +291,10 @@ impl<'a> Attempt<'a> {
         if ending == Ending::Cancelled {
             return Ok((ending, Some(Stop::Cancelled)));
         }
+        // From here on the agent was told nothing that is true, whatever it made of it.
+        if let Some(divergence) = route.divergence(turn) {
+            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
+        }
         // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
         // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
         let noticed = matches!(
@@ -314,6 +319,7 @@ impl<'a> Attempt<'a> {
                 let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
                 Ok((ending, Some(stop)))
             }
+            Ending::TimedOut { limit: Limit::Disk } => Ok((ending, None)),
             Ending::TimedOut { .. } => {
                 // A call that began just before the end has not cost the turn its time.
                 let waited = route.waited_in_vain(turn).as_secs_f64();

@@ -1,18 +1,18 @@
 //! The scheduler: takes trials in order, a few at once, until each has its outcome or the user says stop.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::scratch::{Scratch, remove_leftovers};
+use super::scratch::Scratch;
 use super::trial::{CellRuntime, Try, run_trial};
 use crate::event::Event;
 use crate::gateway::{Gateway, GatewayError};
 use crate::plan::{Lock, TrialKey};
-use crate::store::{Journal, RunFolder, StoreError};
+use crate::store::{Journal, RunFolder, StoreError, read_journal};
 use crate::task::Task;
 use crate::tester::Tester;
 use crate::trial::Outcome;
@@ -22,7 +22,7 @@ use crate::trial::Outcome;
 pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("cannot make a scratch folder below {path}: {source}")]
+    #[error("cannot make a scratch folder below {path}: {source}; TMPDIR names another place")]
     Scratch { path: PathBuf, source: std::io::Error },
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -38,6 +38,8 @@ pub struct Tally {
     /// Trials with a verdict, those of earlier processes included.
     pub judged: usize,
     pub infrastructure_failures: usize,
+    /// Replays that left their record.
+    pub diverged: usize,
     /// Trials without an outcome: the run was interrupted.
     pub missing: usize,
 }
@@ -86,27 +88,31 @@ impl Conductor {
     /// # Errors
     /// The run folder cannot be read or written any more: nothing can be recorded, so nothing more is started.
     pub async fn conduct(mut self) -> Result<Tally, RunError> {
-        let journal_path = self.run.path().join("journal.jsonl");
-        if journal_path.exists() {
-            remove_leftovers(&journal_path).map_err(|source| StoreError::Read {
-                path: journal_path,
-                source,
-            })?;
-        }
-        let scratch = Scratch::new().map_err(|source| RunError::Scratch {
+        let scratch = Scratch::new(self.run.path()).map_err(|source| RunError::Scratch {
             path: std::env::temp_dir(),
             source,
         })?;
         self.gateway.serve_at(&scratch.socket())?;
         let mut tally = Tally::default();
         let mut waiting = VecDeque::new();
+        let mut untold = Vec::new();
+        // Opened first: a line that a crash has torn is no word.
+        let journal = self.run.journal()?;
+        let told = self.told()?;
         for key in &self.lock.trials {
-            match self.run.trial(key).whole_record()?.map(|record| record.outcome) {
+            let outcome = self.run.trial(key).whole_record()?.map(|record| record.outcome);
+            match &outcome {
                 Some(Outcome::Judged { .. }) => tally.judged += 1,
+                Some(Outcome::Diverged { .. }) => tally.diverged += 1,
                 Some(Outcome::InfrastructureFailure { .. }) if !self.retry_infrastructure => {
                     tally.infrastructure_failures += 1;
                 }
                 _ => waiting.push_back(key.clone()),
+            }
+            // The record is on the disk before the journal tells of it: a crash can come between the two.
+            if let (Some(outcome), false) = (outcome, told.contains(key)) {
+                let key = key.clone();
+                untold.push(Event::TrialEnded { key, outcome });
             }
         }
         let started = Event::RunStarted {
@@ -114,21 +120,37 @@ impl Conductor {
             done: self.lock.trials.len() - waiting.len(),
             scratch: scratch.path().to_owned(),
         };
-        let journal = Mutex::new(self.run.journal()?);
         let stand = Arc::new(Stand {
             conductor: self,
             scratch,
-            journal,
+            journal: Mutex::new(journal),
         });
         stand.note(&started)?;
+        for ended in &untold {
+            stand.note(ended)?;
+        }
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
-        tally.missing = stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures;
+        tally.missing =
+            stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures - tally.diverged;
         let ended = stand.note(&Event::RunEnded {
             interrupted: tally.missing > 0,
         });
         outcome?;
         ended?;
         Ok(tally)
+    }
+}
+
+impl Conductor {
+    /// The trials of which the journal has told the outcome.
+    fn told(&self) -> Result<HashSet<TrialKey>, StoreError> {
+        let path = self.run.path().join("journal.jsonl");
+        let lines = read_journal(&path).map_err(|source| StoreError::Read { path, source })?;
+        let ended = lines.into_iter().filter_map(|line| match line.event {
+            Event::TrialEnded { key, .. } => Some(key),
+            _ => None,
+        });
+        Ok(ended.collect())
     }
 }
 
@@ -146,6 +168,7 @@ impl Stand {
             match joined {
                 Ok(Ok(Try::Ended(Outcome::Judged { .. }))) => tally.judged += 1,
                 Ok(Ok(Try::Ended(Outcome::InfrastructureFailure { .. }))) => tally.infrastructure_failures += 1,
+                Ok(Ok(Try::Ended(Outcome::Diverged { .. }))) => tally.diverged += 1,
                 Ok(Ok(Try::Cancelled)) => {}
                 // Without a place to record outcomes, going on would only lose more.
                 Ok(Err(failed)) => {

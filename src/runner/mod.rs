@@ -2,13 +2,20 @@
 
 mod attempt;
 mod conduct;
+mod disk;
+mod leftovers;
 mod logs;
+mod rejudge;
+mod removal;
+pub mod replay;
 mod request;
 pub mod resolve;
+pub mod retest;
 mod scratch;
 mod trial;
 
 pub use conduct::{Conductor, RunError, Tally};
+pub use leftovers::{Leftover, leftovers};
 pub use request::Request;
-pub use scratch::{Scratch, remove_leftovers};
+pub use scratch::{Owner, Scratch};
 pub use trial::CellRuntime;

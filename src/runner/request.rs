@@ -38,4 +38,10 @@ pub struct Request {
     pub test_turns: TestTurns,
     pub sandbox: SandboxKind,
     pub containment: ContainmentKind,
+    /// The recorded run that is replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replay: Option<PathBuf>,
+    /// The last turn that is answered from the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
 }

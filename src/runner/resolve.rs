@@ -9,11 +9,12 @@ use crate::gateway::drafts::derive_states;
 use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteSpec};
-use crate::plan::{Cell, EditFormat, Limits, Options};
+use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
 use crate::recipe::Recipe;
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
+use super::replay::Source;
 use super::request::Request;
 use super::trial::CellRuntime;
 
@@ -64,9 +65,11 @@ pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Re
             let cell = Cell {
                 scaffold: recipe.source.name.clone(),
                 version: recipe.source.version.clone(),
+                recipe: recipe.own.as_ref().map(|own| own.digest.clone()),
                 model: name.clone(),
                 options,
                 limits: limits(request, &recipe.source.limits),
+                replay: None,
             };
             if cells.iter().all(|known| known.cell != cell) {
                 cells.push(resolve_cell(cell, request.api_base.as_deref())?);
@@ -77,7 +80,10 @@ pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Re
 }
 
 /// A script's path is made absolute: the run may be resumed from another folder.
-fn absolute(model: &str) -> Result<String, ResolveError> {
+///
+/// # Errors
+/// The path cannot be had, or is not UTF-8.
+pub fn absolute(model: &str) -> Result<String, ResolveError> {
     let Some(path) = model.strip_prefix("script:") else {
         return Ok(model.to_owned());
     };
@@ -92,7 +98,12 @@ fn absolute(model: &str) -> Result<String, ResolveError> {
 /// # Errors
 /// As [`cells`].
 pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
-    let model = ModelCatalogue::built_in()?.resolve(&cell.model, api_base)?;
+    let catalogue = ModelCatalogue::built_in()?;
+    let model = match cell.is_only_replayed() {
+        // Nobody is called, so nobody needs a key: the agent is told of the model what it was told before.
+        true => catalogue.resolve_with(&cell.model, api_base, &|_| Some("replayed".to_owned()))?,
+        false => catalogue.resolve(&cell.model, api_base)?,
+    };
     model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
     Ok(ResolvedCell { cell, model })
 }
@@ -111,7 +122,7 @@ fn limits(request: &Request, recipe: &Limits) -> Limits {
 /// # Errors
 /// The first cell that could not answer.
 pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), ResolveError> {
-    for cell in cells {
+    for cell in cells.iter().filter(|cell| !cell.cell.is_only_replayed()) {
         match &cell.model.backend {
             Backend::Oracle { .. } => {
                 if let Some(task) = tasks.iter().find(|task| task.references.is_none()) {
@@ -135,16 +146,32 @@ pub fn runtime(
     recipe: &Recipe,
     scaffold: Box<dyn Scaffold>,
     backends: Arc<Backends>,
+    source: Option<Arc<Source>>,
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
     let agent_model = agent_model(&cell, &model);
     let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
-    let backend = move |task: &Task, conversation: &Conversation| {
-        let script = oracle_script(&model, task, conversation, edit_format);
-        let answers = backends
-            .model(&model, settings.clone(), script)
-            .map_err(|error| error.to_string())?;
+    let replay = cell.replay.clone().zip(source);
+    let only_replayed = cell.is_only_replayed();
+    let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
+        let mut script = oracle_script(&model, task, conversation, edit_format);
+        let live = |script| backends.model(&model, settings.clone(), script);
+        let answers = match &replay {
+            None => live(script).map_err(|error| error.to_string())?,
+            Some((replay, source)) => {
+                let recorded = source.trial(replay, key);
+                let then = if only_replayed {
+                    None
+                } else {
+                    if let (Some(script), Some(until)) = (&mut script, replay.until) {
+                        source.bring_to(script, &recorded, until)?;
+                    }
+                    Some(live(script).map_err(|error| error.to_string())?)
+                };
+                source.model(replay, &recorded, then)?
+            }
+        };
         Ok(RouteSpec {
             model: answers,
             wire_model: model.wire_model.clone(),
@@ -197,5 +224,6 @@ fn oracle_script(
         file: SOLUTION_FILE.to_owned(),
         states,
         edit_format,
+        answered: 0,
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
+use super::rejudge::judge_again;
 use crate::conversation::Conversation;
 use crate::event::Event;
 use crate::gateway::RouteSpec;
@@ -23,8 +24,8 @@ pub struct CellRuntime {
     pub backend: Backend,
 }
 
-/// Makes what answers a conversation on a task; the error says why it cannot.
-pub type Backend = Box<dyn Fn(&Task, &Conversation) -> Result<RouteSpec, String> + Send + Sync>;
+/// Makes what answers a trial's conversation on a task; the error says why it cannot.
+pub type Backend = Box<dyn Fn(&TrialKey, &Task, &Conversation) -> Result<RouteSpec, String> + Send + Sync>;
 
 /// How the work on a trial ended in this process.
 pub(super) enum Try {
@@ -36,6 +37,9 @@ pub(super) enum Try {
 /// Runs a trial until it has its outcome, trying infrastructure failures again as often as the run allows.
 pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, RunError> {
     let folder = stand.conductor.run.trial(&key);
+    if let Some(ended) = judge_again(&stand, &key, &folder).await? {
+        return Ok(ended);
+    }
     let retries = stand.conductor.lock.settings.retries;
     let mut failed_before = None;
     for number in 0..=retries {

@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::installed::{MARKER, verify};
+use super::installed::{MARKER, present, verify};
 use crate::process::children;
 use crate::python::{self, PythonError, Wanted};
-use crate::recipe::Recipe;
+use crate::recipe::{Install, Recipe};
 
 pub use super::installed::Installed;
 
@@ -58,6 +58,12 @@ pub enum InstallError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("the installation is incomplete: {0}")]
     Incomplete(String),
+    #[error("recipe of {name}: install: {program}: {why}", program = program.display())]
+    Absent {
+        name: String,
+        program: PathBuf,
+        why: String,
+    },
 }
 
 /// Installs agents below one cache folder.
@@ -89,6 +95,18 @@ impl Installer {
     /// What is there of the recipe's agent; starts nothing and changes nothing.
     pub fn status(&self, recipe: &Recipe) -> Status {
         let versions = self.agents.join(&recipe.source.name);
+        let pip = match &recipe.source.install {
+            Install::Pip(pip) => pip,
+            Install::Present(program) => {
+                return match present(recipe, program) {
+                    Ok(installed) => Status::Ready(installed),
+                    Err(error) => Status::Broken {
+                        folder: program.program.clone(),
+                        reason: error.to_string(),
+                    },
+                };
+            }
+        };
         let prefix = format!("{}-py", recipe.source.version);
         let mut folders: Vec<PathBuf> = fs::read_dir(&versions)
             .into_iter()
@@ -101,7 +119,7 @@ impl Installer {
         folders.sort();
         let mut broken = None;
         for folder in folders {
-            match verify(recipe, &folder) {
+            match verify(recipe, pip, &folder) {
                 Ok(installed) => return Status::Ready(installed),
                 Err(error) => {
                     broken = Some(Status::Broken {
@@ -122,15 +140,14 @@ impl Installer {
         if let Status::Ready(installed) = self.status(recipe) {
             return Ok(installed);
         }
-        let range = recipe
-            .source
-            .install
-            .python
-            .parse()
-            .map_err(|message| InstallError::Range {
-                name: recipe.source.name.clone(),
-                message,
-            })?;
+        let pip = match &recipe.source.install {
+            Install::Pip(pip) => pip,
+            Install::Present(program) => return present(recipe, program),
+        };
+        let range = pip.python.parse().map_err(|message| InstallError::Range {
+            name: recipe.source.name.clone(),
+            message,
+        })?;
         let python = python::find_for(Wanted::for_agents(range))?;
         let parent = self.agents.join(&recipe.source.name);
         let folder = parent.join(format!(
@@ -146,7 +163,7 @@ impl Installer {
             lock.lock().map_err(io(&lock_path))?;
         }
         // Whoever held the lock may have done the work.
-        match verify(recipe, &folder) {
+        match verify(recipe, pip, &folder) {
             Ok(installed) => return Ok(installed),
             Err(error @ InstallError::WrongVersion { .. }) => return Err(error),
             Err(_) => {}
@@ -173,18 +190,19 @@ impl Installer {
         }
         let inner = folder.join("bin/python3");
         progress(Progress::Step("downloading and installing packages"));
-        let mut pip = Command::new(&inner);
-        pip.args([
-            "-m",
-            "pip",
-            "install",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--no-compile",
-            "--progress-bar=off",
-        ])
-        .args(&recipe.source.install.requirements);
-        run("downloading and installing packages", &mut pip, progress)?;
+        let mut download = Command::new(&inner);
+        download
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--no-input",
+                "--disable-pip-version-check",
+                "--no-compile",
+                "--progress-bar=off",
+            ])
+            .args(&pip.requirements);
+        run("downloading and installing packages", &mut download, progress)?;
 
         progress(Progress::Step("compiling"));
         let mut compile = Command::new(&inner);
@@ -193,19 +211,19 @@ impl Installer {
             .args(["-m", "compileall", "-q", "-j", "0"])
             .arg(folder.join("lib"));
         let _ = run("compiling", &mut compile, &mut |_| {});
-        if !recipe.source.install.prewarm.is_empty() {
+        if !pip.prewarm.is_empty() {
             progress(Progress::Step("first start"));
             let home = tempfile::tempdir().map_err(io(&folder))?;
             let mut first = Command::new(&inner);
             first
-                .args(&recipe.source.install.prewarm)
+                .args(&pip.prewarm)
                 .env("HOME", home.path())
                 .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
             run("first start", &mut first, progress)?;
         }
         let marker = folder.join(MARKER);
         fs::write(&marker, format!("{}\n", recipe.source.version)).map_err(io(&marker))?;
-        verify(recipe, &folder)
+        verify(recipe, pip, &folder)
     }
 }
 

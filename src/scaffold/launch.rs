@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use minijinja::Value;
 
 use super::install::Installed;
+use super::installed::PATH;
 use super::{OpenError, Stage, repository, shown};
-use crate::process::{Containment, Room, children, shepherd};
+use crate::process::{Containment, Room, children, mark, shepherd};
 use crate::pty::{self, Recorder, Spawned};
 use crate::recipe::{Places, Recipe};
 
@@ -20,9 +21,6 @@ pub struct Launched {
     pub trace: Option<PathBuf>,
     pub calls: Option<PathBuf>,
 }
-
-/// The programs that an agent finds. Nothing of the user's own search path.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Starts the agent under a shepherd; `program` is our own executable.
 pub fn launch(
@@ -94,6 +92,7 @@ pub fn launch(
     let env = private
         .into_iter()
         .map(|(name, value): (&str, OsString)| (name.into(), value))
+        .chain([mark::mark(&home)])
         .chain(
             rendered
                 .env

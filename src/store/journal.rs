@@ -28,7 +28,12 @@ impl Journal {
     /// # Errors
     /// The file cannot be read or written.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let is_new = !path.exists();
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        if let (true, Some(folder)) = (is_new, path.parent()) {
+            // Its name is the folder's, which is synced on its own.
+            File::open(folder)?.sync_all()?;
+        }
         let mut content = Vec::new();
         file.read_to_end(&mut content)?;
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);

@@ -2,8 +2,9 @@
 
 mod atomic;
 mod journal;
+mod lock;
 mod run_folder;
 
 pub use atomic::write_atomic;
 pub use journal::{Journal, read_journal};
-pub use run_folder::{RunFolder, StoreError, TrialFolder};
+pub use run_folder::{PLAYED, RunFolder, StoreError, TrialFolder};

@@ -3,16 +3,21 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
 use super::journal::Journal;
+use super::lock::{lock_within, take_lock};
+use crate::blob::ASIDE;
 use crate::blob::BlobStore;
 use crate::plan::TrialKey;
 use crate::trial::{TrialRecord, Usage};
+
+/// The record of a trial whose conversation came to its end and that is being judged; gone when the trial is complete.
+pub const PLAYED: &str = "played.json";
 
 /// What can be wrong with a run folder.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +100,45 @@ impl RunFolder {
         })
     }
 
+    /// The folders of runs that were cut short before they began, and that nobody is about to begin.
+    pub fn half_made(jobs: &Path) -> Vec<PathBuf> {
+        let folders = fs::read_dir(jobs).into_iter().flatten().flatten();
+        let mut found: Vec<PathBuf> = folders
+            .map(|entry| entry.path())
+            .filter(|path| path.join(".lock").is_file() && !path.join("lock.json").exists())
+            .filter(|path| is_half_made(path) && lock_within(path, Duration::ZERO).is_ok())
+            .collect();
+        found.sort();
+        found
+    }
+
+    /// Removes a run that was cut short before it began.
+    ///
+    /// # Errors
+    /// It has begun meanwhile, or cannot be removed.
+    pub fn remove_half_made(path: &Path) -> Result<(), StoreError> {
+        let _lock = lock_within(path, Duration::ZERO)?;
+        if path.join("lock.json").exists() || !is_half_made(path) {
+            return Err(StoreError::InUse(path.into()));
+        }
+        fs::remove_dir_all(path).map_err(|source| StoreError::Write {
+            path: path.into(),
+            source,
+        })
+    }
+
+    /// Removes the files that a dead process was writing aside. Only for the process that holds the run.
+    pub fn tidy(&self) {
+        for folder in [&self.path, &self.path.join("blobs")] {
+            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if entry.file_name().to_string_lossy().starts_with(ASIDE) {
+                    // What stays is of no harm.
+                    let _ = fs::remove_file(entry.path());
+                }
+            }
+        }
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -138,32 +182,15 @@ impl RunFolder {
 
 /// Whether a folder holds no more than what a run begins with.
 fn is_half_made(path: &Path) -> bool {
-    let known = [".lock", "trials", "tasks.jsonl", "run.yaml"];
+    let known = [".lock", "trials", "tasks.jsonl", "run.yaml", "recipe.yaml"];
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(".aside-")
+            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(ASIDE)
         })
     };
     let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());
     no_trials && fs::read_dir(path).is_ok_and(|mut entries| entries.all(ours))
-}
-
-fn take_lock(run: &Path) -> Result<File, StoreError> {
-    let path = run.join(".lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(|source| StoreError::Write {
-        path: path.clone(),
-        source,
-    })?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(StoreError::InUse(run.into())),
-        Err(error) => Err(StoreError::Write {
-            path,
-            source: error.into(),
-        }),
-    }
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
@@ -222,7 +249,41 @@ impl TrialFolder {
         }
     }
 
-    /// The same where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
+    /// Reads a JSON file of the trial.
+    ///
+    /// # Errors
+    /// It is missing or damaged.
+    pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, StoreError> {
+        read_json(&self.path.join(name))
+    }
+
+    /// Keeps a copy of `trial.json`, when there is one, beside it before it is written anew; returns its name.
+    ///
+    /// # Errors
+    /// It cannot be read, or the copy not written.
+    pub fn keep_record(&self) -> Result<Option<String>, StoreError> {
+        let path = self.path.join("trial.json");
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        let mut number = 1;
+        while self.path.join(format!("trial.json.{number}")).exists() {
+            number += 1;
+        }
+        let kept = format!("trial.json.{number}");
+        let path = self.path.join(&kept);
+        write_atomic(&path, &text).map_err(|source| StoreError::Write { path, source })?;
+        Ok(Some(kept))
+    }
+
+    /// The record of a trial that was played to its end and has none of its outcome: a process died while it was judged.
+    pub fn played_record(&self) -> Option<TrialRecord> {
+        self.read_json(PLAYED).ok()
+    }
+
+    /// [`Self::record`] where a damaged record is no reason to stop: the trial counts as unfinished, and is run again.
     ///
     /// # Errors
     /// The record cannot be read for reasons of the machine.
@@ -302,7 +363,10 @@ impl TrialFolder {
     /// It cannot be written.
     pub fn complete(&self, record: &TrialRecord) -> Result<(), StoreError> {
         let path = self.path.join("trial.json");
-        write_atomic(&path, &pretty(&path, record)?).map_err(|source| StoreError::Write { path, source })
+        write_atomic(&path, &pretty(&path, record)?).map_err(|source| StoreError::Write { path, source })?;
+        // If it stays, `trial.json` counts.
+        let _ = fs::remove_file(self.path.join(PLAYED));
+        Ok(())
     }
 
     /// Writes a file of an unfinished trial; its folder is created when missing. Until the trial is complete nobody

@@ -103,6 +103,13 @@ pub fn prepare(
     if folder.is_dir() {
         return Ok(folder);
     }
+    // With the lock held, what another process began is what a dead one left.
+    let begun = format!("{name}.");
+    for entry in fs::read_dir(&root).map_err(at(&root))?.flatten() {
+        if entry.path() != lock && entry.file_name().to_string_lossy().starts_with(&begun) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
     let building = tempfile::Builder::new()
         .prefix(&format!("{name}."))
         .tempdir_in(&root)

@@ -7,6 +7,8 @@ use crate::task::SOLUTION_FILE;
 
 /// The largest tree that fits into a run's folder, in bytes.
 const MAX_BYTES: usize = 32 << 20;
+/// The most files and folders of a tree, of the 20,000 that a run's folder holds. Each file counts with the folders above.
+const MAX_ENTRIES: usize = 16_000;
 
 /// Regular files by relative path; the entry is [`SOLUTION_FILE`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl Tree {
     /// The files that a run gets beside its program, by the tree's own order, and how many it does not get.
     ///
     /// Left out are names that no program can import or mention, files larger than `most` bytes, which a run could not
-    /// write either, and of the rest the largest until the others fit: what an agent leaves lying about must not cost
+    /// write either, and of the rest the largest until the others fit (in bytes and in number): what an agent leaves lying about must not cost
     /// the solution its verdict.
     fn kept(&self, most: u64) -> (Vec<(&str, &[u8])>, usize) {
         let plain = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
@@ -45,10 +47,12 @@ impl Tree {
             .filter_map(|(path, content)| Some((path.to_str().filter(|name| !name.is_empty())?, content.as_slice())))
             .collect();
         kept.sort_by_key(|(name, content)| (*name != SOLUTION_FILE, content.len()));
-        let mut room = MAX_BYTES;
-        let fitting = kept.iter().take_while(|(_, content)| {
-            let fits = content.len() <= room;
+        let (mut room, mut entries) = (MAX_BYTES, MAX_ENTRIES);
+        let fitting = kept.iter().take_while(|(name, content)| {
+            let parts = name.split('/').count();
+            let fits = content.len() <= room && parts <= entries;
             room = room.saturating_sub(content.len());
+            entries = entries.saturating_sub(parts);
             fits
         });
         let fitting = fitting.count();

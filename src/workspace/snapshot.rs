@@ -104,9 +104,11 @@ impl Snapshotter {
         let walk = walk.into_iter().filter_entry(move |entry| {
             entry.depth() != 1 || !excluded.iter().any(|name| entry.file_name() == OsStr::new(name))
         });
+        let mut cut = false;
         for entry in walk {
             if manifest.entries.len() >= MAX_ENTRIES {
                 manifest.incomplete = Some(format!("more than {MAX_ENTRIES} entries"));
+                cut = true;
                 break;
             }
             let Ok(entry) = entry else {
@@ -145,8 +147,30 @@ impl Snapshotter {
                 },
             );
         }
+        if cut {
+            self.take_first(&mut manifest)?;
+        }
         self.known = known;
         Ok(manifest)
+    }
+
+    /// What is judged is kept even when it comes after the last entry.
+    fn take_first(&self, manifest: &mut Manifest) -> io::Result<()> {
+        for relative in &self.first {
+            // No folder on the way may be a link that leads out of the workspace.
+            let mut above = relative.ancestors().skip(1).filter(|folder| *folder != Path::new(""));
+            let is_real = |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+            let real = above.all(|folder| is_real(&self.workspace.join(folder)));
+            if let Ok(metadata) = std::fs::symlink_metadata(self.workspace.join(relative))
+                && real
+                && metadata.is_file()
+            {
+                let kind = self.file(relative, &metadata, MAX_FILE)?.kind;
+                let mode = metadata.mode() & 0o7777;
+                manifest.entries.insert(printable(relative), Entry { mode, kind });
+            }
+        }
+        Ok(())
     }
 
     fn file(&self, relative: &Path, metadata: &Metadata, cap: u64) -> io::Result<Known> {
@@ -166,6 +190,9 @@ impl Snapshotter {
                 reason,
             },
         };
+        if metadata.len() > cap {
+            return Ok(unkept("too large".into()));
+        }
         // No link is followed at the last component, and a FIFO that took the file's place cannot block us.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = match rustix::fs::open(self.workspace.join(relative), flags, Mode::empty()) {

@@ -1,6 +1,9 @@
 //! What the tests of the whole program share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod provider;
+pub mod traces;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;

@@ -3,6 +3,7 @@
 mod catalogue;
 mod edits;
 mod provider;
+mod replay;
 mod route;
 mod scripted;
 mod streams;

@@ -21,6 +21,7 @@ fn oracle(states: Vec<String>, edit_format: EditFormat) -> Arc<Oracle> {
             file: "app.py".to_owned(),
             states,
             edit_format,
+            answered: 0,
         })
         .expect("an oracle"),
     )
@@ -99,6 +100,7 @@ fn states_that_a_format_cannot_say_are_refused_at_once() {
             file: "app.py".to_owned(),
             states,
             edit_format,
+            answered: 0,
         })
         .expect_err("an error");
         error.to_string()

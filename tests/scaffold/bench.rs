@@ -78,6 +78,8 @@ impl Bench {
             session_seconds: 300.0,
             quiet_seconds: 60.0,
             answers: 20,
+            disk_bytes: 1 << 30,
+            files: 100_000,
         };
         Self { folder, stage, limits }
     }

@@ -72,6 +72,7 @@ fn fake(code: &str) -> Fake {
         name: "fake".into(),
         version: "1".into(),
         folder: bench.folder.path().to_owned(),
+        visible: vec![path.clone()],
         program: path,
         interpreter: "python3".into(),
     };

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mtsec_agents::process::children;
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Install, Recipe};
 use mtsec_agents::scaffold::{InstallError, Installer, Status};
 
 use crate::bench;
@@ -49,8 +49,10 @@ fn missing_half_and_wrong_installations_are_told_apart() {
     let recipe = recipe(str::to_owned);
     assert!(matches!(installer.status(&recipe), Status::Missing { .. }));
 
-    let range = recipe.source.install.python.clone();
-    assert_eq!(range, ">=3.10,<3.13");
+    let Install::Pip(pip) = &recipe.source.install else {
+        panic!("{:?}", recipe.source.install)
+    };
+    assert_eq!(pip.python, ">=3.10,<3.13");
     for minor in [10, 11, 12] {
         fake(
             &cache.path().join(format!("agents/aider/0.82.1-py3.{minor}")),

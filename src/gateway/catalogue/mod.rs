@@ -116,6 +116,12 @@ impl ModelCatalogue {
         &self.table.models
     }
 
+    /// Every provider, and the variable that holds its key; `None` where the key is that of any API base.
+    pub fn providers(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let providers = self.table.providers.iter();
+        providers.map(|(name, provider)| (name.as_str(), provider.key.as_deref()))
+    }
+
     /// Resolves a name with the keys of the environment.
     ///
     /// A name of the table, or its checkpoint, may be preceded by its provider (`openai/o3`). Otherwise the text before

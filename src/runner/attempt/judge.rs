@@ -31,7 +31,7 @@ impl Attempt<'_> {
             }
             if judgement.left_out > 0 {
                 self.warn(format!(
-                    "turn {turn}: {} files of the snapshot were too large for the tester, and were not there when the solution ran",
+                    "turn {turn}: {} files of the snapshot were too large or too many for the tester, and were not there when the solution ran",
                     judgement.left_out
                 ))?;
             }

@@ -1,0 +1,109 @@
+//! Checks of the machine itself: programs, engines, room, limits.
+
+use std::path::Path;
+
+use rustix::fs::{Access, access, statvfs};
+use rustix::process::{Resource, getrlimit};
+
+use super::Check;
+
+/// Agents need it for some tasks.
+pub(super) fn git() -> Check {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join("git"))
+        .find(|git| git.is_file());
+    match found {
+        Some(git) => Check::ok("git", git.display().to_string()),
+        None => Check::warning(
+            "git",
+            "not found",
+            "Agents need it for --repo-map and for tasks of several folders.",
+        ),
+    }
+}
+
+/// Optional: whether an engine listens.
+pub(super) fn docker() -> Check {
+    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
+    let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
+    let remedy = "Only needed for the Docker backends: start the engine, or add your user to its group.";
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Ok(_) => Check::ok("Docker", format!("an engine listens at {socket}")),
+        Err(error) => Check::warning("Docker", format!("no engine listens at {socket} ({error})"), remedy),
+    }
+}
+
+/// Where agents work. Nobody makes this folder.
+pub(super) fn temporary() -> Check {
+    let (name, folder) = ("temporary folder", std::env::temp_dir());
+    let remedy = "Set TMPDIR to a folder that is there and has more room.";
+    match folder.is_dir() {
+        true => room(name, &folder, 2 << 30, remedy),
+        false => Check::missing(name, format!("{} is no folder", folder.display()), remedy),
+    }
+}
+
+/// Whether a folder, or the one that it will be made in, takes files, and has room for them.
+pub(super) fn room(name: &str, folder: &Path, wanted: u64, remedy: &str) -> Check {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(there) = absolute.ancestors().find(|folder| folder.exists()) else {
+        return Check::missing(name, format!("{} is nowhere", absolute.display()), remedy);
+    };
+    let shown = absolute.display();
+    if !there.is_dir() || access(there, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        return Check::missing(name, format!("{shown} cannot be written"), remedy);
+    }
+    let Ok(system) = statvfs(there) else {
+        return Check::warning(name, format!("{shown}: its room cannot be told"), remedy);
+    };
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    let found = format!("{shown}, {:.1} GB free", free as f64 / 1e9);
+    match free {
+        free if free < 64 << 20 => Check::missing(name, found, remedy),
+        free if free < wanted => Check::warning(name, found, remedy),
+        _ => Check::ok(name, found),
+    }
+}
+
+/// What a user may open and start at once. About 30 descriptors and 10 processes for each trial at once.
+pub(super) fn limits() -> Vec<Check> {
+    let limit = |name: &str, resource, wanted: u64, remedy: &str| {
+        let current = getrlimit(resource).current;
+        let found = current.map_or_else(|| "unlimited".to_owned(), |current| current.to_string());
+        match current {
+            Some(current) if current < wanted => Check::warning(name, found, remedy),
+            _ => Check::ok(name, found),
+        }
+    };
+    vec![
+        limit(
+            "open files",
+            Resource::Nofile,
+            1024,
+            "`ulimit -n 4096` before many trials at once.",
+        ),
+        limit(
+            "processes",
+            Resource::Nproc,
+            1024,
+            "`ulimit -u 4096` before many trials at once.",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn room_is_told_for_folders_that_are_not_there_yet() {
+        let place = tempfile::tempdir().unwrap();
+        let new = place.path().join("not/yet");
+        assert_ne!(room("x", &new, 0, "").state, State::Missing);
+        assert_eq!(room("x", &new, u64::MAX, "other").state, State::Warning);
+        std::fs::write(place.path().join("file"), "").unwrap();
+        assert_eq!(room("x", &place.path().join("file/below"), 0, "").state, State::Missing);
+    }
+}

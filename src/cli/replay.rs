@@ -1,0 +1,216 @@
+//! `replay`: re-runs the agents of a recorded run against its recorded model traffic.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::check::stored_tasks;
+use super::live::{Job, Start, stored_recipe, stored_request};
+use super::select::Filter;
+use super::{Failed, Result, run};
+use crate::console::Console;
+use crate::plan::{ContainmentKind, Lock, TrialKey};
+use crate::recipe::Recipe;
+use crate::report::{Comparison, Format, Summary, compare, render, render_comparison};
+use crate::runner::Request;
+use crate::runner::replay::Source;
+use crate::runner::resolve::{self, ResolvedCell};
+use crate::store::RunFolder;
+use crate::task::Task;
+
+/// Re-run the agents of a recorded run against the recorded answers of its model, at no cost
+///
+/// Every request of an agent is compared with the recorded one. The first difference is the trial's divergence, and ends it:
+/// it is neither right nor wrong. With --until the conversation goes on after that turn with a model that is called, and paid.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Replay {
+    /// The recorded run's folder, such as jobs/2026-01-31__12-00-00
+    run: PathBuf,
+    /// The last turn that is answered from the record
+    #[arg(long, value_name = "TURN", requires = "model", value_parser = at_least_one)]
+    until: Option<usize>,
+    /// The model that goes on after that turn, named as in `run`
+    #[arg(short, long, value_name = "MODEL", requires = "until", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    model: Option<String>,
+    /// Another endpoint for that model, as in `run`
+    #[arg(long, value_name = "URL", requires = "model")]
+    api_base: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Trials at once [default: the number of cores, at most 8]
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
+    concurrent: Option<usize>,
+    /// Name of the new run's folder [default: the time]
+    #[arg(long, value_name = "NAME")]
+    job_name: Option<String>,
+    /// Folder of all runs
+    #[arg(short = 'o', long, default_value = "jobs", value_name = "DIR")]
+    jobs_dir: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mtsec-agents replay jobs/mine                                 do the agents still do the same?
+  mtsec-agents replay jobs/mine -i CWE-79 --job-name again
+  mtsec-agents replay jobs/mine --until 1 --model o3            the first turn from the record, then o3
+
+Exit codes: 0 every trial came to its recorded verdict, 7 one did not or left its record, 4 infrastructure failures
+are left over, 130 interrupted: `resume` goes on.";
+
+/// A replay whose inputs are all good.
+pub struct Planned {
+    pub source: Arc<Source>,
+    pub jobs: PathBuf,
+    pub name: Option<String>,
+    pub cells: Vec<ResolvedCell>,
+    pub tasks: Vec<Task>,
+    pub trials: Vec<TrialKey>,
+}
+
+impl Replay {
+    pub fn carry_out(self, console: &Arc<Console>) -> Result {
+        run::check_job_name(self.job_name.as_deref())?;
+        let lock: Lock = RunFolder::open(&self.run)
+            .and_then(|run| run.read_json("lock.json"))
+            .map_err(Failed::bad_input)?;
+        let recorded = stored_request(&self.run)?;
+        let recipe = stored_recipe(&self.run, &recorded.scaffold)?;
+        let planned = self.plan(&recipe, console)?;
+        let request = Request {
+            scaffold: recorded.scaffold,
+            // Nobody has said in this command that an agent may do what the user can.
+            containment: match lock.settings.containment {
+                ContainmentKind::None => ContainmentKind::default(),
+                kind => kind,
+            },
+            sandbox: lock.settings.sandbox,
+            models: planned.cells.iter().map(|cell| cell.cell.model.clone()).collect(),
+            api_base: self.settings_base(&lock),
+            include: self.filter.include.clone(),
+            exclude: self.filter.exclude.clone(),
+            attempts: 1,
+            concurrent: self.concurrent,
+            retries: lock.settings.retries,
+            test_turns: lock.test_turns,
+            replay: Some(planned.source.path.clone()),
+            until: self.until,
+            ..Request::default()
+        };
+        Job {
+            request,
+            start: Start::Replay(Box::new(planned)),
+            concurrent: self.concurrent,
+            json: self.json,
+            console: console.clone(),
+        }
+        .carry_out()
+    }
+
+    /// The endpoint of the model that goes on, or of the recorded one.
+    fn settings_base(&self, lock: &Lock) -> Option<String> {
+        match self.until {
+            Some(_) => self.api_base.clone(),
+            None => lock.settings.api_base.clone(),
+        }
+    }
+
+    fn plan(&self, recipe: &Recipe, console: &Console) -> std::result::Result<Planned, Failed> {
+        let source = Source::open(&self.run, recipe).map_err(Failed::bad_input)?;
+        let mut tasks = stored_tasks(&RunFolder::open(&self.run)?, &source.lock)?;
+        self.filter.apply(&mut tasks)?;
+        let model = self.model.as_deref().map(resolve::absolute).transpose();
+        let then = model.map_err(Failed::bad_input)?;
+        let then = then.as_deref().zip(self.until);
+        let api_base = self.settings_base(&source.lock);
+        let (mut cells, mut trials, mut left_out) = (Vec::new(), Vec::new(), 0);
+        for recorded in &source.lock.cells {
+            super::check::same_version(recorded, recipe)?;
+            let cell = source.cell(recorded, then);
+            let recorded = recorded.id();
+            let of_cell = source.lock.trials.iter().filter(|trial| trial.cell == recorded);
+            let chosen = of_cell.filter(|trial| tasks.iter().any(|task| task.id == trial.task));
+            let before = trials.len();
+            for trial in chosen {
+                if source.can_replay(trial, self.until).map_err(Failed::bad_input)? {
+                    trials.push(TrialKey {
+                        cell: cell.id(),
+                        ..trial.clone()
+                    });
+                } else {
+                    left_out += 1;
+                }
+            }
+            if trials.len() > before {
+                cells.push(resolve::resolve_cell(cell, api_base.as_deref()).map_err(Failed::bad_input)?);
+            }
+        }
+        let why = match self.until {
+            None => "have no verdict".to_owned(),
+            Some(turn) => format!("have no turn after turn {turn}, or did not come that far"),
+        };
+        if trials.is_empty() {
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "nothing of {} can be replayed: the {left_out} chosen trials {why}",
+                self.run.display()
+            )));
+        }
+        if left_out > 0 {
+            console.warn(&format!("{left_out} trials {why}, and are left out of the replay"));
+        }
+        // Task by task, as in the recorded run.
+        let place = |trial: &TrialKey| {
+            let same = |known: &TrialKey| {
+                (&known.task, known.interaction, known.attempt) == (&trial.task, trial.interaction, trial.attempt)
+            };
+            source.lock.trials.iter().position(same)
+        };
+        trials.sort_by_cached_key(place);
+        tasks.retain(|task| trials.iter().any(|trial| trial.task == task.id));
+        Ok(Planned {
+            source: Arc::new(source),
+            jobs: self.jobs_dir.clone(),
+            name: self.job_name.clone(),
+            cells,
+            tasks,
+            trials,
+        })
+    }
+}
+
+/// Prints what a replay has come to beside what is recorded; whether the two agree.
+pub fn print(
+    run: &RunFolder,
+    source: &Path,
+    summary: &Summary,
+    json: bool,
+    console: &Console,
+) -> std::result::Result<bool, Failed> {
+    #[derive(Serialize)]
+    struct Both<'a> {
+        #[serde(flatten)]
+        summary: &'a Summary,
+        comparison: &'a Comparison,
+    }
+    let comparison = compare(run, &RunFolder::open(source)?)?;
+    let text = if json {
+        let both = Both {
+            summary,
+            comparison: &comparison,
+        };
+        format!("{}\n", serde_json::to_string_pretty(&both)?)
+    } else {
+        render(summary, Format::Table)? + &render_comparison(&comparison)
+    };
+    console.result(&text)?;
+    Ok(comparison.agrees())
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    run::at_least_one(text)
+}

@@ -1,0 +1,34 @@
+//! What is recorded of a try.
+
+use std::collections::BTreeMap;
+
+use super::Attempt;
+use crate::trial::{Outcome, Timings, TrialRecord, Usage};
+use crate::verdict::Judgement;
+
+impl Attempt<'_> {
+    /// The record as it stands now. `played`: whether the conversation came to its end.
+    pub(super) fn record(&self, outcome: Outcome, played: bool, judgements: BTreeMap<usize, Judgement>) -> TrialRecord {
+        let total = self.began.elapsed().as_secs_f64();
+        TrialRecord {
+            key: self.key.clone(),
+            cwe: self.task.cwe.clone(),
+            outcome,
+            played,
+            judgements,
+            usage: self.usage,
+            retried: Usage::default(),
+            timings: Timings {
+                total,
+                agent: self.agent_seconds,
+                model: self.usage.model_seconds,
+                tester: self.tester_seconds,
+                added: total - self.agent_seconds,
+            },
+            turns: self.turns.clone(),
+            warnings: self.warnings.clone(),
+            started: self.started,
+            ended: jiff::Timestamp::now(),
+        }
+    }
+}
