@@ -272,10 +272,16 @@ pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::resul
 /// The Docker daemon, freed of what dead processes of ours left.
 async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
     let engine = Engine::connect().await.map_err(Failed::missing)?;
-    let reaped = engine.reap().await.map_err(Failed::missing)?;
-    docker::remove_folders()?;
-    if !reaped.is_empty() {
-        console.say(&format!("removed {} containers that a dead run left", reaped.len()));
+    match engine.reap().await {
+        Ok(reaped) if !reaped.is_empty() => {
+            console.say(&format!("removed {} containers that a dead run left", reaped.len()));
+        }
+        Ok(_) => {}
+        // They are in nobody's way, and are found again.
+        Err(error) => console.warn(&format!("what dead runs left in Docker could not be removed: {error}")),
+    }
+    for folder in docker::leftover_folders()? {
+        let _ = std::fs::remove_dir_all(folder);
     }
     Ok(engine)
 }
