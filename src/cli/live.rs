@@ -13,7 +13,7 @@ use super::{Failed, Result, agents, gc, tasks};
 use crate::console::Console;
 use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
-use crate::docker::{self, Engine};
+use crate::docker::Engine;
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
@@ -124,10 +124,10 @@ impl Job {
                 Some(folder.path())
             }
         };
-        tokio::task::block_in_place(|| gc::reap(earlier, &console));
-        let tester = start_tester(sandbox, &console).await?;
+        gc::reap(earlier, &console).await;
+        let tester = start_tester(sandbox).await?;
         let engine = match held {
-            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
             _ => None,
         };
         for task in &checked.tasks {
@@ -248,14 +248,14 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
     let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
     let executable = std::env::current_exe()?;
     let launcher = match sandbox {
         SandboxKind::Namespaces => executable.into(),
         SandboxKind::Docker => {
-            let engine = connect_docker(console).await?;
+            let engine = Engine::connect().await.map_err(Failed::missing)?;
             Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
         }
     };
@@ -267,23 +267,6 @@ pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::resul
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
-}
-
-/// The Docker daemon, freed of what dead processes of ours left.
-async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
-    let engine = Engine::connect().await.map_err(Failed::missing)?;
-    match engine.reap().await {
-        Ok(reaped) if !reaped.is_empty() => {
-            console.say(&format!("removed {} containers that a dead run left", reaped.len()));
-        }
-        Ok(_) => {}
-        // They are in nobody's way, and are found again.
-        Err(error) => console.warn(&format!("what dead runs left in Docker could not be removed: {error}")),
-    }
-    for folder in docker::leftover_folders()? {
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    Ok(engine)
 }
 
 /// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
