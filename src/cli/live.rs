@@ -14,7 +14,7 @@ use crate::canary;
 use crate::console::Console;
 use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
-use crate::docker::{self, Engine};
+use crate::docker::Engine;
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
@@ -124,10 +124,10 @@ impl Job {
                 Some(folder.path())
             }
         };
-        tokio::task::block_in_place(|| gc::reap(earlier, &console));
-        let tester = start_tester(sandbox, &console).await?;
+        gc::reap(earlier, &console).await;
+        let tester = start_tester(sandbox).await?;
         let engine = match held {
-            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
             _ => None,
         };
         // A run that goes on has its canaries already.
@@ -265,14 +265,14 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
     let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
     let executable = std::env::current_exe()?;
     let launcher = match sandbox {
         SandboxKind::Namespaces => executable.into(),
         SandboxKind::Docker => {
-            let engine = connect_docker(console).await?;
+            let engine = Engine::connect().await.map_err(Failed::missing)?;
             Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
         }
     };
@@ -284,17 +284,6 @@ pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::resul
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
-}
-
-/// The Docker daemon, freed of what dead processes of ours left.
-async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
-    let engine = Engine::connect().await.map_err(Failed::missing)?;
-    let reaped = engine.reap().await.map_err(Failed::missing)?;
-    docker::remove_folders()?;
-    if !reaped.is_empty() {
-        console.say(&format!("removed {} containers that a dead run left", reaped.len()));
-    }
-    Ok(engine)
 }
 
 /// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.

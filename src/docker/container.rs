@@ -187,7 +187,6 @@ impl Engine {
             entrypoint: Some(spec.command.clone()),
             env: Some(environment.collect()),
             working_dir: spec.working_dir.as_deref().map(text).transpose()?,
-            network_disabled: Some(true),
             labels: Some(owner.labels(&spec.purpose, &spec.run, &spec.trial)),
             // A daemon that is restarted ends it at once.
             stop_signal: Some("SIGKILL".to_owned()),

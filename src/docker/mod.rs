@@ -20,7 +20,7 @@ pub use base::system_mounts;
 pub use container::{Container, ContainerSpec, End, Mount, user};
 pub use error::DockerError;
 pub use owner::{Owner, private_folder};
-pub use reap::{Reaped, remove_folders};
+pub use reap::{Leftover, leftover_folders};
 pub use rendezvous::{Rendezvous, meet};
 
 /// Where the daemon listens unless `DOCKER_HOST` says otherwise.

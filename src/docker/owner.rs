@@ -20,7 +20,7 @@ const PID: &str = "mtsec-agents.pid";
 const STARTED: &str = "mtsec-agents.started";
 
 /// Folders that a container and we share while it starts are named after this and their owner.
-pub(super) const FOLDER: &str = "mtsec-agents-docker-";
+pub(super) const FOLDER: &str = "mtsec-docker-";
 
 /// This process as the owner of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ impl Owner {
 }
 
 /// A folder in which a container can meet us, closed to everyone else: what lies in its `shared` is for the container.
-/// It is named after us, so that [`super::remove_folders`] finds it when we die.
+/// It is named after us, so that [`super::leftover_folders`] finds it when we die.
 ///
 /// # Errors
 /// It cannot be made.
