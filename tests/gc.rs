@@ -191,3 +191,30 @@ fn runs_that_never_began_are_told_and_removed_on_demand_only() {
     assert_eq!(gc(place.path(), &["--half-made"])["half_made"], half_made);
     assert!(!half.exists() && other.join("thesis.tex").exists());
 }
+
+#[test]
+fn what_is_mounted_in_a_leftover_is_taken_off_and_not_emptied() {
+    let place = place();
+    let script = r#"
+mkdir -p precious tmp/mtsec-agents-abc/x/workspace/home && echo kept > precious/file || exit 9
+echo '{"run": "/gone", "pid": 1}' > tmp/mtsec-agents-abc/.owner
+mount --bind precious tmp/mtsec-agents-abc/x/workspace/home || exit 77
+"$PROGRAM" gc --json && cat precious/file
+"#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).current_dir(place.path());
+    command.env("TMPDIR", place.path().join("tmp"));
+    command.env("PROGRAM", env!("CARGO_BIN_EXE_mtsec-agents"));
+    let Ok(output) = command.output() else {
+        eprintln!("skipped: there is no unshare");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: only root mounts");
+        return;
+    }
+    assert!(output.status.success(), "{output:?}");
+    assert!(said.ends_with("kept\n") && said.contains("workspace/home"), "{said}");
+    assert_eq!(entries(&place.path().join("tmp")), Vec::<PathBuf>::new());
+}

@@ -15,6 +15,8 @@ use crate::plan::TrialKey;
 
 /// Names start with this, so that a leftover is known for what it is.
 pub(super) const PREFIX: &str = "mtsec-agents-";
+/// How often a folder may be taken from us before it can be locked.
+const TRIES: u32 = 20;
 /// The file in a scratch folder that tells whose it is, and that it is one.
 pub(super) const OWNER: &str = ".owner";
 /// A regular expression of the folder of one trial's places, as an agent may tell it to its model.
@@ -59,7 +61,7 @@ impl Scratch {
             run: std::path::absolute(run)?,
             pid: std::process::id(),
         };
-        loop {
+        for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
             // Between its making and its locking another process may have taken it for a leftover.
             let Some(lock) = claim(folder.path()) else {
@@ -68,6 +70,7 @@ impl Scratch {
             std::fs::write(folder.path().join(OWNER), serde_json::to_vec(&owner)?)?;
             return Ok(Self { folder, _lock: lock });
         }
+        Err(io::Error::other("its file system does not lock folders"))
     }
 
     pub fn path(&self) -> &Path {
