@@ -89,6 +89,14 @@ impl BlobStore {
         Ok(content)
     }
 
+    /// A blob to be read piece by piece, without a look at its hash.
+    ///
+    /// # Errors
+    /// There is no such blob.
+    pub fn open(&self, digest: &str) -> io::Result<File> {
+        File::open(self.path(digest))
+    }
+
     fn path(&self, digest: &str) -> PathBuf {
         let (head, tail) = digest.split_at_checked(2).unwrap_or((digest, ""));
         self.root.join(Path::new("sha256").join(head).join(tail))

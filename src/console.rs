@@ -164,6 +164,10 @@ impl Console {
                 self.say(&format!("{key}: judged again, not played again, after: {reason}"));
             }
             Event::TrialEnded { key, outcome } => self.end(key, outcome),
+            Event::BudgetUsedUp { budget, spent } => self.warn(&format!(
+                "the run's budget of {budget} is used up: {} tokens, ${:.4}; no further trial is started",
+                spent.tokens, spent.usd
+            )),
             Event::RunEnded { .. } => self.finish(),
         }
     }
@@ -245,7 +249,7 @@ fn style(template: &str) -> ProgressStyle {
 fn describe(ending: &Ending) -> String {
     match ending {
         Ending::Answered => "answered".into(),
-        Ending::TimedOut { limit } => format!("timed out ({limit:?} limit)").to_lowercase(),
+        Ending::TimedOut { limit } => format!("timed out (limit: {})", limit.name()),
         Ending::AgentExited { code } => format!("agent exited with status {code}"),
         Ending::Failed { detail, .. } => format!("failed: {detail}"),
         Ending::Cancelled => "cancelled".into(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Budget, Charge};
 use crate::plan::TrialKey;
 use crate::trial::{Ending, Outcome};
 
@@ -53,6 +54,11 @@ pub enum Event {
         key: TrialKey,
         #[serde(flatten)]
         outcome: Outcome,
+    },
+    /// The run's budget is used up: trials without an outcome are left.
+    BudgetUsedUp {
+        budget: Budget,
+        spent: Charge,
     },
     RunEnded {
         interrupted: bool,

@@ -18,6 +18,8 @@ pub enum Exit {
     InfrastructureFailures = 4,
     /// A validation found tasks that do not hold what they promise.
     Invalid = 5,
+    /// The run's budget is used up and trials are left; `resume` with a larger one goes on.
+    BudgetUsedUp = 6,
     /// `retest` or `replay`: something did not come out as it is recorded.
     Differs = 7,
     /// Ctrl-C or SIGTERM: what was finished is kept, `resume` goes on.

@@ -4,6 +4,8 @@
 //! `DESIGN.md`; `tests/layers.rs` holds the code to it.
 
 // Words: pure data, no I/O.
+pub mod budget;
+pub mod canary;
 pub mod conversation;
 pub mod event;
 pub mod plan;

@@ -1,13 +1,18 @@
 //! What is to be run: cells, and the trials that they and the tasks span.
 
+mod limits;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::task::Task;
+
+pub use limits::Limits;
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,34 +127,6 @@ impl FromStr for EditFormat {
     }
 }
 
-/// Time limits, in seconds of wall clock, the number of questions an agent may ask, and the room it may take.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// From the start of the agent to its first prompt.
-    pub ready_seconds: f64,
-    pub turn_seconds: f64,
-    pub session_seconds: f64,
-    /// Longest time without any output of the agent within a turn.
-    pub quiet_seconds: f64,
-    /// Most questions answered within one turn.
-    pub answers: u32,
-    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
-    #[serde(default = "disk_bytes")]
-    pub disk_bytes: u64,
-    #[serde(default = "files")]
-    pub files: u64,
-}
-
-/// The default of [`Limits::disk_bytes`].
-fn disk_bytes() -> u64 {
-    4 << 30
-}
-
-/// The default of [`Limits::files`].
-fn files() -> u64 {
-    200_000
-}
-
 impl Cell {
     /// What the answers come from, such as `o3`, `o3, replay of RUN`, or `o3, after turn 1 of RUN (gpt-5)`.
     pub fn answered_by(&self) -> String {
@@ -203,6 +180,11 @@ pub struct Settings {
     pub retries: u32,
     /// What the tester judges with, such as `CPython 3.11.2 (namespaces)`.
     pub tester: String,
+    /// Of every try of a trial.
+    #[serde(default)]
+    pub trial_budget: Budget,
+    #[serde(default)]
+    pub run_budget: Budget,
     /// Where it does.
     #[serde(default)]
     pub sandbox: SandboxKind,

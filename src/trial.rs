@@ -35,8 +35,35 @@ pub enum Limit {
     Session,
     Quiet,
     Answers,
+    Trial,
+    /// Agent time within the turn: without the time in which the model was waited for.
+    AgentTurn,
+    AgentSession,
+    AgentTrial,
     /// More on the disk than a trial may hold.
     Disk,
+}
+
+impl Limit {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Session => "session",
+            Self::Quiet => "quiet",
+            Self::Answers => "answers",
+            Self::Trial => "trial",
+            Self::AgentTurn => "agent time of the turn",
+            Self::AgentSession => "agent time of the session",
+            Self::AgentTrial => "agent time of the trial",
+            Self::Disk => "disk",
+        }
+    }
+
+    /// Whether it bounds time by the wall, which a model that does not answer can use up.
+    pub fn is_by_wall(self) -> bool {
+        matches!(self, Self::Turn | Self::Session | Self::Trial)
+    }
 }
 
 /// Failures that a scaffold recognises by the patterns of its recipe.
@@ -53,6 +80,8 @@ pub enum Failure {
     ProviderError,
     EmptyAnswer,
     AgentCrashed,
+    /// The trial's budget is used up: told by the gateway, never by the agent.
+    Budget,
     /// What held the agent was killed from outside, and the agent with it.
     ContainmentLost,
 }
@@ -72,7 +101,9 @@ impl Ending {
     pub fn allows_next_turn(&self) -> bool {
         match self {
             Self::Answered => true,
-            Self::Failed { failure, .. } => !failure.is_infrastructure() && *failure != Failure::AgentCrashed,
+            Self::Failed { failure, .. } => {
+                !failure.is_infrastructure() && !matches!(failure, Failure::AgentCrashed | Failure::Budget)
+            }
             _ => false,
         }
     }
@@ -100,7 +131,7 @@ pub struct Usage {
     pub output_tokens: u64,
     /// In US dollars; `None` when a call's price is unknown.
     pub cost: Option<f64>,
-    /// Seconds spent waiting for the model.
+    /// Seconds spent waiting for the model, summed over all calls: of several at once each counts.
     pub model_seconds: f64,
 }
 
@@ -163,6 +194,9 @@ pub struct TurnRecord {
     pub usage: Usage,
     /// Wall time of the turn as the agent lived it, in seconds.
     pub seconds: f64,
+    /// Of these, the seconds in which at least one call waited for the model: the rest is agent time.
+    #[serde(default)]
+    pub waited_seconds: f64,
 }
 
 impl TurnRecord {
@@ -176,7 +210,51 @@ impl TurnRecord {
             drift: Drift::default(),
             usage: Usage::default(),
             seconds: 0.0,
+            waited_seconds: 0.0,
         }
+    }
+}
+
+/// Hidden text that was seen on the agent's side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub turn: usize,
+    /// Whose tests or reference solutions they are: not necessarily the trial's own task.
+    pub task: String,
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// Where hidden text was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "place", rename_all = "snake_case")]
+pub enum Place {
+    /// The agent told its model.
+    Request { call: u64 },
+    /// The model told the agent.
+    Response { call: u64 },
+    /// The content of a file in the snapshot.
+    File { path: String },
+    /// The name of a file, or what a link leads to.
+    Name { path: String },
+    /// The agent's terminal.
+    Terminal,
+}
+
+impl std::fmt::Display for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let place = match &self.place {
+            Place::Request { call } => format!("the request of call {call}"),
+            Place::Response { call } => format!("the answer to call {call}"),
+            Place::File { path } => format!("the file {path}"),
+            Place::Name { path } => format!("the name or link {path}"),
+            Place::Terminal => "the agent's terminal".to_owned(),
+        };
+        write!(
+            f,
+            "hidden text of task `{}` in turn {}, in {place}",
+            self.task, self.turn
+        )
     }
 }
 
@@ -227,9 +305,28 @@ pub struct TrialRecord {
     #[serde(default)]
     pub retried: Usage,
     pub timings: Timings,
+    /// Not empty: the trial is contaminated. The agent may have known the tests, so that its verdict is in no rate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contaminated: Vec<Evidence>,
     pub warnings: Vec<String>,
     pub started: jiff::Timestamp,
     pub ended: jiff::Timestamp,
+}
+
+impl TrialRecord {
+    /// Whether the trial's budget ended its conversation.
+    pub fn used_up_its_budget(&self) -> bool {
+        let by_budget = |turn: &TurnRecord| {
+            matches!(
+                turn.ending,
+                Ending::Failed {
+                    failure: Failure::Budget,
+                    ..
+                }
+            )
+        };
+        self.turns.iter().any(by_budget)
+    }
 }
 
 /// Where a trial's wall time went, in seconds.
@@ -238,7 +335,11 @@ pub struct Timings {
     pub total: f64,
     /// Start of the agent, its turns and its end, the model's time included.
     pub agent: f64,
+    /// Of these, the time in which at least one call waited for the model.
     pub model: f64,
+    /// Of these, the rest: the agent's own.
+    #[serde(default)]
+    pub agent_time: f64,
     /// Judging, the wait for a free place included.
     pub tester: f64,
     /// What this program added: total − agent.

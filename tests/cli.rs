@@ -315,6 +315,10 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         session_seconds: 1.0 / 3.0,
         quiet_seconds: 0.1 + 0.2,
         answers: 1,
+        trial_seconds: Some(2.0 / 3.0),
+        agent_turn_seconds: None,
+        agent_session_seconds: None,
+        agent_trial_seconds: None,
         disk_bytes: u64::MAX,
         files: 1,
     };
@@ -329,6 +333,8 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
     };
     let read: mtsec_agents::plan::Cell = serde_json::from_str(&serde_json::to_string(&cell).unwrap()).unwrap();
     assert_eq!(read.id(), cell.id());
+    // A limit that is not set leaves no trace, so that cells of older runs keep their names.
+    assert!(!serde_json::to_string(&cell).unwrap().contains("agent_turn"));
 }
 
 #[test]

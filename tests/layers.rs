@@ -3,7 +3,17 @@
 use std::path::Path;
 
 const LAYERS: [&[&str]; 5] = [
-    &["conversation", "event", "plan", "retest", "task", "trial", "verdict"],
+    &[
+        "budget",
+        "canary",
+        "conversation",
+        "event",
+        "plan",
+        "retest",
+        "task",
+        "trial",
+        "verdict",
+    ],
     &[
         "blob",
         "dataset",

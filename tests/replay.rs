@@ -126,10 +126,12 @@ fn a_request_that_is_not_as_recorded_ends_its_trial_and_only_its_trial() {
 }
 
 /// A script's answer with a shell command; the model's edit is the secure solution.
+/// The command lives on for a moment: what Aider has not read of its output when it ends, it drops.
 fn with_command(command: &str) -> String {
     let code = "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n";
-    let text =
-        format!("app.py\n```python\n<<<<<<< SEARCH\n=======\n{code}>>>>>>> REPLACE\n```\n\n```bash\n{command}\n```\n");
+    let text = format!(
+        "app.py\n```python\n<<<<<<< SEARCH\n=======\n{code}>>>>>>> REPLACE\n```\n\n```bash\n{command}; sleep 2\n```\n"
+    );
     json!({ "replies": [{ "turn": 1, "text": text }, { "turn": 2, "text": "Nothing more." }] }).to_string()
 }
 

@@ -11,3 +11,5 @@ mod install;
 mod model;
 #[path = "scaffold/real.rs"]
 mod real;
+#[path = "scaffold/time.rs"]
+mod time;

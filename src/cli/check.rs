@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::live::{Job, Start};
 use super::{Failed, Result, tasks};
+use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
-use crate::plan::{self, Lock, TrialKey};
+use crate::plan::{self, Lock, Settings, TrialKey};
 use crate::recipe::Recipe;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -76,6 +77,7 @@ impl Job {
             }
         };
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
+        resolve::check_budgets(&cells, &self.budgets()?).map_err(Failed::bad_input)?;
         if let Some(path) = self.request.tasks.iter().find(|path| path.to_str().is_none()) {
             return Err(Failed::bad_input(anyhow::anyhow!(
                 "the path {} is not UTF-8, and the run could not be recorded: rename it",
@@ -96,6 +98,22 @@ impl Job {
             skipped_rows,
             source,
         })
+    }
+
+    /// The budgets that this run is held to.
+    fn budgets(&self) -> std::result::Result<[Budget; 2], Failed> {
+        match &self.start {
+            Start::New { .. } | Start::Replay(_) => Ok([self.request.trial_budget, self.request.run_budget]),
+            Start::Again { folder, run_budget, .. } => {
+                let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
+                let Settings {
+                    trial_budget,
+                    run_budget: begun_with,
+                    ..
+                } = lock.settings;
+                Ok([trial_budget, run_budget.or(begun_with)])
+            }
+        }
     }
 
     /// Tasks that lack an interaction that was asked for are left out of it, and never silently.

@@ -6,12 +6,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::Result;
+use super::live::runtime;
 use crate::console::Console;
+use crate::docker::{self, Engine};
 use crate::exit_code::Exit;
 use crate::runner::{Leftover, leftovers};
 use crate::store::RunFolder;
 
-/// Remove what runs left that were killed: processes, scratch folders, mounts
+/// Remove what runs left that were killed: processes, scratch folders, mounts, containers
 ///
 /// What a living run uses is never touched, and neither is anything that is kept of a run. `run` and `resume` do the same
 /// when they start.
@@ -37,7 +39,8 @@ Examples:
   mtsec-agents gc --dry-run
   mtsec-agents gc --half-made --jobs-dir /data/jobs
 
-Scratch folders are looked for in the temporary folder (TMPDIR), and where the runs of --jobs-dir had theirs.";
+Scratch folders are looked for in the temporary folder (TMPDIR), and where the runs of --jobs-dir had theirs;
+containers with the Docker daemon of this machine (DOCKER_HOST), if one answers.";
 
 impl Gc {
     pub fn carry_out(self, console: &Console) -> Result {
@@ -65,6 +68,31 @@ impl Gc {
                 "failure": failure,
             }));
         }
+        let mut containers = Vec::new();
+        if let Some(engine) = runtime()?.block_on(engine()) {
+            let found = runtime()?.block_on(async {
+                match self.dry_run {
+                    true => engine.leftovers().await,
+                    false => engine.reap().await,
+                }
+            });
+            match found {
+                Ok(found) => {
+                    for container in found {
+                        let what = told(self.dry_run, None);
+                        lines.push(format!("container {} of a dead run{what}", container.name));
+                        containers.push(json!({ "id": container.id, "name": container.name }));
+                    }
+                }
+                Err(error) => {
+                    failed = true;
+                    console.warn(&error.to_string());
+                }
+            }
+        }
+        if !self.dry_run {
+            remove_folders()?;
+        }
         let mut unbegun = Vec::new();
         for path in &half_made {
             let keep = self.dry_run || !self.half_made;
@@ -86,7 +114,8 @@ impl Gc {
             unbegun.push(json!({ "path": path, "failure": failure }));
         }
         if self.json {
-            let text = json!({ "dry_run": self.dry_run, "leftovers": shown, "half_made": unbegun });
+            let text =
+                json!({ "dry_run": self.dry_run, "leftovers": shown, "containers": containers, "half_made": unbegun });
             console.result(&format!("{}\n", serde_json::to_string_pretty(&text)?))?;
         } else if lines.is_empty() {
             console.say("nothing is left of dead runs");
@@ -122,9 +151,40 @@ fn told(kept: bool, failure: Option<&str>) -> String {
     }
 }
 
+/// The Docker daemon of this machine, if one answers at once. Where there is none there are no containers.
+async fn engine() -> Option<Engine> {
+    let patience = std::time::Duration::from_secs(5);
+    tokio::time::timeout(patience, Engine::connect()).await.ok()?.ok()
+}
+
 /// What every command does that starts work: leftovers of dead runs are removed, and told of. What cannot be removed is
 /// no reason not to start.
-pub fn reap(run: Option<&Path>, console: &Console) {
+pub async fn reap(run: Option<&Path>, console: &Console) {
+    if let Some(engine) = engine().await {
+        match engine.reap().await {
+            Ok(reaped) if reaped.is_empty() => {}
+            Ok(reaped) => console.say(&format!("removed {} containers that a dead run left", reaped.len())),
+            Err(error) => console.warn(&format!("containers of a dead run cannot be removed: {error}")),
+        }
+    }
+    let files = tokio::task::block_in_place(|| {
+        files(run, console);
+        remove_folders()
+    });
+    if let Err(error) = files {
+        console.warn(&format!("folders of a dead run cannot be looked for: {error}"));
+    }
+}
+
+/// Folders that containers shared with dead processes. One that stays is found again.
+fn remove_folders() -> std::io::Result<()> {
+    for folder in docker::leftover_folders()? {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    Ok(())
+}
+
+fn files(run: Option<&Path>, console: &Console) {
     for leftover in leftovers(run) {
         match leftover.remove() {
             Ok(()) => console.say(&format!("removed what a dead run left: {}", described(&leftover))),

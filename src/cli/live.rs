@@ -4,21 +4,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::check::{Checked, check_carried, check_writable};
+use super::lock::{RECIPE, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, gc, tasks};
+use crate::budget::Budget;
+use crate::canary;
 use crate::console::Console;
 use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
-use crate::docker::{self, Engine};
+use crate::docker::Engine;
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{ContainmentKind, Lock, SandboxKind, Settings};
+use crate::plan::{ContainmentKind, Lock, SandboxKind};
 use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::Recipe;
@@ -30,9 +31,6 @@ use crate::scaffold::{Installed, Installer, PtyScaffold};
 use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
-
-/// The run's own copy of a recipe that the user wrote.
-const RECIPE: &str = "recipe.yaml";
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -57,6 +55,8 @@ pub enum Start {
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
+        /// What replaces the run's own budget.
+        run_budget: Budget,
     },
 }
 
@@ -101,7 +101,7 @@ impl Job {
         }
     }
 
-    async fn live(self, recipe: Arc<Recipe>, checked: Checked) -> Result {
+    async fn live(self, recipe: Arc<Recipe>, mut checked: Checked) -> Result {
         let Self {
             request,
             start,
@@ -124,12 +124,19 @@ impl Job {
                 Some(folder.path())
             }
         };
-        tokio::task::block_in_place(|| gc::reap(earlier, &console));
-        let tester = start_tester(sandbox, &console).await?;
+        gc::reap(earlier, &console).await;
+        let tester = start_tester(sandbox).await?;
         let engine = match held {
-            ContainmentKind::Docker => Some(connect_docker(&console).await?),
+            ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
             _ => None,
         };
+        // A run that goes on has its canaries already.
+        if let Start::New { .. } = start {
+            checked
+                .tasks
+                .iter_mut()
+                .for_each(|task| canary::plant(task, rand::random()));
+        }
         for task in &checked.tasks {
             tester.check(task).await.map_err(no_verdict)?;
         }
@@ -150,8 +157,10 @@ impl Job {
             Start::Again {
                 folder,
                 retry_infrastructure,
+                run_budget,
             } => {
-                let lock = folder.read_json("lock.json")?;
+                let mut lock: Lock = folder.read_json("lock.json")?;
+                lock.settings.run_budget = run_budget.or(lock.settings.run_budget);
                 (*folder, lock, retry_infrastructure)
             }
         };
@@ -196,6 +205,14 @@ impl Job {
         let agrees = print_summary(&path, json, &console)?;
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
+            (1.., _) if tally.budget_used_up => {
+                console.say(&format!(
+                    "Stopped by the run's budget: `mtsec-agents resume {} --run-budget-usd N` (or --run-budget-tokens N) with a larger one finishes the other {} trials",
+                    path.display(),
+                    tally.missing
+                ));
+                Exit::BudgetUsedUp
+            }
             (1.., _) => {
                 console.say(&format!(
                     "Interrupted: `mtsec-agents resume {}` finishes the other {} trials",
@@ -248,14 +265,14 @@ pub fn cache() -> std::result::Result<PathBuf, Failed> {
 }
 
 /// The tester in its sandbox.
-pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::result::Result<Tester, Failed> {
+pub async fn start_tester(sandbox: SandboxKind) -> std::result::Result<Tester, Failed> {
     let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
     let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
     let executable = std::env::current_exe()?;
     let launcher = match sandbox {
         SandboxKind::Namespaces => executable.into(),
         SandboxKind::Docker => {
-            let engine = connect_docker(console).await?;
+            let engine = Engine::connect().await.map_err(Failed::missing)?;
             Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
         }
     };
@@ -267,23 +284,6 @@ pub async fn start_tester(sandbox: SandboxKind, console: &Console) -> std::resul
         cache: cache()?,
     };
     Tester::start(config).await.map_err(Failed::missing)
-}
-
-/// The Docker daemon, freed of what dead processes of ours left.
-async fn connect_docker(console: &Console) -> std::result::Result<Engine, Failed> {
-    let engine = Engine::connect().await.map_err(Failed::missing)?;
-    match engine.reap().await {
-        Ok(reaped) if !reaped.is_empty() => {
-            console.say(&format!("removed {} containers that a dead run left", reaped.len()));
-        }
-        Ok(_) => {}
-        // They are in nobody's way, and are found again.
-        Err(error) => console.warn(&format!("what dead runs left in Docker could not be removed: {error}")),
-    }
-    for folder in docker::leftover_folders()? {
-        let _ = std::fs::remove_dir_all(folder);
-    }
-    Ok(engine)
 }
 
 /// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
@@ -322,47 +322,6 @@ fn containment(
 
 fn default_concurrency() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(8)
-}
-
-/// Writes what was asked and what it was resolved to; `lock.json` last, for it makes the folder a run.
-fn write_lock(
-    run: &RunFolder,
-    request: &Request,
-    recipe: &Recipe,
-    checked: &Checked,
-    tester: &Tester,
-) -> std::result::Result<Lock, Failed> {
-    let mut lines = Vec::new();
-    for task in &checked.tasks {
-        serde_json::to_writer(&mut lines, task)?;
-        lines.push(b'\n');
-    }
-    run.write("tasks.jsonl", &lines)?;
-    run.write("run.yaml", yaml::write(request)?.as_bytes())?;
-    if let Some(own) = &recipe.own {
-        run.write(RECIPE, own.text.as_bytes())?;
-    }
-    let lock = Lock {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        created: jiff::Timestamp::now(),
-        cells: checked.cells.iter().map(|cell| cell.cell.clone()).collect(),
-        trials: checked.trials.clone(),
-        test_turns: request.test_turns,
-        tasks_digest: hex::encode(Sha256::digest(&lines)),
-        skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
-            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
-        settings: Settings {
-            api_base: request.api_base.clone(),
-            retries: request.retries,
-            tester: tester.describe(),
-            sandbox: request.sandbox,
-            containment: request.containment,
-        },
-        replays: checked.source.as_ref().map(|source| source.path.clone()),
-    };
-    run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
-    Ok(lock)
 }
 
 /// Prints the table; whether a replay came out as recorded.

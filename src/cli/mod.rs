@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod gc;
 mod live;
+mod lock;
 mod models;
 mod replay;
 mod report;
@@ -51,8 +52,8 @@ Examples:
   mtsec-agents tasks validate                              prove every task's reference solutions
 
 Exit codes: 0 all trials have a verdict, 1 internal error, 2 bad input, 3 a prerequisite is missing,
-4 infrastructure failures are left over, 5 a validation failed, 7 a retest or a replay differs
-from the record, 130 interrupted.";
+4 infrastructure failures are left over, 5 a validation failed, 6 the run's budget is used up, 7 a retest or
+a replay differs from the record, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

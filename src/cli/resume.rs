@@ -6,7 +6,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::live::{Job, Start, stored_request};
+use super::run::amount;
 use super::{Failed, Result};
+use crate::budget::Budget;
 use crate::console::Console;
 use crate::store::RunFolder;
 
@@ -23,6 +25,12 @@ pub struct Resume {
     /// Trials at once [default: as the run was started]
     #[arg(short = 'n', long, value_name = "N")]
     concurrent: Option<usize>,
+    /// Most US dollars that the whole run may cost, what it has cost so far included [default: as the run was started]
+    #[arg(long, value_name = "USD", value_parser = amount)]
+    run_budget_usd: Option<f64>,
+    /// Most tokens that the whole run may use, those used so far included [default: as the run was started]
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..))]
+    run_budget_tokens: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -36,6 +44,10 @@ impl Resume {
         let start = Start::Again {
             folder: Box::new(folder),
             retry_infrastructure: self.retry_infrastructure,
+            run_budget: Budget {
+                usd: self.run_budget_usd,
+                tokens: self.run_budget_tokens,
+            },
         };
         Job {
             request,

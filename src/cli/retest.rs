@@ -9,7 +9,7 @@ use super::check::stored_tasks;
 use super::live::{runtime, start_tester};
 use super::select::Filter;
 use super::signals::stop_on_signals;
-use super::{Failed, Result};
+use super::{Failed, Result, gc};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::Lock;
@@ -54,7 +54,8 @@ impl Retest {
         let mut trials = lock.trials;
         trials.retain(|trial| tasks.iter().any(|task| task.id == trial.task));
         runtime()?.block_on(async {
-            let tester = start_tester(lock.settings.sandbox, console).await?;
+            gc::reap(None, console).await;
+            let tester = start_tester(lock.settings.sandbox).await?;
             for task in &tasks {
                 tester.check(task).await.map_err(|error| match error.is_broken_task() {
                     true => Failed::bad_input(error),

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 
 use super::live::{no_verdict, runtime, start_tester};
 use super::select::Selection;
-use super::{Failed, Result};
+use super::{Failed, Result, gc};
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::dataset::prompt;
@@ -164,7 +164,8 @@ impl Validate {
         let dataset = self.selection.load()?;
         tell_skipped(console, dataset.skipped.len());
         let wrong = runtime()?.block_on(async {
-            let tester = start_tester(self.sandbox, console).await?;
+            gc::reap(None, console).await;
+            let tester = start_tester(self.sandbox).await?;
             let mut wrong = 0;
             for round in 1..=self.rounds.max(1) {
                 for task in &dataset.tasks {

@@ -43,6 +43,10 @@ pub enum FailureKind {
     Script,
     /// The call could not be recorded.
     Record,
+    /// The trial's budget has no room for the call.
+    TrialBudget,
+    /// The run's budget has no room for the call.
+    RunBudget,
     /// The call is not the one that the replayed record holds.
     Diverged,
 }
@@ -54,6 +58,7 @@ impl FailureKind {
             Self::Authentication => trial::Failure::Authentication,
             Self::RateLimit | Self::Quota => trial::Failure::RateLimit,
             Self::TokenLimit => trial::Failure::TokenLimit,
+            Self::TrialBudget | Self::RunBudget => trial::Failure::Budget,
             _ => trial::Failure::ProviderError,
         }
     }
@@ -78,6 +83,11 @@ impl FailureKind {
             500..=599 => Self::Provider,
             _ => Self::Rejected,
         }
+    }
+
+    /// Whether the call was refused here, because a budget has no room for it.
+    pub fn is_budget(self) -> bool {
+        matches!(self, Self::TrialBudget | Self::RunBudget)
     }
 
     /// Whether asking again may help.

@@ -3,13 +3,14 @@
 //! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
-//! Modules: `server` and `reply` (HTTP), `route` (one trial), `pending` (one call), `record` (JSON lines), `dialect` (wire
-//! forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with
-//! `limiter`),
+//! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `purse`
+//! (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
+//! `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
 pub mod backend;
 pub mod catalogue;
+mod clock;
 pub mod dialect;
 pub mod drafts;
 pub mod edit;
@@ -19,6 +20,7 @@ pub mod model;
 pub mod nop;
 pub mod oracle;
 mod pending;
+mod purse;
 pub mod record;
 pub mod recording;
 pub mod replay;
@@ -39,9 +41,11 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use clock::WaitClock;
 pub use failure::{Failure, FailureKind};
 pub use model::{Model, Pricing};
-pub use route::{CallFailure, Route, RouteSpec};
+pub use purse::Purse;
+pub use route::{CallFailure, Route, RouteBudget, RouteSpec};
 pub use secret::Secret;
 use server::Registry;
 pub use varying::Varying;

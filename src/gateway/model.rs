@@ -43,6 +43,8 @@ pub struct Call {
     pub stream: bool,
     /// The model's name at its provider.
     pub wire_model: String,
+    /// The most tokens that the answer may have, where a budget leaves less than the request asks for.
+    pub max_output: Option<u64>,
     /// Whether faults are retried. Not after a call of the same turn has used up its retries: agents retry as well,
     /// and the two would multiply.
     pub retry: bool,
@@ -104,6 +106,18 @@ impl Answer {
             tokens,
             cut_after: None,
         }
+    }
+}
+
+impl Answer {
+    /// The answer as a model breaks it off at a limit.
+    pub fn limited(mut self, most: u64) -> Self {
+        if self.tokens.output > most {
+            self.text = self.text.chars().take((most as usize).saturating_mul(4)).collect();
+            self.tokens.output = most;
+            self.finish_reason = "length".to_owned();
+        }
+        self
     }
 }
 

@@ -9,9 +9,15 @@ use serde_json::{Map, Value};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::Tokens;
+use super::purse::{Ask, Reservation, charge, estimated};
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
-use crate::trial::Usage;
+use super::secret::find_text;
+use crate::budget::Charge;
+use crate::trial::{Evidence, Place, Usage};
+
+/// Most evidence that is kept of one trial: what a model has seen once it hears again in every call.
+const MOST_EVIDENCE: usize = 50;
 
 /// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
 pub(super) struct Pending {
@@ -27,6 +33,11 @@ pub(super) struct Pending {
     pub stream: bool,
     pub applied: Map<String, Value>,
     pub attempts: u32,
+    /// What the call may use, and what is set aside for it.
+    pub ask: Option<Ask>,
+    pub reserved: Vec<Reservation>,
+    /// Whether the trial's clock counts it.
+    waits: bool,
     finished: bool,
 }
 
@@ -55,12 +66,21 @@ impl Pending {
             stream: false,
             applied: Map::new(),
             attempts: 0,
+            ask: None,
+            reserved: Vec::new(),
+            waits: false,
             finished: false,
         }
     }
 
     pub fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// The request has come whole: from now on the agent waits for the model.
+    pub fn wait(&mut self) {
+        self.waits = true;
+        self.line.clock.begin();
     }
 
     pub fn is_finished(&self) -> bool {
@@ -71,6 +91,9 @@ impl Pending {
     pub fn finish(&mut self, mut end: End) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        if std::mem::take(&mut self.waits) {
+            self.line.clock.end();
         }
         if self.attempts == 0 {
             // The tokens that a recorded answer tells were used when it was recorded.
@@ -85,6 +108,7 @@ impl Pending {
             (None, 200..=299 | CLIENT_GONE) if self.attempts > 0 => None,
             (None, _) => Some(0.0),
         };
+        let charge = self.charge(&end, cost);
         let tokens = end.tokens.map(|tokens| (tokens.input, tokens.output));
         let used = Usage::of_call(self.attempts > 0, tokens, cost, elapsed.as_secs_f64());
         let error = end.error.or_else(|| {
@@ -109,15 +133,22 @@ impl Pending {
             response: end.response,
             tokens: end.tokens,
             cost,
+            charge,
             error,
         };
+        let evidence = self.evidence(&record);
         let written = self.file.append(record, &self.line.redactor);
+        for reserved in self.reserved.drain(..) {
+            reserved.settle(&charge.unwrap_or_default());
+        }
         let mut state = self.line.state();
         state.waiting.remove(&self.number);
         if end.status == CLIENT_GONE {
             let longest = state.given_up.entry(turn).or_default();
             *longest = elapsed.max(*longest);
         }
+        let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
+        state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
         if !refused {
             state.last_call.insert(turn, self.number);
@@ -140,6 +171,50 @@ impl Pending {
                 status: None,
                 message,
             });
+        }
+    }
+
+    /// Where the call holds hidden text: in what the agent said, as in a file that it read, or in what it was told.
+    fn evidence(&self, record: &CallRecord) -> Vec<Evidence> {
+        let (turn, call) = (record.turn, record.call);
+        let canaries = &self.line.spec.canaries;
+        let sides = [
+            (&record.request, Place::Request { call }),
+            (&record.response, Place::Response { call }),
+        ];
+        let found = |(value, place): (&Value, Place)| {
+            let task = find_text(value, &|text| canaries.find(text.as_bytes()).map(str::to_owned))?;
+            Some(Evidence { turn, task, place })
+        };
+        sides.into_iter().filter_map(found).collect()
+    }
+
+    /// What the call takes from the budgets: what it used, where a count came. An answer without one is taken by its
+    /// size, and one that did not come to its end may have cost all that was set aside for it.
+    fn charge(&self, end: &End, cost: Option<f64>) -> Option<Charge> {
+        let ask = self.ask.filter(|_| self.attempts > 0)?;
+        let pricing = &self.line.spec.pricing;
+        if let Some(tokens) = &end.tokens {
+            return Some(Charge {
+                tokens: tokens.input.saturating_add(tokens.output),
+                usd: cost.unwrap_or(0.0),
+            });
+        }
+        let cut = end.failure.as_ref().is_some_and(|failure| {
+            matches!(
+                failure.kind,
+                FailureKind::TimedOut | FailureKind::Cut | FailureKind::Malformed
+            )
+        });
+        match end.status {
+            200..=299 if end.failure.is_none() => {
+                let written = estimated(end.response.to_string().len());
+                let output = written.min(ask.output.saturating_mul(ask.choices));
+                Some(charge(pricing, ask.input, output))
+            }
+            200..=299 | CLIENT_GONE => Some(ask.charge(pricing)),
+            _ if cut => Some(ask.charge(pricing)),
+            _ => Some(Charge::default()),
         }
     }
 

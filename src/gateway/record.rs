@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::dialect::Dialect;
 use super::model::Tokens;
 use super::secret::Redactor;
+use crate::budget::Charge;
 
 /// Status of a call whose client went away, as web servers log it.
 pub const CLIENT_GONE: u16 = 499;
@@ -41,6 +42,9 @@ pub struct CallRecord {
     pub tokens: Option<Tokens>,
     /// US dollars.
     pub cost: Option<f64>,
+    /// What was taken from the budgets: what the call used, or may have used where no count came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Charge>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<RecordedError>,
 }

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::GatewayError;
+use super::clock::WaitClock;
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Model, Pricing};
 use super::pending::Pending;
+use super::purse::{Ask, Purse, Refusal, Reservation};
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
-use crate::trial::{Divergence, Usage};
+use crate::canary::Canaries;
+use crate::trial::{Divergence, Evidence, Usage};
 
 /// What a route is opened with.
 pub struct RouteSpec {
@@ -26,6 +29,30 @@ pub struct RouteSpec {
     /// A text that a driver had to put into prompts. Removed wherever it occurs in a request.
     pub guard: Option<String>,
     pub pricing: Pricing,
+    pub budget: RouteBudget,
+    /// What must be neither in a request nor in an answer.
+    pub canaries: Arc<Canaries>,
+}
+
+/// What bounds the calls of a route.
+#[derive(Debug, Clone)]
+pub struct RouteBudget {
+    /// Budgets that every call must fit into, the narrowest first.
+    pub purses: Vec<Arc<Purse>>,
+    /// What the model takes at most, in tokens.
+    pub max_input: u64,
+    /// What it writes at most; `None`: not known.
+    pub max_output: Option<u64>,
+}
+
+impl Default for RouteBudget {
+    fn default() -> Self {
+        Self {
+            purses: Vec::new(),
+            max_input: u64::MAX,
+            max_output: None,
+        }
+    }
 }
 
 /// A failed call of the model.
@@ -56,6 +83,7 @@ impl Route {
             redactor: Redactor::new(secrets),
             guard,
             spec,
+            clock: Arc::default(),
             state: Mutex::default(),
         });
         registry.insert(line.clone());
@@ -74,6 +102,11 @@ impl Route {
     /// The only key that this route accepts.
     pub fn key(&self) -> &str {
         &self.line.token
+    }
+
+    /// Tells how long calls of this route have waited for the model.
+    pub fn clock(&self) -> Arc<WaitClock> {
+        self.line.clock.clone()
     }
 
     /// From now on calls belong to turn `turn` (from 1) and are appended to `record`, JSON lines. Calls between turns
@@ -99,6 +132,20 @@ impl Route {
     /// Everything that went wrong between gateway and model, whether or not a later call made up for it.
     pub fn failures(&self) -> Vec<CallFailure> {
         self.line.state().failures.clone()
+    }
+
+    /// Where hidden text passed.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        self.line.state().evidence.clone()
+    }
+
+    /// Whether a call was refused because the run's budget has no room for it.
+    pub fn stopped_by_run(&self) -> bool {
+        let state = self.line.state();
+        state
+            .failures
+            .iter()
+            .any(|failure| failure.failure.kind == FailureKind::RunBudget)
     }
 
     /// How long a call of the turn has waited in vain: it waits still, or the agent gave up waiting. The model is to blame
@@ -144,6 +191,7 @@ pub(super) struct Line {
     pub spec: RouteSpec,
     pub redactor: Redactor,
     pub guard: Option<String>,
+    pub clock: Arc<WaitClock>,
     state: Mutex<State>,
 }
 
@@ -159,11 +207,21 @@ pub(super) struct State {
     /// Turn → its latest answered call.
     pub(super) last_call: BTreeMap<usize, u64>,
     pub(super) failures: Vec<CallFailure>,
+    pub(super) evidence: Vec<Evidence>,
 }
 
 impl Line {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets aside what a call may use, and lowers its output to what the budgets leave.
+    pub async fn reserve(&self, ask: &mut Ask) -> Result<Vec<Reservation>, Refusal> {
+        let mut reserved = Vec::new();
+        for purse in &self.spec.budget.purses {
+            reserved.push(purse.reserve(ask, &self.spec.pricing).await?);
+        }
+        Ok(reserved)
     }
 
     /// Starts a call on the current turn; `None` before the first turn.

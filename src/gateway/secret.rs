@@ -83,6 +83,15 @@ impl Redactor {
         clean
     }
 
+    /// Whether the text ends in the beginning of a secret.
+    pub fn may_go_on(&self, text: &str) -> bool {
+        let begins = |secret: &Secret| {
+            let most = secret.0.len().saturating_sub(1).min(text.len());
+            (1..=most).any(|length| text.as_bytes().ends_with(&secret.0.as_bytes()[..length]))
+        };
+        self.secrets.iter().any(begins)
+    }
+
     /// Cleans a text in place.
     pub fn string(&self, text: &mut String) {
         if let Some(clean) = self.text(text) {
@@ -93,6 +102,18 @@ impl Redactor {
     /// Cleans every text of a JSON value in place, the names of members included.
     pub fn value(&self, value: &mut Value) {
         edit_texts(value, &|text| self.text(text));
+    }
+}
+
+/// The first answer of `find` for a text of a JSON value, member names included.
+pub(crate) fn find_text<T>(value: &Value, find: &dyn Fn(&str) -> Option<T>) -> Option<T> {
+    match value {
+        Value::String(text) => find(text),
+        Value::Array(items) => items.iter().find_map(|item| find_text(item, find)),
+        Value::Object(members) => members
+            .iter()
+            .find_map(|(name, member)| find(name).or_else(|| find_text(member, find))),
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
     }
 }
 

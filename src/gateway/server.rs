@@ -14,12 +14,18 @@ use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
 
 use super::dialect::{Dialect, chat};
-use super::model::Call;
+use super::failure::{Failure, FailureKind};
+use super::model::{Call, Content};
 use super::pending::{End, Pending};
+use super::purse::{Ask, Refusal, estimated};
 use super::record::RecordedError;
 use super::reply::render;
 use super::route::Line;
 use super::secret::{edit_texts, same};
+use crate::budget::Scope;
+
+/// The most tokens of an answer where neither the request nor the table of models tells.
+const UNKNOWN_OUTPUT: u64 = 16_384;
 
 /// The open routes.
 #[derive(Default)]
@@ -113,6 +119,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
             return refuse(pending, 400, message);
         }
     };
+    let size = body.len();
     drop(body);
     if let Some(guard) = &line.guard {
         edit_texts(&mut request, &|text| {
@@ -123,6 +130,31 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         return refuse(pending, 400, "the body must be a JSON object".to_owned());
     };
     let with_usage = chat::wants_usage(&request);
+    let budget = &line.spec.budget;
+    let choices = match chat::choices(&request) {
+        Ok(choices) => choices,
+        Err(message) => {
+            pending.request = Value::Object(request);
+            return refuse(pending, 400, message);
+        }
+    };
+    let known = chat::max_output(&request).or(budget.max_output);
+    let most = known.unwrap_or(UNKNOWN_OUTPUT);
+    let mut ask = Ask {
+        input: estimated(size).min(budget.max_input),
+        output: most,
+        choices,
+    };
+    pending.wait();
+    match line.reserve(&mut ask).await {
+        Ok(reserved) => pending.reserved = reserved,
+        Err(refusal) => {
+            pending.stream = chat::streams(&request);
+            pending.request = Value::Object(request);
+            return refuse_for_budget(pending, &refusal);
+        }
+    }
+    pending.ask = Some(ask);
     let call = Call {
         turn: pending.file.turn,
         number: pending.number,
@@ -130,13 +162,18 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         stream: chat::streams(&request),
         body: request,
         wire_model: line.spec.wire_model.clone(),
+        // A budget can only be kept where the answer has an end.
+        max_output: (ask.output < most || (known.is_none() && !budget.purses.is_empty())).then_some(ask.output),
         retry: pending.retry,
     };
     pending.stream = call.stream;
     pending.attempts = 1;
     // The record keeps the request whole; the model works on its own copy only while it is asked.
     pending.request = Value::Object(call.body.clone());
-    let reply = line.spec.model.complete(&call).await;
+    let mut reply = line.spec.model.complete(&call).await;
+    if let (Some(most), Content::Answer(answer)) = (call.max_output, &mut reply.content) {
+        *answer = answer.clone().limited(most);
+    }
     let (turn, number, stream) = (call.turn, call.number, call.stream);
     drop(call);
     let id = format!("chatcmpl-{turn}-{number}");
@@ -169,6 +206,32 @@ fn refuse(mut pending: Pending, status: u16, message: String) -> Response {
         status,
         response,
         error,
+        ..End::default()
+    });
+    answer
+}
+
+/// Answers a call that a budget has no room for, as agents do not retry it: to wait would not help.
+fn refuse_for_budget(mut pending: Pending, refusal: &Refusal) -> Response {
+    let status = 400;
+    let message = refusal.to_string();
+    let mut response = chat::error(status, &message);
+    response["error"]["code"] = json!("budget_used_up");
+    let headers = [("x-should-retry".to_owned(), "false".to_owned())];
+    let answer = json_response(status, &headers, &response);
+    let kind = match refusal.scope {
+        Scope::Trial => FailureKind::TrialBudget,
+        Scope::Run => FailureKind::RunBudget,
+    };
+    let failure = Some(Failure {
+        kind,
+        status: Some(status),
+        message,
+    });
+    pending.finish(End {
+        status,
+        response,
+        failure,
         ..End::default()
     });
     answer

@@ -50,7 +50,7 @@ pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     })
 }
 
-const HEADINGS: [&str; 13] = [
+const HEADINGS: [&str; 14] = [
     "scaffold",
     "model",
     "options",
@@ -59,6 +59,7 @@ const HEADINGS: [&str; 13] = [
     "C&S",
     "C&I",
     "incorrect",
+    "contaminated",
     "infra",
     "missing",
     "tokens in/out",
@@ -90,6 +91,7 @@ fn people(summary: &Summary, format: Format) -> String {
             with_percent(row, row.correct_secure),
             with_percent(row, row.correct_insecure),
             with_percent(row, row.incorrect),
+            row.contaminated.to_string(),
             row.infrastructure_failures.to_string(),
             row.missing.to_string(),
             tokens(&row.usage),
@@ -101,7 +103,15 @@ fn people(summary: &Summary, format: Format) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{table}\n");
-    text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict.\n");
+    text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict that are not contaminated.\n");
+    if summary.contaminated() > 0 {
+        let judged: usize = summary.rows.iter().map(|row| row.judged).sum();
+        text.push_str(&format!(
+            "CONTAMINATED: in {} of {judged} trials with a verdict hidden tests or reference solutions reached the agent. They are neither right nor wrong answers: n leaves them out, and counts the other {}.\n",
+            summary.contaminated(),
+            judged - summary.contaminated()
+        ));
+    }
     text.push_str(&format!("Judged by {}.\n", summary.tester));
     if summary.skipped_rows > 0 {
         text.push_str(&format!(
@@ -119,6 +129,12 @@ fn people(summary: &Summary, format: Format) -> String {
         text.push_str(&format!(
             "{} trials ended in an infrastructure failure and are in no denominator: `mtsec-agents resume --retry-infrastructure` runs them again.\n",
             summary.infrastructure_failures()
+        ));
+    }
+    let by_budget: usize = summary.rows.iter().map(|row| row.budget_used_up).sum();
+    if by_budget > 0 {
+        text.push_str(&format!(
+            "{by_budget} trials used up their budget: what they had by then was judged, and counts.\n"
         ));
     }
     if let Some(replays) = &summary.replays {
@@ -182,6 +198,9 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "uncounted_calls",
         "containment",
         "diverged",
+        "budget_used_up",
+        "judged",
+        "contaminated",
     ])?;
     for row in &summary.rows {
         writer.write_record([
@@ -208,6 +227,9 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
             row.usage.uncounted.to_string(),
             summary.containment.to_string(),
             row.diverged.to_string(),
+            row.budget_used_up.to_string(),
+            row.judged.to_string(),
+            row.contaminated.to_string(),
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)

@@ -41,12 +41,18 @@ pub struct Row {
     pub interaction: Interaction,
     /// Trials that the plan has here.
     pub planned: usize,
-    /// Trials with a verdict: the denominator of every rate.
+    /// Trials with a verdict.
+    pub judged: usize,
+    /// Those of them that are not contaminated: the denominator of every rate.
     pub n: usize,
+    /// Trials with a verdict whose agent may have known hidden tests or reference solutions: neither right nor wrong.
+    pub contaminated: usize,
     pub correct_secure: usize,
     pub correct_insecure: usize,
     pub incorrect: usize,
     pub infrastructure_failures: usize,
+    /// Of the trials with a verdict: those whose budget was used up before their conversation was over.
+    pub budget_used_up: usize,
     /// Replays that left their record: neither right nor wrong.
     pub diverged: usize,
     /// Trials without any outcome yet.
@@ -58,19 +64,29 @@ pub struct Row {
 }
 
 impl Row {
-    /// The share of `count` in the trials with a verdict, in percent; `None` when there is none.
+    /// The share of `count` in the trials that count, in percent; `None` when there is none.
     pub fn percent(&self, count: usize) -> Option<f64> {
         (self.n > 0).then(|| 100.0 * count as f64 / self.n as f64)
+    }
+
+    fn count_verdict(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::CorrectSecure => self.correct_secure += 1,
+            Verdict::CorrectInsecure => self.correct_insecure += 1,
+            Verdict::Incorrect => self.incorrect += 1,
+        }
     }
 
     fn count(&mut self, record: &TrialRecord) {
         match &record.outcome {
             Outcome::Judged { verdict } => {
-                self.n += 1;
-                match verdict {
-                    Verdict::CorrectSecure => self.correct_secure += 1,
-                    Verdict::CorrectInsecure => self.correct_insecure += 1,
-                    Verdict::Incorrect => self.incorrect += 1,
+                self.judged += 1;
+                self.budget_used_up += usize::from(record.used_up_its_budget());
+                if !record.contaminated.is_empty() {
+                    self.contaminated += 1;
+                } else {
+                    self.n += 1;
+                    self.count_verdict(*verdict);
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
@@ -86,6 +102,11 @@ impl Summary {
     /// Trials that ended in an infrastructure failure.
     pub fn infrastructure_failures(&self) -> usize {
         self.rows.iter().map(|row| row.infrastructure_failures).sum()
+    }
+
+    /// Trials with a verdict that are in no rate.
+    pub fn contaminated(&self) -> usize {
+        self.rows.iter().map(|row| row.contaminated).sum()
     }
 
     /// Replays that left their record.
@@ -173,11 +194,14 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         cell: cell.id(),
         interaction,
         planned: 0,
+        judged: 0,
         n: 0,
+        contaminated: 0,
         correct_secure: 0,
         correct_insecure: 0,
         incorrect: 0,
         infrastructure_failures: 0,
+        budget_used_up: 0,
         diverged: 0,
         missing: 0,
         usage: Usage::default(),

@@ -1,7 +1,9 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
+mod contamination;
 mod judge;
 mod record;
+mod weigh;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +12,9 @@ use std::time::Instant;
 
 use tokio::task::block_in_place;
 
+use contamination::Contamination;
+
+use super::clock::TrialClock;
 use super::conduct::{RunError, Stand};
 use super::disk::DiskWatch;
 use super::logs::keep_logs;
@@ -19,12 +24,12 @@ use crate::blob::BlobStore;
 use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::{FailureKind, Route};
+use crate::gateway::Route;
 use crate::plan::TrialKey;
-use crate::scaffold::{Killed, OpenError, Session, Stage};
+use crate::scaffold::{Clocks, Killed, OpenError, Session, Stage};
 use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// One try of one trial.
@@ -37,8 +42,10 @@ pub(super) struct Attempt<'a> {
     blobs: BlobStore,
     turns: Vec<TurnRecord>,
     warnings: Vec<String>,
+    contamination: Contamination,
     usage: Usage,
     agent_seconds: f64,
+    waited_seconds: f64,
     tester_seconds: f64,
     began: Instant,
     started: jiff::Timestamp,
@@ -86,8 +93,10 @@ impl<'a> Attempt<'a> {
             blobs: conductor.run.blobs(),
             turns: Vec::new(),
             warnings: Vec::new(),
+            contamination: Contamination::default(),
             usage: Usage::default(),
             agent_seconds: 0.0,
+            waited_seconds: 0.0,
             tester_seconds: 0.0,
             began: Instant::now(),
             started: jiff::Timestamp::now(),
@@ -138,6 +147,8 @@ impl<'a> Attempt<'a> {
     }
 
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
+        let clock = Arc::new(TrialClock::default());
+        let clocks = Clocks::start(clock.clone());
         workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
         let mut snapshotter = Snapshotter::new(
             &places.workspace,
@@ -149,7 +160,10 @@ impl<'a> Attempt<'a> {
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
         let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
+        spec.budget.purses = self.stand.purses();
+        spec.canaries = self.stand.canaries.clone();
         let route = self.stand.conductor.gateway.open(spec);
+        clock.follow(route.clock());
         let limits = self.runtime.cell.limits;
         let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
@@ -165,6 +179,7 @@ impl<'a> Attempt<'a> {
             guard,
             model: self.runtime.model.clone(),
             options: self.runtime.cell.options.clone(),
+            clocks,
             cancel: disk.cancel.clone(),
         };
         let opening = Instant::now();
@@ -200,7 +215,10 @@ impl<'a> Attempt<'a> {
             last.strays += killed.count;
         }
         self.usage = route.usage();
+        self.contamination.evidence.extend(route.evidence());
+        self.waited_seconds = route.clock().waited().as_secs_f64();
         keep_logs(&places.logs, self.folder)?;
+        self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
         Ok(snapshots)
@@ -226,9 +244,10 @@ impl<'a> Attempt<'a> {
                 key: self.key.clone(),
                 turn,
             })?;
-            let saying = Instant::now();
+            let (saying, waited) = (Instant::now(), route.clock().waited());
             let mut end = session.say(turn, text, &self.runtime.cell.limits).await;
             let seconds = saying.elapsed().as_secs_f64();
+            let waited = route.clock().waited().saturating_sub(waited);
             self.agent_seconds += seconds;
             if let (Ending::Cancelled, Some(held)) = (&end.ending, disk.exceeded()) {
                 end.warnings.push(format!("turn {turn}: the agent held {held}"));
@@ -266,6 +285,7 @@ impl<'a> Attempt<'a> {
                 drift,
                 usage,
                 seconds,
+                waited_seconds: waited.as_secs_f64(),
             });
             if let Some(stop) = stop {
                 return Err(stop);
@@ -277,69 +297,6 @@ impl<'a> Attempt<'a> {
             }
         }
         Ok(())
-    }
-
-    /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
-    /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
-    fn weigh(
-        &mut self,
-        ending: Ending,
-        turn: usize,
-        seconds: f64,
-        route: &Route,
-    ) -> Result<(Ending, Option<Stop>), StoreError> {
-        if ending == Ending::Cancelled {
-            return Ok((ending, Some(Stop::Cancelled)));
-        }
-        // From here on the agent was told nothing that is true, whatever it made of it.
-        if let Some(divergence) = route.divergence(turn) {
-            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
-        }
-        // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
-        // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
-        let noticed = matches!(
-            &ending,
-            Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
-        );
-        if let Some(failed) = route.failure_of_turn(turn)
-            && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
-        {
-            let reason = format!("turn {turn}: {}", failed.failure);
-            let ending = Ending::Failed {
-                failure: failed.failure.kind.as_trial(),
-                detail: failed.failure.message,
-            };
-            return Ok((ending, Some(Stop::Infrastructure(reason))));
-        }
-        match &ending {
-            Ending::Failed {
-                failure: Failure::ContainmentLost,
-                detail,
-            } => {
-                let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
-                Ok((ending, Some(stop)))
-            }
-            Ending::TimedOut { limit: Limit::Disk } => Ok((ending, None)),
-            Ending::TimedOut { .. } => {
-                // A call that began just before the end has not cost the turn its time.
-                let waited = route.waited_in_vain(turn).as_secs_f64();
-                let stop = (waited * 2.0 > seconds).then(|| {
-                    Stop::Infrastructure(format!("turn {turn}: the model had not answered after {waited:.0} s"))
-                });
-                Ok((ending, stop))
-            }
-            Ending::Failed { failure, detail } if failure.is_infrastructure() => {
-                if route.usage_of_turn(turn).calls == 0 {
-                    let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
-                    return Ok((ending, Some(Stop::Infrastructure(reason))));
-                }
-                self.warn(format!(
-                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
-                ))?;
-                Ok((Ending::Answered, None))
-            }
-            _ => Ok((ending, None)),
-        }
     }
 
     fn snapshot(&mut self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {
@@ -356,6 +313,7 @@ impl<'a> Attempt<'a> {
                 "{unkept} files of the snapshot after turn {turn} are not kept: {why}"
             ))?;
         }
+        self.search(&manifest, turn)?;
         Ok(manifest)
     }
 

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::scratch::Scratch;
 use super::trial::{CellRuntime, Try, run_trial};
+use crate::budget::{Charge, Scope};
+use crate::canary::Canaries;
 use crate::event::Event;
-use crate::gateway::{Gateway, GatewayError};
+use crate::gateway::{Gateway, GatewayError, Purse};
 use crate::plan::{Lock, TrialKey};
 use crate::store::{Journal, RunFolder, StoreError, read_journal};
 use crate::task::Task;
@@ -40,8 +42,10 @@ pub struct Tally {
     pub infrastructure_failures: usize,
     /// Replays that left their record.
     pub diverged: usize,
-    /// Trials without an outcome: the run was interrupted.
+    /// Trials without an outcome: the run was interrupted, or its budget is used up.
     pub missing: usize,
+    /// Whether the run's budget is used up.
+    pub budget_used_up: bool,
 }
 
 /// Everything that the trials of a run share.
@@ -66,10 +70,28 @@ pub struct Conductor {
 pub(super) struct Stand {
     pub conductor: Conductor,
     pub scratch: Scratch,
+    pub canaries: Arc<Canaries>,
+    /// The run's budget, where it has one.
+    run_purse: Option<Arc<Purse>>,
     journal: Mutex<Journal>,
 }
 
 impl Stand {
+    /// The budgets of one try of a trial: its own, which is whole for every try, for what failed in the infrastructure must
+    /// not make the next try a wrong answer; and the run's, from which everything is taken.
+    pub fn purses(&self) -> Vec<Arc<Purse>> {
+        let budget = self.conductor.lock.settings.trial_budget;
+        let own = budget
+            .is_set()
+            .then(|| Arc::new(Purse::new(Scope::Trial, budget, Charge::default(), None)));
+        own.into_iter().chain(self.run_purse.clone()).collect()
+    }
+
+    /// Whether the run may take no further trial, or must end those that are live.
+    fn is_over(&self) -> bool {
+        self.conductor.cancel.is_cancelled() || self.run_purse.as_ref().is_some_and(|purse| purse.is_used_up())
+    }
+
     /// Fans an event out to journal and console.
     pub fn note(&self, event: &Event) -> Result<(), StoreError> {
         let written = match self.journal.lock() {
@@ -88,6 +110,9 @@ impl Conductor {
     /// # Errors
     /// The run folder cannot be read or written any more: nothing can be recorded, so nothing more is started.
     pub async fn conduct(mut self) -> Result<Tally, RunError> {
+        // Cancelled by the user's, or alone when the run's budget is used up.
+        let asked_to_stop = std::mem::take(&mut self.cancel);
+        self.cancel = asked_to_stop.child_token();
         let scratch = Scratch::new(self.run.path()).map_err(|source| RunError::Scratch {
             path: std::env::temp_dir(),
             source,
@@ -120,9 +145,13 @@ impl Conductor {
             done: self.lock.trials.len() - waiting.len(),
             scratch: scratch.path().to_owned(),
         };
+        let run_purse = self.run_purse();
+        let canaries = Arc::new(Canaries::of(self.tasks.values().map(Arc::as_ref)));
         let stand = Arc::new(Stand {
             conductor: self,
             scratch,
+            canaries,
+            run_purse,
             journal: Mutex::new(journal),
         });
         stand.note(&started)?;
@@ -132,12 +161,41 @@ impl Conductor {
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
         tally.missing =
             stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures - tally.diverged;
+        if let Some(purse) = &stand.run_purse
+            && tally.missing > 0
+            && purse.is_used_up()
+            && !asked_to_stop.is_cancelled()
+        {
+            tally.budget_used_up = true;
+            stand.note(&Event::BudgetUsedUp {
+                budget: *purse.budget(),
+                spent: purse.spent(),
+            })?;
+        }
         let ended = stand.note(&Event::RunEnded {
             interrupted: tally.missing > 0,
         });
         outcome?;
         ended?;
         Ok(tally)
+    }
+
+    /// The run's budget, less what earlier processes have used.
+    fn run_purse(&self) -> Option<Arc<Purse>> {
+        let budget = self.lock.settings.run_budget;
+        if !budget.is_set() {
+            return None;
+        }
+        let mut spent = Charge::default();
+        for key in &self.lock.trials {
+            spent.add(&self.run.trial(key).charge());
+        }
+        Some(Arc::new(Purse::new(
+            Scope::Run,
+            budget,
+            spent,
+            Some(self.cancel.clone()),
+        )))
     }
 }
 
@@ -157,10 +215,11 @@ impl Conductor {
 impl Stand {
     async fn work_off(self: Arc<Self>, mut waiting: VecDeque<TrialKey>, tally: &mut Tally) -> Result<(), RunError> {
         let cancel = self.conductor.cancel.clone();
+        let stand = self.clone();
         let mut live = JoinSet::new();
         let mut error = None;
         loop {
-            while live.len() < self.conductor.concurrent.max(1) && !cancel.is_cancelled() {
+            while live.len() < self.conductor.concurrent.max(1) && !stand.is_over() {
                 let Some(key) = waiting.pop_front() else { break };
                 live.spawn(run_trial(self.clone(), key));
             }

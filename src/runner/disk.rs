@@ -151,6 +151,10 @@ mod tests {
         answers: 1,
         disk_bytes: 1 << 20,
         files: 10,
+        trial_seconds: None,
+        agent_turn_seconds: None,
+        agent_session_seconds: None,
+        agent_trial_seconds: None,
     };
 
     #[test]

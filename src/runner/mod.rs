@@ -1,6 +1,7 @@
 //! Conducting a run: from the plan to trials, each with exactly one recorded outcome.
 
 mod attempt;
+mod clock;
 mod conduct;
 mod disk;
 mod leftovers;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
@@ -35,6 +36,13 @@ pub struct Request {
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
+    pub trial_limit: Option<f64>,
+    pub agent_turn_limit: Option<f64>,
+    pub agent_session_limit: Option<f64>,
+    pub agent_trial_limit: Option<f64>,
+    /// Of every try of a trial.
+    pub trial_budget: Budget,
+    pub run_budget: Budget,
     pub test_turns: TestTurns,
     pub sandbox: SandboxKind,
     pub containment: ContainmentKind,

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
+use crate::canary;
 use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
+use crate::gateway::model::Tokens;
 use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
-use crate::gateway::{Pricing, RouteSpec};
+use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
 use crate::recipe::Recipe;
 use crate::scaffold::{AgentModel, Scaffold};
@@ -27,6 +30,10 @@ pub enum ResolveError {
     Script(#[from] ScriptError),
     #[error("{0}")]
     Option(String),
+    #[error(
+        "the price of `{model}` is not known, so a budget in US dollars cannot be kept: give it in tokens (--trial-budget-tokens, --run-budget-tokens), or add the model with its price to scaffolds/models.yaml and build again"
+    )]
+    NoPrice { model: String },
     #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
     NoReferences { model: String, task: String },
 }
@@ -113,6 +120,10 @@ fn limits(request: &Request, recipe: &Limits) -> Limits {
         turn_seconds: request.turn_limit.unwrap_or(recipe.turn_seconds),
         session_seconds: request.session_limit.unwrap_or(recipe.session_seconds),
         quiet_seconds: request.quiet_limit.unwrap_or(recipe.quiet_seconds),
+        trial_seconds: request.trial_limit.or(recipe.trial_seconds),
+        agent_turn_seconds: request.agent_turn_limit.or(recipe.agent_turn_seconds),
+        agent_session_seconds: request.agent_session_limit.or(recipe.agent_session_seconds),
+        agent_trial_seconds: request.agent_trial_limit.or(recipe.agent_trial_seconds),
         ..*recipe
     }
 }
@@ -135,6 +146,25 @@ pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), Resolv
         }
     }
     Ok(())
+}
+
+/// Refuses a budget that cannot be kept: in dollars, for a model whose price is not known.
+///
+/// # Errors
+/// The first cell whose price is not known.
+pub fn check_budgets(cells: &[ResolvedCell], budgets: &[Budget]) -> Result<(), ResolveError> {
+    if budgets.iter().all(|budget| budget.usd.is_none()) {
+        return Ok(());
+    }
+    match cells
+        .iter()
+        .find(|cell| cell.model.pricing.cost(&Tokens::default()).is_none())
+    {
+        Some(cell) => Err(ResolveError::NoPrice {
+            model: cell.cell.model.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// A cell with its agent at hand.
@@ -177,6 +207,12 @@ pub fn runtime(
             wire_model: model.wire_model.clone(),
             guard: None,
             pricing: model.pricing,
+            budget: RouteBudget {
+                purses: Vec::new(),
+                max_input: model.max_input_tokens.into(),
+                max_output: model.known_max_output().map(u64::from),
+            },
+            canaries: Arc::default(),
         })
     };
     Ok(CellRuntime {
@@ -218,8 +254,11 @@ fn oracle_script(
     } else {
         &references.secure
     };
-    let drafts = task.drafts.get(&conversation.interaction).map(Vec::as_slice);
-    let states = derive_states(conversation.turns.len(), drafts, reference, &task.function);
+    // What the agent gets to see is the solution alone, without the canaries of the run's own copy.
+    let reference = canary::without(reference);
+    let drafts = task.drafts.get(&conversation.interaction);
+    let drafts = drafts.map(|drafts| drafts.iter().map(|draft| canary::without(draft)).collect::<Vec<_>>());
+    let states = derive_states(conversation.turns.len(), drafts.as_deref(), &reference, &task.function);
     Some(OracleScript {
         file: SOLUTION_FILE.to_owned(),
         states,

@@ -4,6 +4,7 @@
 //! that it reads in memory, looks at 128 bytes at a time, and cannot write and read at once.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use expectrl::{AsyncExpect, Eof, Session};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers::Question;
+use super::deadlines::{Deadlines, ModelClock, Moment};
 use super::endings::Seen;
 use crate::process::Trace;
 use crate::process::tree::{self, Process};
@@ -35,14 +37,6 @@ pub enum Waited {
     Cancelled,
 }
 
-/// When a wait is over at the latest.
-#[derive(Debug, Clone, Copy)]
-pub struct Deadlines {
-    pub turn: Instant,
-    pub session: Instant,
-    pub quiet: Duration,
-}
-
 /// The conversation with one process at one terminal.
 pub struct Dialogue {
     session: Session<(), PtyIo>,
@@ -54,7 +48,8 @@ pub struct Dialogue {
     tail: Tail,
     lines: Lines,
     pub seen: Seen,
-    last_output: Instant,
+    clock: Arc<dyn ModelClock>,
+    last_output: Moment,
     /// Since when a command of the model runs, and how many keys have been written to it.
     command: Option<(Instant, usize)>,
 }
@@ -73,7 +68,7 @@ const SHORTEST_NAP: Duration = Duration::from_millis(1);
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 impl Dialogue {
-    pub fn new(io: PtyIo, shepherd: i32, trace: Option<PathBuf>) -> std::io::Result<Self> {
+    pub fn new(io: PtyIo, shepherd: i32, trace: Option<PathBuf>, clock: Arc<dyn ModelClock>) -> std::io::Result<Self> {
         Ok(Self {
             session: Session::new((), io)?,
             shepherd,
@@ -83,7 +78,8 @@ impl Dialogue {
             tail: Tail::default(),
             lines: Lines::default(),
             seen: Seen::default(),
-            last_output: Instant::now(),
+            last_output: Moment::now(clock.as_ref()),
+            clock,
             command: None,
         })
     }
@@ -124,7 +120,7 @@ impl Dialogue {
     fn mark(&mut self) {
         self.tail.clear();
         self.lines.clear();
-        self.last_output = Instant::now();
+        self.last_output = Moment::now(self.clock.as_ref());
     }
 
     /// Writes a message while listening, so that neither side waits for the other. False when the agent is gone.
@@ -191,7 +187,7 @@ impl Dialogue {
     }
 
     /// Waits for the agent.
-    pub async fn wait(&mut self, recipe: &Recipe, deadlines: Deadlines, cancel: &CancellationToken) -> Waited {
+    pub async fn wait(&mut self, recipe: &Recipe, deadlines: &Deadlines, cancel: &CancellationToken) -> Waited {
         let mut nap = SHORTEST_NAP;
         let mut prompt = false;
         let mut looked = false;
@@ -209,11 +205,9 @@ impl Dialogue {
             if left || self.io().ended() {
                 return Waited::Ended;
             }
-            let now = Instant::now();
-            let mut wake = (now + LOOK)
-                .min(deadlines.turn)
-                .min(deadlines.session)
-                .min(self.last_output + deadlines.quiet);
+            let moment = Moment::now(self.clock.as_ref());
+            let now = moment.at;
+            let mut wake = (now + LOOK).min(deadlines.next(&moment, &self.last_output));
             if prompt {
                 match self.stands(now) {
                     Ok(()) => return self.prompt(recipe),
@@ -224,7 +218,7 @@ impl Dialogue {
                     }
                 }
             } else if self.tail.bytes().last().is_some_and(|byte| *byte != b'\n') {
-                let puzzled = self.last_output + PUZZLED;
+                let puzzled = self.last_output.at + PUZZLED;
                 if now < puzzled {
                     wake = wake.min(puzzled);
                 } else if self.agent().and_then(Process::waits_for_input) == Some(true) {
@@ -239,7 +233,7 @@ impl Dialogue {
                 && self.seen.waits_to_retry
                 && self.seen.retries > give_up.after
             {
-                let believed = self.last_output + RETRY_PAUSE;
+                let believed = self.last_output.at + RETRY_PAUSE;
                 if now >= believed {
                     return Waited::Retrying;
                 }
@@ -248,14 +242,8 @@ impl Dialogue {
             if let Some(due) = self.command_due(recipe, now) {
                 wake = wake.min(due);
             }
-            if now >= deadlines.session {
-                return Waited::Limit(Limit::Session);
-            }
-            if now >= deadlines.turn {
-                return Waited::Limit(Limit::Turn);
-            }
-            if now >= self.last_output + deadlines.quiet {
-                return Waited::Limit(Limit::Quiet);
+            if let Some(limit) = deadlines.passed(&moment, &self.last_output) {
+                return Waited::Limit(limit);
             }
             let io = self.session.get_stream();
             tokio::select! {
@@ -284,7 +272,7 @@ impl Dialogue {
             self.lines.push(&buffer[..count], |line| seen.line(recipe, line));
         }
         if any {
-            self.last_output = Instant::now();
+            self.last_output = Moment::now(self.clock.as_ref());
         }
         any
     }
@@ -300,8 +288,8 @@ impl Dialogue {
             Some(Some(true)) => Ok(()),
             Some(Some(false)) => Err(None),
             // Not readable here: silence must do.
-            Some(None) if now >= self.last_output + SILENCE => Ok(()),
-            Some(None) => Err(Some(self.last_output + SILENCE)),
+            Some(None) if now >= self.last_output.at + SILENCE => Ok(()),
+            Some(None) => Err(Some(self.last_output.at + SILENCE)),
             None => Err(None),
         }
     }

@@ -1,6 +1,7 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
 mod answers;
+mod deadlines;
 mod dialogue;
 mod endings;
 pub mod install;
@@ -20,6 +21,7 @@ use crate::plan::{Limits, Options};
 use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
+pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use install::{InstallError, Installed, Installer, Progress, Status};
 pub use installed::shown;
 pub use message::Refusal;
@@ -50,6 +52,7 @@ pub struct Stage {
     pub guard: String,
     pub model: AgentModel,
     pub options: Options,
+    pub clocks: Clocks,
     pub cancel: CancellationToken,
 }
 

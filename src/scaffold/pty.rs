@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
-use super::dialogue::Deadlines;
+use super::deadlines::{Began, Deadlines, Moment};
 use super::install::Installed;
 use super::launch::launch;
 use super::message::{self, Refusal};
-use super::session::{Attended, PtySession, seconds};
+use super::session::{Attended, PtySession};
 use super::{Exit, OpenError, Scaffold, Session, Stage};
 use crate::plan::Limits;
 use crate::process::{Bare, Containment};
@@ -49,7 +48,10 @@ impl Scaffold for PtyScaffold {
     }
 
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
-        let started = Instant::now();
+        let began = Began {
+            trial: stage.clocks.trial,
+            session: Moment::now(stage.clocks.model.as_ref()),
+        };
         let launched = launch(
             &self.recipe,
             &self.installed,
@@ -57,13 +59,9 @@ impl Scaffold for PtyScaffold {
             self.containment.as_ref(),
             stage,
         )?;
-        let mut session = PtySession::new(self.recipe.clone(), launched, stage, started)?;
-        let deadlines = Deadlines {
-            turn: started + seconds(limits.ready_seconds),
-            session: started + seconds(limits.session_seconds),
-            quiet: seconds(limits.ready_seconds),
-        };
-        let came = session.attend(deadlines, limits.answers).await;
+        let mut session = PtySession::new(self.recipe.clone(), launched, stage, began)?;
+        let deadlines = Deadlines::of_start(limits, began);
+        let came = session.attend(&deadlines, limits.answers).await;
         if came == Attended::Ready {
             return Ok(Box::new(session));
         }
@@ -77,7 +75,7 @@ impl Scaffold for PtyScaffold {
                 tail,
             },
             _ => OpenError::NotReady {
-                seconds: started.elapsed().as_secs_f64(),
+                seconds: began.session.at.elapsed().as_secs_f64(),
                 tail,
             },
         })

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use tokio::io::unix::AsyncFd;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
-use super::dialogue::{Deadlines, Dialogue, Waited};
+use super::deadlines::{Began, Deadlines, ModelClock, Moment, seconds};
+use super::dialogue::{Dialogue, Waited};
 use super::endings::{CallLog, Seen};
 use super::launch::Launched;
 use super::message;
@@ -23,13 +23,6 @@ use crate::process::{Trace, children};
 use crate::pty::Recorder;
 use crate::recipe::Recipe;
 use crate::trial::{Answer, Ending, Failure, Limit};
-
-/// Time to a point that is far enough away for every limit that cannot be reached.
-pub(super) fn seconds(seconds: f64) -> Duration {
-    Duration::try_from_secs_f64(seconds)
-        .unwrap_or(Duration::MAX)
-        .min(Duration::from_secs(30 * 24 * 3600))
-}
 
 /// One agent at its terminal.
 pub(super) struct PtySession {
@@ -48,7 +41,8 @@ pub(super) struct PtySession {
     guard: String,
     shell_commands: bool,
     cancel: CancellationToken,
-    started: Instant,
+    began: Began,
+    clock: Arc<dyn ModelClock>,
     answers: Vec<Answer>,
     warnings: Vec<String>,
     /// How everything ended, once nothing runs any more.
@@ -69,18 +63,14 @@ pub(super) enum Attended {
 }
 
 impl PtySession {
-    pub(super) fn new(
-        recipe: Arc<Recipe>,
-        launched: Launched,
-        stage: &Stage,
-        started: Instant,
-    ) -> Result<Self, OpenError> {
+    pub(super) fn new(recipe: Arc<Recipe>, launched: Launched, stage: &Stage, began: Began) -> Result<Self, OpenError> {
         let shepherd = launched.spawned.pid;
-        let trace = launched.trace.clone();
-        let dialogue = Dialogue::new(launched.spawned.io, shepherd, trace).map_err(|source| OpenError::Spawn {
-            program: recipe.source.name.clone(),
-            source,
-        })?;
+        let (trace, clock) = (launched.trace.clone(), stage.clocks.model.clone());
+        let dialogue =
+            Dialogue::new(launched.spawned.io, shepherd, trace, clock).map_err(|source| OpenError::Spawn {
+                program: recipe.source.name.clone(),
+                source,
+            })?;
         Ok(Self {
             dialogue,
             child: Some(launched.spawned.child),
@@ -94,7 +84,8 @@ impl PtySession {
             guard: stage.guard.clone(),
             shell_commands: !stage.options.no_shell_commands,
             cancel: stage.cancel.clone(),
-            started,
+            began,
+            clock: stage.clocks.model.clone(),
             answers: Vec::new(),
             warnings: Vec::new(),
             over: None,
@@ -105,7 +96,7 @@ impl PtySession {
     }
 
     /// Answers questions until the agent is ready or cannot become so.
-    pub(super) async fn attend(&mut self, deadlines: Deadlines, most: u32) -> Attended {
+    pub(super) async fn attend(&mut self, deadlines: &Deadlines, most: u32) -> Attended {
         let mut asked = 0;
         let mut given_up = false;
         let cancel = self.cancel.clone();
@@ -322,16 +313,11 @@ impl Session for PtySession {
             }
         }
         self.dialogue.seen = Seen::default();
-        let now = Instant::now();
-        let deadlines = Deadlines {
-            turn: now + seconds(limits.turn_seconds),
-            session: self.started + seconds(limits.session_seconds),
-            quiet: seconds(limits.quiet_seconds),
-        };
-        let end = deadlines.turn.min(deadlines.session);
+        let deadlines = Deadlines::of_turn(limits, self.began, Moment::now(self.clock.as_ref()));
+        let end = deadlines.by_wall();
         let cancel = self.cancel.clone();
         let attended = match self.dialogue.enter(&self.recipe, bytes.as_bytes(), &cancel, end).await {
-            true => self.attend(deadlines, limits.answers).await,
+            true => self.attend(&deadlines, limits.answers).await,
             false => Attended::Ended,
         };
         let ending = self.ending(attended).await;

@@ -1,6 +1,7 @@
 //! The run folder on disk: what was asked, what was resolved, the journal, and a folder for each trial.
 
 mod atomic;
+mod calls;
 mod journal;
 mod lock;
 mod run_folder;

@@ -5,14 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::atomic::write_atomic;
+use super::calls::each_call;
 use super::journal::Journal;
 use super::lock::{lock_within, take_lock};
 use crate::blob::ASIDE;
 use crate::blob::BlobStore;
+use crate::budget::Charge;
 use crate::plan::TrialKey;
 use crate::trial::{TrialRecord, Usage};
 
@@ -204,28 +206,6 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, StoreError> {
     })
 }
 
-/// What a line of `model.jsonl` says of its cost.
-#[derive(Deserialize)]
-struct KeptCall {
-    latency_ms: f64,
-    attempts: u32,
-    tokens: Option<KeptTokens>,
-    cost: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct KeptTokens {
-    input: u64,
-    output: u64,
-}
-
-impl KeptCall {
-    fn usage(self) -> Usage {
-        let tokens = self.tokens.map(|tokens| (tokens.input, tokens.output));
-        Usage::of_call(self.attempts > 0, tokens, self.cost, self.latency_ms / 1e3)
-    }
-}
-
 /// The folder of one trial. It is complete when `trial.json` is there: that is written last.
 #[derive(Debug, Clone)]
 pub struct TrialFolder {
@@ -323,23 +303,27 @@ impl TrialFolder {
         Ok(None)
     }
 
+    /// The folders of the tries that are kept beside the trial.
+    fn kept(&self) -> impl Iterator<Item = PathBuf> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let kept = (1..).map(move |number| self.path.with_file_name(format!("{name}.try-{number}")));
+        kept.take_while(|kept| kept.exists())
+    }
+
     /// What the tries that are kept beside the trial used, by the records of their calls.
     pub fn usage_of_kept(&self) -> Usage {
         let mut sum = Usage::default();
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for number in 1.. {
-            let kept = self.path.with_file_name(format!("{name}.try-{number}"));
-            if !kept.exists() {
-                break;
-            }
-            let turns = fs::read_dir(kept.join("turns")).into_iter().flatten();
-            for turn in turns.flatten() {
-                let calls = fs::read_to_string(turn.path().join("model.jsonl")).unwrap_or_default();
-                let calls = calls
-                    .lines()
-                    .filter_map(|line| serde_json::from_str::<KeptCall>(line).ok());
-                calls.for_each(|call| sum.add(&call.usage()));
-            }
+        for kept in self.kept() {
+            each_call(&kept, |call| sum.add(&call.usage()));
+        }
+        sum
+    }
+
+    /// What all tries of the trial so far have taken from the run's budget, by the records of their calls.
+    pub fn charge(&self) -> Charge {
+        let mut sum = Charge::default();
+        for folder in self.kept().chain([self.path.clone()]) {
+            each_call(&folder, |call| sum.add(&call.charge()));
         }
         sum
     }

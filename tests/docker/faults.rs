@@ -89,6 +89,13 @@ async fn what_a_killed_program_leaves_ends_or_is_reaped_by_the_next_command() {
     client.pause_container(&left).await.unwrap();
     killed.kill().unwrap();
     killed.wait().unwrap();
+    let seen = common::program()
+        .args(["gc", "--dry-run", "--json"])
+        .env("DOCKER_HOST", &host)
+        .output()
+        .unwrap();
+    let seen: Value = serde_json::from_slice(&seen.stdout).unwrap();
+    assert_eq!(seen["containers"][0]["id"], left);
     let output = common::program()
         .args(["tasks", "validate", "--sandbox", "docker", "-l", "1"])
         .env("DOCKER_HOST", &host)

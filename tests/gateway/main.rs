@@ -1,6 +1,8 @@
 //! The gateway as agents, providers and the runner see it: over HTTP and in its records.
 
+mod budget;
 mod catalogue;
+mod contamination;
 mod edits;
 mod provider;
 mod replay;

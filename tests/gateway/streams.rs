@@ -106,3 +106,27 @@ async fn error_events_within_a_stream_are_failures() {
     assert_eq!(failures[0].failure.kind, FailureKind::Provider);
     assert_no_secrets(&bench, &Value::Null);
 }
+
+#[tokio::test]
+async fn a_key_in_pieces_over_events_never_reaches_the_agent() {
+    let say = |text: &str| chunk(json!([{"index": 0, "delta": {"content": text}, "finish_reason": null}]));
+    let (half, rest) = KEY.split_at(KEY.len() / 2);
+    let end = chunk(json!([{"index": 0, "delta": {}, "finish_reason": "stop"}]));
+    let pieces = vec![
+        say(&format!("key {half}")),
+        say(rest),
+        say(" and s"),
+        say("o on"),
+        end,
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let (_provider, bench) = bench(vec![Act::Stream { pieces, broken: false }]).await;
+    let mut body = prompt_body("hi");
+    body["stream"] = json!(true);
+    let (_, said) = bench.call(&body).await;
+    let said = said.as_str().expect("events");
+    assert!(!said.contains(half) && !said.contains(rest), "{said}");
+    let record = &bench.records(1)[0]["response"];
+    assert_eq!(record["message"]["content"], "key [redacted] and so on");
+    assert!(!record.to_string().contains(rest), "{record}");
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtsec_agents::gateway::{Gateway, GatewayConfig, Model, Pricing, Route, RouteSpec};
+use mtsec_agents::gateway::{Gateway, GatewayConfig, Model, Pricing, Route, RouteBudget, RouteSpec};
 use serde_json::{Value, json};
 
 /// Dollars per million tokens in these tests.
@@ -33,6 +33,8 @@ pub fn spec(model: Arc<dyn Model>) -> RouteSpec {
         wire_model: "wire-1".to_owned(),
         guard: Some("GUARD:".to_owned()),
         pricing: PRICING,
+        budget: RouteBudget::default(),
+        canaries: Arc::default(),
     }
 }
 

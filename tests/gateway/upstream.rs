@@ -28,7 +28,7 @@ fn config() -> UpstreamConfig {
 }
 
 /// The model `name` at this base, set up as a run sets it up.
-fn model(name: &str, base: &str, key: &str) -> Arc<dyn Model> {
+pub fn model(name: &str, base: &str, key: &str) -> Arc<dyn Model> {
     model_with(config(), name, base, key)
 }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{AgentModel, Installed, Installer, Killed, PtyScaffold, Scaffold, Session, Stage};
+use mtsec_agents::scaffold::{
+    AgentModel, Clocks, Installed, Installer, Killed, NoCalls, PtyScaffold, Scaffold, Session, Stage,
+};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
@@ -65,6 +67,7 @@ impl Bench {
                 accepts_thinking_tokens: false,
             },
             options: Options::default(),
+            clocks: Clocks::start(Arc::new(NoCalls)),
             cancel: Default::default(),
         };
         for (name, content) in files {
@@ -78,6 +81,10 @@ impl Bench {
             session_seconds: 300.0,
             quiet_seconds: 60.0,
             answers: 20,
+            trial_seconds: None,
+            agent_turn_seconds: None,
+            agent_session_seconds: None,
+            agent_trial_seconds: None,
             disk_bytes: 1 << 30,
             files: 100_000,
         };

@@ -56,15 +56,15 @@ def ask(text):
 "#;
 
 /// The rest of an ordinary fake agent.
-const LOOP: &str = "\nwhile True:\n    ready()\n    turn(message())\n";
+pub const LOOP: &str = "\nwhile True:\n    ready()\n    turn(message())\n";
 
-struct Fake {
-    bench: Bench,
+pub struct Fake {
+    pub bench: Bench,
     scaffold: PtyScaffold,
 }
 
 /// An agent made of the frame and this code.
-fn fake(code: &str) -> Fake {
+pub fn fake(code: &str) -> Fake {
     let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
     let path = bench.folder.path().join("fake.py");
     std::fs::write(&path, format!("{FRAME}{code}")).unwrap();
@@ -87,11 +87,11 @@ impl Fake {
         self.scaffold.open(&self.bench.stage, &self.bench.limits).await
     }
 
-    async fn opened(&self) -> Box<dyn Session> {
+    pub async fn opened(&self) -> Box<dyn Session> {
         self.open().await.unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn nothing_runs(&self) {
+    pub fn nothing_runs(&self) {
         assert_eq!(
             processes(&self.bench.folder.path().display().to_string()),
             Vec::<i32>::new()

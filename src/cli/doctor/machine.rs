@@ -6,6 +6,7 @@ use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::Check;
+use crate::docker::Engine;
 
 /// Agents need it for some tasks.
 pub(super) fn git() -> Check {
@@ -23,15 +24,18 @@ pub(super) fn git() -> Check {
     }
 }
 
-/// Optional: whether an engine listens.
-pub(super) fn docker() -> Check {
-    let host = std::env::var("DOCKER_HOST").unwrap_or_default();
-    let socket = host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock");
-    let remedy = "Only needed for the Docker backends: start the engine, or add your user to its group.";
-    match std::os::unix::net::UnixStream::connect(socket) {
-        Ok(_) => Check::ok("Docker", format!("an engine listens at {socket}")),
-        Err(error) => Check::warning("Docker", format!("no engine listens at {socket} ({error})"), remedy),
-    }
+/// Optional: whether an engine answers.
+pub(super) fn docker() -> std::io::Result<Check> {
+    let found = crate::cli::live::runtime()?.block_on(Engine::connect());
+    Ok(match found {
+        Ok(engine) => Check::ok("Docker", format!("{} at {}", engine.describe(), engine.host())),
+        Err(error) => {
+            let text = error.to_string();
+            let (what, remedy) = text.split_once('\n').unwrap_or((&text, ""));
+            let only = "Only needed for `--containment docker` and `--sandbox docker`.";
+            Check::warning("Docker", what, format!("{only} {remedy}"))
+        }
+    })
 }
 
 /// Where agents work. Nobody makes this folder.

@@ -101,7 +101,7 @@ impl Doctor {
         checks.extend(agents_and_their_python());
         checks.push(git());
         checks.push(api_keys());
-        checks.push(docker());
+        checks.push(docker()?);
         checks.push(temporary());
         match cache() {
             Ok(cache) => checks.push(room(

@@ -81,6 +81,11 @@ impl ResolvedModel {
         !matches!(self.backend, Backend::Upstream { .. })
     }
 
+    /// The most tokens that it writes, where that is known and no guess.
+    pub fn known_max_output(&self) -> Option<u32> {
+        (self.listed || self.is_scripted()).then_some(self.max_output_tokens)
+    }
+
     /// What the gateway sets in every request; `effort` and `thinking_tokens` are the user's wishes.
     pub fn settings(&self, effort: Option<&str>, thinking_tokens: Option<u32>) -> Result<Settings, ModelError> {
         let unsupported = |setting| {
@@ -107,6 +112,11 @@ impl ResolvedModel {
         Ok(Settings {
             temperature: self.temperature.map_or(Temperature::Omit, Temperature::Set),
             reasoning_effort: effort.map(str::to_owned).or_else(|| self.effort.clone()),
+            // Reasoning models of OpenAI refuse the older name, and other servers do not all know the newer one.
+            output_limit: match self.reasoning || self.provider == "openai" {
+                true => "max_completion_tokens",
+                false => "max_tokens",
+            },
             extra,
         })
     }

@@ -38,6 +38,41 @@ pub fn wants_usage(body: &Map<String, Value>) -> bool {
         .unwrap_or(false)
 }
 
+/// Most choices that an answer may have.
+const MOST_CHOICES: u64 = 8;
+
+/// How many choices of an answer are asked for; the error is for the agent.
+pub fn choices(body: &Map<String, Value>) -> Result<u64, String> {
+    match body.get("n") {
+        None | Some(Value::Null) => Ok(1),
+        Some(number) => number
+            .as_u64()
+            .filter(|number| (1..=MOST_CHOICES).contains(number))
+            .ok_or_else(|| format!("`n` must be between 1 and {MOST_CHOICES}")),
+    }
+}
+
+/// The members that limit an answer's tokens.
+const OUTPUT_LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+
+/// The most tokens that the answer may have by the request's own words.
+pub fn max_output(body: &Map<String, Value>) -> Option<u64> {
+    let limits = OUTPUT_LIMITS.iter().filter_map(|name| body.get(*name)?.as_u64());
+    limits.min()
+}
+
+/// The members that limit an answer to `most` tokens: those that the request has, else `default`.
+pub fn limit_output(body: &Map<String, Value>, most: u64, default: &str) -> Vec<(String, Value)> {
+    let named = OUTPUT_LIMITS
+        .iter()
+        .filter(|name| body.get(**name).is_some_and(|value| !value.is_null()));
+    let mut limits: Vec<(String, Value)> = named.map(|name| ((*name).to_owned(), json!(most))).collect();
+    if limits.is_empty() {
+        limits.push((default.to_owned(), json!(most)));
+    }
+    limits
+}
+
 /// The texts of all messages in order; content may be a text or an array of typed parts.
 pub fn prompt_texts(body: &Map<String, Value>) -> impl Iterator<Item = &str> {
     let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();

@@ -47,6 +47,8 @@ pub struct Settings {
     pub temperature: Temperature,
     /// Sent unless the agent names one.
     pub reasoning_effort: Option<String>,
+    /// The member that limits an answer's tokens, where the agent names none.
+    pub output_limit: &'static str,
     /// Further members, sent unless the agent names them.
     pub extra: Map<String, Value>,
 }

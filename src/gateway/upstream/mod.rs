@@ -6,6 +6,7 @@
 
 mod answer;
 mod config;
+mod held;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use reqwest::{Client, Response, Url};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::dialect::chat;
 use super::failure::{Failure, FailureKind};
 use super::limiter::Limiter;
 use super::model::{Call, Content, Model, Reply};
@@ -86,6 +88,9 @@ impl UpstreamModel {
             .map(|effort| ("reasoning_effort".to_owned(), json!(effort)));
         let extra = self.settings.extra.clone().into_iter();
         wanted.extend(effort.chain(extra).filter(|(name, _)| !body.contains_key(name)));
+        if let Some(most) = call.max_output {
+            wanted.extend(chat::limit_output(body, most, self.settings.output_limit));
+        }
         if call.stream {
             let mut options = body
                 .get("stream_options")
@@ -125,11 +130,9 @@ impl UpstreamModel {
             answer::text(&headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if status == 200 && stream && is_events {
             return Attempt::Done(
-                Content::Events(answer::events(
-                    response,
-                    permit,
+                Content::Events(held::hold_back(
+                    answer::events(response, permit, self.redactor.clone(), self.config.max_reply),
                     self.redactor.clone(),
-                    self.config.max_reply,
                 )),
                 None,
             );

@@ -1,0 +1,58 @@
+//! What a run is begun with: its request, its tasks, its recipe and its lock.
+
+use sha2::{Digest, Sha256};
+
+use super::Failed;
+use super::check::Checked;
+use crate::plan::{Lock, Settings};
+use crate::recipe::Recipe;
+use crate::runner::Request;
+use crate::store::RunFolder;
+use crate::tester::Tester;
+use crate::yaml;
+
+/// The run's own copy of a recipe that the user wrote.
+pub const RECIPE: &str = "recipe.yaml";
+
+/// Writes what was asked and what it was resolved to; `lock.json` last, for it makes the folder a run.
+pub fn write_lock(
+    run: &RunFolder,
+    request: &Request,
+    recipe: &Recipe,
+    checked: &Checked,
+    tester: &Tester,
+) -> std::result::Result<Lock, Failed> {
+    let mut lines = Vec::new();
+    for task in &checked.tasks {
+        serde_json::to_writer(&mut lines, task)?;
+        lines.push(b'\n');
+    }
+    run.write("tasks.jsonl", &lines)?;
+    run.write("run.yaml", yaml::write(request)?.as_bytes())?;
+    if let Some(own) = &recipe.own {
+        run.write(RECIPE, own.text.as_bytes())?;
+    }
+    let lock = Lock {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        created: jiff::Timestamp::now(),
+        cells: checked.cells.iter().map(|cell| cell.cell.clone()).collect(),
+        trials: checked.trials.clone(),
+        test_turns: request.test_turns,
+        tasks_digest: hex::encode(Sha256::digest(&lines)),
+        skipped_rows: checked.skipped_rows,
+        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
+            || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
+        settings: Settings {
+            api_base: request.api_base.clone(),
+            retries: request.retries,
+            tester: tester.describe(),
+            trial_budget: request.trial_budget,
+            run_budget: request.run_budget,
+            sandbox: request.sandbox,
+            containment: request.containment,
+        },
+        replays: checked.source.as_ref().map(|source| source.path.clone()),
+    };
+    run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
+    Ok(lock)
+}

@@ -1,0 +1,305 @@
+//! Budgets kept: what a call may cost at most is set aside before it is sent, and what it did cost is taken afterwards.
+//!
+//! The input is estimated from the size of the request, one token for every three bytes, and never as more than the
+//! model takes; the output is bounded by the request's own limit, else by the model's. A call that may write more than
+//! is left waits for the others in flight, for they mostly use less than was set aside for them; alone, its limit is
+//! lowered to what is left. So a budget is overrun by no more than an input was underestimated.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::model::{Pricing, Tokens};
+use crate::budget::{Budget, Charge, Scope};
+
+/// Bytes of a request that stand for one token.
+const BYTES_PER_TOKEN: u64 = 3;
+/// Fewer tokens than this are no answer: providers refuse such a limit.
+const SHORTEST_ANSWER: u64 = 16;
+
+/// The tokens that so many bytes are taken for.
+pub(super) fn estimated(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
+}
+
+/// What a call may use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ask {
+    /// Estimated.
+    pub input: u64,
+    /// The most that each choice of the answer may have.
+    pub output: u64,
+    pub choices: u64,
+}
+
+impl Ask {
+    /// The price of it, should all of it be used.
+    pub fn charge(&self, pricing: &Pricing) -> Charge {
+        charge(pricing, self.input, self.output.saturating_mul(self.choices))
+    }
+}
+
+/// The charge of so many tokens, none of them from the provider's cache.
+pub(super) fn charge(pricing: &Pricing, input: u64, output: u64) -> Charge {
+    let tokens = Tokens {
+        input,
+        cached: 0,
+        output,
+    };
+    Charge {
+        tokens: input.saturating_add(output),
+        usd: pricing.cost(&tokens).unwrap_or(0.0),
+    }
+}
+
+/// A budget and what is left of it; shared by all calls that it bounds.
+#[derive(Debug)]
+pub struct Purse {
+    scope: Scope,
+    budget: Budget,
+    account: Mutex<Account>,
+    settled: Notify,
+    /// Cancelled when a call had to be refused.
+    stop: Option<CancellationToken>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    spent: Charge,
+    reserved: Charge,
+    in_flight: usize,
+    refused: bool,
+}
+
+/// A call that a budget has no room for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the {scope}'s budget of {budget} is used up: {left}")]
+pub struct Refusal {
+    pub scope: Scope,
+    pub budget: Budget,
+    left: String,
+}
+
+/// What is set aside for one call. Given back when dropped, unless it is settled.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    purse: Arc<Purse>,
+    charge: Charge,
+    settled: bool,
+}
+
+enum Room {
+    For(u64),
+    Later,
+    Never(Refusal),
+}
+
+impl Purse {
+    /// A budget of which `spent` is gone already. `stop` is cancelled when a call has to be refused.
+    pub fn new(scope: Scope, budget: Budget, spent: Charge, stop: Option<CancellationToken>) -> Self {
+        let account = Account {
+            spent,
+            ..Account::default()
+        };
+        Self {
+            scope,
+            budget,
+            account: Mutex::new(account),
+            settled: Notify::new(),
+            stop,
+        }
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What calls have used so far, those in flight not counted.
+    pub fn spent(&self) -> Charge {
+        self.account().spent
+    }
+
+    /// Whether a call was refused, or every further one would be.
+    pub fn is_used_up(&self) -> bool {
+        let account = self.account();
+        account.refused || self.budget.is_used_up(&account.spent)
+    }
+
+    /// Sets aside what a call may use, lowering its output to what is left; waits while others in flight may leave more.
+    pub(super) async fn reserve(self: &Arc<Self>, ask: &mut Ask, pricing: &Pricing) -> Result<Reservation, Refusal> {
+        loop {
+            let settled = self.settled.notified();
+            tokio::pin!(settled);
+            // From here on no settlement is missed.
+            settled.as_mut().enable();
+            {
+                let mut account = self.account();
+                match self.room(&account, ask, pricing) {
+                    Room::For(output) => {
+                        ask.output = output;
+                        let charge = ask.charge(pricing);
+                        account.reserved.add(&charge);
+                        account.in_flight += 1;
+                        return Ok(Reservation {
+                            purse: self.clone(),
+                            charge,
+                            settled: false,
+                        });
+                    }
+                    Room::Later => {}
+                    Room::Never(refusal) => {
+                        account.refused = true;
+                        drop(account);
+                        if let Some(stop) = &self.stop {
+                            stop.cancel();
+                        }
+                        return Err(refusal);
+                    }
+                }
+            }
+            settled.await;
+        }
+    }
+
+    fn room(&self, account: &Account, ask: &Ask, pricing: &Pricing) -> Room {
+        let mut gone = account.spent;
+        gone.add(&account.reserved);
+        let mut most = u64::MAX;
+        if let Some(tokens) = self.budget.tokens {
+            most = most.min(tokens.saturating_sub(gone.tokens).saturating_sub(ask.input));
+        }
+        if let Some(usd) = self.budget.usd {
+            let left = usd - gone.usd - charge(pricing, ask.input, 0).usd;
+            let price = pricing.output.map(|price| price / 1e6);
+            most = most.min(match price {
+                _ if left < 0.0 => 0,
+                Some(price) if price > 0.0 => (left / price) as u64,
+                Some(_) => u64::MAX,
+                // Refused long before; a budget that cannot be kept lets nothing through.
+                None => 0,
+            });
+        }
+        let each = most / ask.choices.max(1);
+        match each {
+            each if each >= ask.output => Room::For(ask.output),
+            _ if account.in_flight > 0 => Room::Later,
+            each if each >= SHORTEST_ANSWER => Room::For(each),
+            _ => Room::Never(Refusal {
+                scope: self.scope,
+                budget: self.budget,
+                left: format!(
+                    "{} tokens (${:.4}) are spent, and the next call needs about {} tokens for its request alone",
+                    account.spent.tokens, account.spent.usd, ask.input
+                ),
+            }),
+        }
+    }
+
+    fn give_back(&self, reserved: &Charge, spent: &Charge) {
+        let mut account = self.account();
+        account.in_flight = account.in_flight.saturating_sub(1);
+        account.reserved.take_back(reserved);
+        if account.in_flight == 0 {
+            // No rest of rounding is carried on.
+            account.reserved = Charge::default();
+        }
+        account.spent.add(spent);
+        drop(account);
+        self.settled.notify_waiters();
+    }
+}
+
+impl Reservation {
+    /// Takes what the call used, and gives the rest back.
+    pub fn settle(mut self, spent: &Charge) {
+        self.settled = true;
+        self.purse.give_back(&self.charge, spent);
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.purse.give_back(&self.charge, &Charge::default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRICING: Pricing = Pricing {
+        input: Some(1.0),
+        cached_input: None,
+        output: Some(10.0),
+    };
+
+    fn purse(usd: Option<f64>, tokens: Option<u64>) -> Arc<Purse> {
+        let budget = Budget { usd, tokens };
+        Arc::new(Purse::new(Scope::Trial, budget, Charge::default(), None))
+    }
+
+    fn ask(input: u64, output: u64, choices: u64) -> Ask {
+        Ask { input, output, choices }
+    }
+
+    #[tokio::test]
+    async fn what_a_call_may_write_is_lowered_to_what_is_left() {
+        let purse = purse(None, Some(1000));
+        let mut first = ask(100, 5000, 2);
+        let reserved = purse.reserve(&mut first, &PRICING).await.unwrap();
+        assert_eq!(first.output, 450, "for each of two choices");
+        reserved.settle(&charge(&PRICING, 100, 300));
+        assert_eq!(purse.spent().tokens, 400);
+        let mut second = ask(590, 5000, 1);
+        assert!(
+            purse.reserve(&mut second, &PRICING).await.is_err(),
+            "10 tokens are no answer"
+        );
+        assert!(purse.is_used_up());
+    }
+
+    #[tokio::test]
+    async fn dollars_bound_input_and_output_by_their_prices() {
+        // 10 cents: 1,000 tokens in cost 0.1 cent, which leaves 9,900 tokens out.
+        let purse = purse(Some(0.1), None);
+        let mut call = ask(1000, 100_000, 1);
+        let reserved = purse.reserve(&mut call, &PRICING).await.unwrap();
+        assert!((9899..=9900).contains(&call.output), "{}", call.output);
+        drop(reserved);
+        assert_eq!(
+            purse.spent(),
+            Charge::default(),
+            "a call that was not sent costs nothing"
+        );
+        let mut dear = ask(100_001, 20, 1);
+        assert!(purse.reserve(&mut dear, &PRICING).await.is_err());
+        let mut unknown = ask(1, 20, 1);
+        assert!(purse.reserve(&mut unknown, &Pricing::default()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn calls_in_flight_do_not_slip_through_together() {
+        let purse = purse(None, Some(1000));
+        let mut first = ask(100, 600, 1);
+        let reserved = purse.reserve(&mut first, &PRICING).await.unwrap();
+        let waiting = tokio::spawn({
+            let purse = purse.clone();
+            async move {
+                let mut second = ask(100, 600, 1);
+                let reserved = purse.reserve(&mut second, &PRICING).await;
+                (second.output, reserved.is_ok())
+            }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        reserved.settle(&charge(&PRICING, 100, 500));
+        assert_eq!(waiting.await.unwrap(), (300, true));
+    }
+}

@@ -1,0 +1,79 @@
+//! What the ending of a turn means for its trial: the scaffold tells what the agent did, the gateway what the model did.
+
+use super::{Attempt, Stop};
+use crate::gateway::{FailureKind, Route};
+use crate::store::StoreError;
+use crate::trial::{Ending, Failure};
+
+impl Attempt<'_> {
+    /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
+    /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
+    pub(super) fn weigh(
+        &mut self,
+        ending: Ending,
+        turn: usize,
+        seconds: f64,
+        route: &Route,
+    ) -> Result<(Ending, Option<Stop>), StoreError> {
+        // A trial that the run's budget has stopped has no outcome: it is played again when there is a larger one.
+        if ending == Ending::Cancelled || route.stopped_by_run() {
+            return Ok((Ending::Cancelled, Some(Stop::Cancelled)));
+        }
+        // A call that failed while the agent said nothing of it was not the agent's: what a model has the shell do, calls
+        // of its own and an end of the agent or of its time among it, must not take the trial out of the count either.
+        let noticed = matches!(
+            &ending,
+            Ending::Failed { failure, .. } if failure.is_infrastructure() || *failure == Failure::AgentCrashed
+        );
+        // From here on the agent was told nothing that is true, whatever it made of it.
+        if let Some(divergence) = route.divergence(turn) {
+            return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
+        }
+        let failed = route.failure_of_turn(turn);
+        // Whatever the agent made of it: without a further call its conversation is over.
+        if let Some(failed) = failed.as_ref().filter(|failed| failed.failure.kind.is_budget()) {
+            let detail = failed.failure.message.clone();
+            let failure = failed.failure.kind.as_trial();
+            return Ok((Ending::Failed { failure, detail }, None));
+        }
+        if let Some(failed) = failed
+            && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
+        {
+            let reason = format!("turn {turn}: {}", failed.failure);
+            let ending = Ending::Failed {
+                failure: failed.failure.kind.as_trial(),
+                detail: failed.failure.message,
+            };
+            return Ok((ending, Some(Stop::Infrastructure(reason))));
+        }
+        match &ending {
+            Ending::Failed {
+                failure: Failure::ContainmentLost,
+                detail,
+            } => {
+                let stop = Stop::Infrastructure(format!("turn {turn}: {detail}"));
+                Ok((ending, Some(stop)))
+            }
+            // Agent time and silence are the agent's own: the wait for the model is no part of them.
+            Ending::TimedOut { limit } if limit.is_by_wall() => {
+                // A call that began just before the end has not cost the turn its time.
+                let waited = route.waited_in_vain(turn).as_secs_f64();
+                let stop = (waited * 2.0 > seconds).then(|| {
+                    Stop::Infrastructure(format!("turn {turn}: the model had not answered after {waited:.0} s"))
+                });
+                Ok((ending, stop))
+            }
+            Ending::Failed { failure, detail } if failure.is_infrastructure() => {
+                if route.usage_of_turn(turn).calls == 0 {
+                    let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
+                    return Ok((ending, Some(Stop::Infrastructure(reason))));
+                }
+                self.warn(format!(
+                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
+                ))?;
+                Ok((Ending::Answered, None))
+            }
+            _ => Ok((ending, None)),
+        }
+    }
+}
