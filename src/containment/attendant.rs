@@ -9,16 +9,14 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::container::PROGRAM;
-use super::inside::INSIDE;
 use super::spec::{Arrival, InContainer, Said};
-use crate::docker::{DockerError, Engine, Rendezvous};
+use crate::docker::{DockerError, Engine};
 use crate::process::shepherd::{NOT_STARTED, Report};
 use crate::process::tree::Process;
 use crate::process::{Trace, shepherd};
@@ -26,8 +24,6 @@ use crate::sandbox::init::{close_others, die_with_parent};
 
 /// The hidden subcommand.
 pub const ARGUMENT: &str = "__attend";
-/// How long a container may take from its start to its first word.
-const ARRIVAL: Duration = Duration::from_secs(60);
 /// How long a daemon that is being restarted is waited for.
 const AWAY: Duration = Duration::from_secs(60);
 /// The longest last word of a container.
@@ -40,8 +36,6 @@ enum Failed {
     Docker(#[from] DockerError),
     #[error("the container ended before it was ready")]
     Ended,
-    #[error("the container did not answer within {0} s")]
-    Silent(u64),
     #[error("{step} failed in the container ({error})")]
     Inside { step: String, error: io::Error },
     #[error("its attendant failed ({0})")]
@@ -69,7 +63,13 @@ pub fn attendant_main(arguments: &[OsString]) -> i32 {
 fn attend(path: &Path) -> Result<shepherd::Report, Failed> {
     let request: InContainer = serde_json::from_slice(&std::fs::read(path)?).map_err(io::Error::from)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let socket = runtime.block_on(start(&request))?;
+    let summoned = async {
+        Engine::wait_for(&request.host, AWAY)
+            .await?
+            .summon(&request.container)
+            .await
+    };
+    let socket = runtime.block_on(summoned)?;
     // The daemon has done its part.
     drop(runtime);
     rustix::io::ioctl_fionbio(&socket, false).map_err(io::Error::from)?;
@@ -105,49 +105,6 @@ fn attend(path: &Path) -> Result<shepherd::Report, Failed> {
     let ended = Some(report);
     Trace { root, ended, lost }.leave(&request.trace)?;
     Ok(report)
-}
-
-/// Has the container made, and waits for its first process to come.
-async fn start(request: &InContainer) -> Result<OwnedFd, Failed> {
-    let end = Instant::now() + AWAY;
-    loop {
-        let started = async { start_with(&Engine::connect_to(&request.host).await?, request).await };
-        match started.await {
-            Err(Failed::Docker(error)) if error.is_away() && Instant::now() < end => {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-            other => return other,
-        }
-    }
-}
-
-async fn start_with(engine: &Engine, request: &InContainer) -> Result<OwnedFd, Failed> {
-    let rendezvous = Rendezvous::new()?;
-    let mut spec = request.container.clone();
-    spec.mounts.push(rendezvous.mount()?);
-    spec.command = [PROGRAM.into(), INSIDE.into(), Rendezvous::path_inside()]
-        .map(|part: std::path::PathBuf| part.display().to_string())
-        .to_vec();
-    let container = engine.create(&spec).await?;
-    let arrived = async {
-        container.start().await?;
-        tokio::select! {
-            socket = rendezvous.accept() => Ok(socket?),
-            end = container.wait() => {
-                end?;
-                Err(Failed::Ended)
-            }
-            () = tokio::time::sleep(ARRIVAL) => Err(Failed::Silent(ARRIVAL.as_secs())),
-        }
-    };
-    match arrived.await {
-        Ok(socket) => Ok(socket),
-        Err(error) => {
-            // What cannot be removed now is reaped later.
-            let _ = container.remove().await;
-            Err(error)
-        }
-    }
 }
 
 /// Gives the agent's command, its environment, which is ours, and our terminal to the container.

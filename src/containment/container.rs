@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::attendant::ARGUMENT;
+use super::inside::INSIDE;
 use super::namespaces::{hand_over, inside};
 use super::spec::{Agent, InContainer, SOCKET};
 use crate::docker::{self, ContainerSpec, Engine, Mount};
@@ -11,7 +12,7 @@ use crate::process::{Containment, Room, Wrapped};
 use crate::sandbox::init::NOBODY;
 
 /// Where our own program lies in a container: its first process.
-pub(super) const PROGRAM: &str = "/mtsec-agents";
+const PROGRAM: &str = "/mtsec-agents";
 /// Memory of one session, in bytes: an agent is a program of some hundred megabytes, and builds what it writes.
 const MEMORY: u64 = 4 << 30;
 /// Processes and threads of one session.
@@ -57,6 +58,7 @@ impl Containers {
             purpose: "agent".to_owned(),
             run: self.run.clone(),
             trial: room.trial.to_owned(),
+            command: vec![PROGRAM.to_owned(), INSIDE.to_owned()],
             working_dir: Some(room.workspace.to_owned()),
             user: docker::user(),
             mounts,

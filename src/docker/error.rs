@@ -30,6 +30,10 @@ pub enum DockerError {
     /// The daemon went away, or does not answer in time.
     #[error("the Docker daemon did not answer when asked to {step}: {why}")]
     Lost { step: &'static str, why: String },
+    #[error("the container ended before its first process could come to its work")]
+    Ended,
+    #[error("the container did not come to its work within {0} s")]
+    Silent(u64),
     #[error("cannot prepare what a container needs of this machine")]
     Local(#[from] std::io::Error),
 }

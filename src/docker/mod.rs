@@ -10,6 +10,7 @@ mod error;
 mod owner;
 mod reap;
 mod rendezvous;
+mod summon;
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -102,14 +103,14 @@ impl Engine {
         &self.host
     }
 
-    /// The same daemon, after an error that may mean that it is being restarted: waits until it answers again.
+    /// The daemon at `host`, which may be on its way up.
     ///
     /// # Errors
-    /// It does not answer within the time.
-    pub async fn again(&self, within: Duration) -> Result<Self, DockerError> {
+    /// It does not answer within the time, or something other than time is needed.
+    pub async fn wait_for(host: &str, within: Duration) -> Result<Self, DockerError> {
         let end = Instant::now() + within;
         loop {
-            match Self::connect_to(&self.host).await {
+            match Self::connect_to(host).await {
                 Err(error) if error.is_away() && Instant::now() < end => tokio::time::sleep(LOOK).await,
                 other => return other,
             }

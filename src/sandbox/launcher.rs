@@ -8,22 +8,17 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::error::SandboxError;
 use super::init::INIT_ARGUMENT;
 use super::spec::Spec;
-use crate::docker::{self, ContainerSpec, DockerError, Engine, Mount, Rendezvous};
+use crate::docker::{self, ContainerSpec, Engine, Mount};
 use crate::process::children;
 
 /// Where our program lies in a container.
 const PROGRAM: &str = "/mtsec-agents";
-/// How long a container may take from its start to its launcher's first word.
-const ARRIVAL: Duration = Duration::from_secs(60);
-/// How long a daemon that was there is waited for.
-const AWAY: Duration = Duration::from_secs(60);
 
 /// Starts launchers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -132,64 +127,25 @@ impl InDocker {
     }
 
     async fn start(&self, spec: &Spec) -> Result<Started, SandboxError> {
-        let end = Instant::now() + AWAY;
-        let mut engine = self.engine.clone();
-        loop {
-            match self.start_with(&engine, spec).await {
-                // It answered once: it is being restarted, perhaps.
-                Err(SandboxError::Docker(error)) if error.is_away() && Instant::now() < end => {
-                    tracing::warn!(%error, "waiting for the Docker daemon");
-                    engine = engine.again(end.saturating_duration_since(Instant::now())).await?;
-                }
-                other => return other,
-            }
-        }
-    }
-
-    async fn start_with(&self, engine: &Engine, spec: &Spec) -> Result<Started, SandboxError> {
-        let rendezvous = Rendezvous::new()?;
         let (stderr, their_stderr) = io::pipe()?;
-        let container = engine.create(&self.container(&rendezvous, spec)?).await?;
-        let control = async {
-            container.start().await?;
-            tokio::select! {
-                control = rendezvous.accept() => Ok(control?),
-                end = container.wait() => Err(SandboxError::Died {
-                    detail: format!("the container ended before it was ready ({:?})", end?),
-                }),
-                () = tokio::time::sleep(ARRIVAL) => Err(SandboxError::Silent(ARRIVAL.as_secs())),
-            }
-        };
-        match control.await {
-            Ok(control) => Ok(Started {
-                control,
-                their_stderr: Some(their_stderr.into()),
-                stderr: Some(Box::new(stderr)),
-                child: None,
-            }),
-            Err(error) => {
-                // What cannot be removed now is reaped later.
-                let _ = container.remove().await;
-                Err(error)
-            }
-        }
+        Ok(Started {
+            control: self.engine.summon(&self.container(spec)).await?,
+            their_stderr: Some(their_stderr.into()),
+            stderr: Some(Box::new(stderr)),
+            child: None,
+        })
     }
 
-    fn container(&self, rendezvous: &Rendezvous, spec: &Spec) -> Result<ContainerSpec, DockerError> {
+    fn container(&self, spec: &Spec) -> ContainerSpec {
         let mut mounts = docker::system_mounts();
         mounts.push(Mount::read_only(&self.executable, PROGRAM));
-        mounts.push(rendezvous.mount()?);
         for bind in &spec.binds {
             // At its own path: the launcher finds it where it is on this machine.
             mounts.push(Mount::read_only(&bind.source, &bind.source));
         }
-        let command = [PROGRAM.into(), INIT_ARGUMENT.into(), Rendezvous::path_inside()];
-        Ok(ContainerSpec {
+        ContainerSpec {
             purpose: "tester".to_owned(),
-            command: command
-                .iter()
-                .map(|part: &PathBuf| part.display().to_string())
-                .collect(),
+            command: vec![PROGRAM.to_owned(), INIT_ARGUMENT.to_owned()],
             user: docker::user(),
             mounts,
             memory: self.memory,
@@ -197,6 +153,6 @@ impl InDocker {
             nests: true,
             auto_remove: true,
             ..ContainerSpec::default()
-        })
+        }
     }
 }
