@@ -100,6 +100,25 @@ fn damaged_files_of_a_run_are_named_with_what_is_wrong() {
 }
 
 #[test]
+fn what_a_killed_process_was_writing_aside_is_removed_also_from_a_trial_that_was_played() {
+    let place = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(place.path(), "run").unwrap();
+    let played = run.path().join("trials/played");
+    std::fs::create_dir_all(played.join("verdicts")).unwrap();
+    std::fs::create_dir_all(run.path().join("blobs")).unwrap();
+    std::fs::write(played.join("played.json"), "{}").unwrap();
+    let asides = ["", "blobs", "trials/played", "trials/played/verdicts"];
+    for folder in asides {
+        std::fs::write(run.path().join(folder).join(".aside-x"), "torn").unwrap();
+    }
+    run.tidy();
+    for folder in asides {
+        assert!(!run.path().join(folder).join(".aside-x").exists(), "{folder}");
+    }
+    assert!(played.join("played.json").exists());
+}
+
+#[test]
 fn a_write_that_fails_leaves_the_old_content_and_nothing_aside() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("file");

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 mod agents;
+mod budgets;
 mod check;
 mod completions;
 mod doctor;

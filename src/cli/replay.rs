@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::budgets::Budgets;
 use super::check::stored_tasks;
 use super::live::{Job, Start, stored_recipe, stored_request};
 use super::select::Filter;
@@ -38,6 +39,8 @@ pub struct Replay {
     /// Another endpoint for that model, as in `run`
     #[arg(long, value_name = "URL", requires = "model")]
     api_base: Option<String>,
+    #[command(flatten)]
+    budgets: Budgets,
     #[command(flatten)]
     filter: Filter,
     /// Trials at once [default: the number of cores, at most 8]
@@ -90,6 +93,8 @@ impl Replay {
                 kind => kind,
             },
             sandbox: lock.settings.sandbox,
+            trial_budget: self.budgets.trial(),
+            run_budget: self.budgets.run(),
             models: planned.cells.iter().map(|cell| cell.cell.model.clone()).collect(),
             api_base: self.settings_base(&lock),
             include: self.filter.include.clone(),

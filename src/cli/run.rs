@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::budgets::Budgets;
 use super::live::{Job, Start};
 use super::select::Selection;
 use super::{Failed, Result};
-use crate::budget::Budget;
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
@@ -95,18 +95,8 @@ pub struct Run {
     /// Most agent time of a trial [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     agent_trial_limit: Option<f64>,
-    /// Most US dollars that the model's calls of one trial may cost; then the trial's last snapshot is judged
-    #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Limits")]
-    trial_budget_usd: Option<f64>,
-    /// Most tokens that one trial may use, input and output together
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
-    trial_budget_tokens: Option<u64>,
-    /// Most US dollars that the whole run may cost; then it stops, and `resume` with a larger budget goes on
-    #[arg(long, value_name = "USD", value_parser = amount, help_heading = "Limits")]
-    run_budget_usd: Option<f64>,
-    /// Most tokens that the whole run may use
-    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
-    run_budget_tokens: Option<u64>,
+    #[command(flatten)]
+    budgets: Budgets,
     /// Which snapshots are judged: last or all
     #[arg(long, default_value = "last", value_name = "WHICH", help_heading = "Limits")]
     test_turns: TestTurns,
@@ -200,14 +190,8 @@ impl Run {
             agent_turn_limit: self.agent_turn_limit,
             agent_session_limit: self.agent_session_limit,
             agent_trial_limit: self.agent_trial_limit,
-            trial_budget: Budget {
-                usd: self.trial_budget_usd,
-                tokens: self.trial_budget_tokens,
-            },
-            run_budget: Budget {
-                usd: self.run_budget_usd,
-                tokens: self.run_budget_tokens,
-            },
+            trial_budget: self.budgets.trial(),
+            run_budget: self.budgets.run(),
             test_turns: self.test_turns,
             sandbox: self.sandbox,
             containment: self.containment,
@@ -237,15 +221,6 @@ pub fn at_least_one(text: &str) -> std::result::Result<usize, String> {
         .ok()
         .filter(|number| *number >= 1)
         .ok_or_else(|| "expected a number from 1 on".to_owned())
-}
-
-/// A sum of money.
-pub(super) fn amount(text: &str) -> std::result::Result<f64, String> {
-    let number = text
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "expected a number of US dollars above 0".to_owned())
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {

@@ -131,8 +131,14 @@ impl RunFolder {
 
     /// Removes the files that a dead process was writing aside. Only for the process that holds the run.
     pub fn tidy(&self) {
-        for folder in [&self.path, &self.path.join("blobs")] {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let shallow = [self.path.clone(), self.path.join("blobs")].map(|folder| (folder, 1));
+        // A trial that was played goes on in its folder; any other that has not ended is moved away and begun anew.
+        let trials = fs::read_dir(self.path.join("trials")).into_iter().flatten().flatten();
+        let played = trials
+            .map(|entry| entry.path())
+            .filter(|trial| trial.join(PLAYED).exists());
+        for (folder, depth) in shallow.into_iter().chain(played.map(|trial| (trial, usize::MAX))) {
+            for entry in walkdir::WalkDir::new(folder).max_depth(depth).into_iter().flatten() {
                 if entry.file_name().to_string_lossy().starts_with(ASIDE) {
                     // What stays is of no harm.
                     let _ = fs::remove_file(entry.path());
