@@ -36,6 +36,20 @@ pub fn marked_below(folder: &Path) -> Vec<Process> {
         .collect()
 }
 
+/// Waits until a child that was just started shows its mark: for a moment of its start it has no environment.
+#[cfg(test)]
+pub fn appears(folder: &Path) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while marked_below(folder).is_empty() {
+        assert!(
+            std::time::Instant::now() < end,
+            "nothing carries the mark of {}",
+            folder.display()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +66,7 @@ mod tests {
         let mut shell = started(&mut Command::new("sleep"));
         let longer = format!("{}-longer/home", folder.path().display());
         let mut other = started(Command::new("sleep").env(&name, longer));
+        appears(folder.path());
         let found: Vec<u32> = marked_below(folder.path())
             .iter()
             .map(|process| process.pid as u32)

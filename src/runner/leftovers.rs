@@ -160,6 +160,7 @@ mod tests {
             .unwrap();
         let (name, value) = mark::mark(&scratch.join("home"));
         let mut survivor = children::spawn(Command::new("sleep").arg("600").env(name, value)).unwrap();
+        mark::appears(&scratch);
         let temporary = tempfile::tempdir().unwrap();
         let found = leftovers_in(temporary.path(), [run.path()]);
         assert_eq!(found.len(), 1);
