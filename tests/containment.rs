@@ -22,27 +22,44 @@ struct Probed {
     trial: Value,
 }
 
-/// Runs the probe as a shell command of the agent; `docker` is where a daemon listens.
-fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
-    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+/// What of the host the probe tries to reach. Kept open while it runs.
+struct Host {
+    arguments: String,
+    _port: std::net::TcpListener,
+    _socket: std::os::unix::net::UnixListener,
+}
+
+/// `program`: a file of the agent's installation.
+fn host(place: &Path, name: &str, program: &Path) -> Host {
     let secret = place.join("secret.txt");
     std::fs::write(&secret, SECRET).unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     // An abstract socket has no file, and belongs to a network namespace alone.
-    let name = format!("mtsec-test-{}-{containment}", std::process::id());
-    let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&name);
-    let socket = std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap();
-    let run = place.join("jobs/probed");
-    let program_of_agent = agent_program();
+    let socket = format!("mtsec-test-{}-{name}", std::process::id());
+    let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&socket);
+    Host {
+        arguments: format!(
+            "{} {} {port} {socket} {} {} {}",
+            secret.display(),
+            place.join("jobs/probed").display(),
+            std::process::id(),
+            program.display(),
+            stray(name),
+        ),
+        _port: listener,
+        _socket: std::os::unix::net::UnixListener::bind_addr(&address.unwrap()).unwrap(),
+    }
+}
+
+/// Runs the probe as a shell command of the agent; `docker` is where a daemon listens.
+fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
+    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let host = host(place, containment, &agent_program());
     let command = format!(
-        "echo {} | base64 -d > /tmp/probe.py; python3 /tmp/probe.py {} {} {port} {name} {} {} {} > probe.log 2>&1",
+        "echo {} | base64 -d > /tmp/probe.py; python3 /tmp/probe.py {} > probe.log 2>&1",
         base64(PROBE),
-        secret.display(),
-        run.display(),
-        std::process::id(),
-        program_of_agent.display(),
-        stray(containment),
+        host.arguments
     );
     let solution = tiny_task("tiny")["references"]["secure"].as_str().unwrap().to_owned();
     let text = format!(
@@ -67,7 +84,16 @@ fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    drop((listener, socket));
+    drop(host);
+    let probed = probed(place, containment);
+    let rows = report(&probed.run);
+    assert_eq!(rows[0]["correct_secure"], 1, "{rows:?}");
+    probed
+}
+
+/// What the only trial of a run has found.
+fn probed(place: &Path, name: &str) -> Probed {
+    let run = place.join("jobs/probed");
     let said = kept_file(&run, 1, "probe.log").unwrap_or_default();
     let found = kept_file(&run, 1, "found.json").unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&said)));
     let trial = std::fs::read_dir(run.join("trials")).unwrap().next().unwrap().unwrap();
@@ -75,13 +101,17 @@ fn probe(place: &Path, containment: &str, docker: Option<&str>) -> Probed {
         found: serde_json::from_slice(&found).unwrap(),
         trial: serde_json::from_slice(&std::fs::read(trial.path().join("trial.json")).unwrap()).unwrap(),
         run,
-        containment: containment.to_owned(),
+        containment: name.to_owned(),
     }
 }
 
 /// How long what the probe leaves behind would sleep: known from what other tests leave.
 fn stray(containment: &str) -> &str {
-    if containment == "docker" { "98762" } else { "98761" }
+    match containment {
+        "docker" => "98762",
+        "unprivileged" => "98763",
+        _ => "98761",
+    }
 }
 
 /// A file of the agent's installation.
@@ -141,8 +171,59 @@ fn check(probed: &Probed) {
     assert_eq!(probed.trial["turns"][0]["strays"], 2);
     let left = common::processes(&format!("sleep {}", stray(&probed.containment)));
     assert_eq!(left, Vec::<i32>::new());
-    let rows = report(&probed.run);
-    assert_eq!(rows[0]["correct_secure"], 1, "{rows:?}");
+}
+
+#[test]
+fn a_user_without_rights_needs_no_others_to_hold_an_agent() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    for name in ["prober.py", "prober.yaml", "probe.py"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/containment")
+            .join(name);
+        std::fs::copy(from, place.join(name)).unwrap();
+    }
+    let host = host(place, "unprivileged", &place.join("prober.py"));
+    let mut task = tiny_task("tiny");
+    task["conversations"]["editing"] = json!([format!("Look around.\n\nprobe: {}\n", host.arguments)]);
+    std::fs::write(place.join("t.jsonl"), task.to_string()).unwrap();
+    let is_root = nix::unistd::geteuid().is_root();
+    let program = place.join("mtsec-agents");
+    let mut copy = std::process::Command::new("cp");
+    // A program that is written here could not be started while another test's child holds it open.
+    assert!(
+        copy.arg(env!("CARGO_BIN_EXE_mtsec-agents"))
+            .arg(&program)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut command = match is_root {
+        false => std::process::Command::new(&program),
+        true => {
+            for entry in walkdir::WalkDir::new(place).into_iter().map(Result::unwrap) {
+                std::os::unix::fs::lchown(entry.path(), Some(65534), Some(65534)).unwrap();
+            }
+            let mut command = std::process::Command::new("setpriv");
+            command
+                .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+                .arg(&program);
+            command
+        }
+    };
+    let output = command
+        .current_dir(place)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place)
+        .env("MTSEC_CACHE", place.join("cache"))
+        .args(["run", "./prober.yaml", "-m", "nop", "--tasks", "t.jsonl"])
+        .args(["--interaction", "editing", "--job-name", "probed"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(host);
+    check(&probed(place, "unprivileged"));
 }
 
 #[test]

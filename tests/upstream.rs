@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Json, Router};
-use common::{base64, json_lines, program, report, tiny_task};
+use common::{base64, json_lines, kept_file, program, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Occurs nowhere but in the environment of the program and in its requests to the provider.
@@ -64,7 +64,8 @@ async fn complete(
     }
     // A model that looks for the key in every process it can see, and that tries to make its trial look like a failure
     // of the infrastructure.
-    let search = "cat /proc/[0-9]*/environ | tr '\\0' '\\n' | grep -a KEY= > found.txt; true";
+    let search = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n' | grep -aE '^[A-Z_]*KEY=' > found.txt; \
+                  grep -rals 'sk-[c]anary' / --exclude-dir=proc --exclude-dir=usr --exclude-dir=lib > leaks.txt; true";
     let call = format!("echo {} | base64 -d | python3", base64(CALL));
     let search = format!("```bash\n{search}\n{call}\n```");
     let code = "def double(n):\n    if n < 0:\n        raise ValueError(n)\n    return 2 * n\n";
@@ -155,6 +156,14 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
     assert!(
         created.contains(&"refused.txt".into()),
         "the model's own call did not reach the provider: {record}"
+    );
+    let kept = |name| String::from_utf8(kept_file(&folder, 1, name).unwrap()).unwrap();
+    assert_eq!(kept("leaks.txt"), "", "files that hold the key");
+    let found = kept("found.txt");
+    let dummy = found.lines().next().unwrap_or_default();
+    assert!(
+        dummy.starts_with("OPENAI_API_KEY=") && found.lines().all(|line| line == dummy),
+        "keys besides that of the trial's route: {found}"
     );
     let bodies = provider.bodies.lock().unwrap();
     assert_eq!(bodies.len(), 2);
