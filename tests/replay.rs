@@ -10,17 +10,8 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::routing::post;
-use common::{json_lines, program, report, tiny_task};
+use common::{finished, json_lines, program, report, tiny_task};
 use serde_json::{Value, json};
-
-/// Runs the program in a place; its standard output and error as text.
-fn finished(place: &Path, arguments: &[&str], code: i32) -> (String, String) {
-    let output = program().current_dir(place).args(arguments).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
-    (out, err)
-}
 
 /// A place with a recorded run `src` of the tiny task.
 fn recorded(model: &str, more: &[&str]) -> (tempfile::TempDir, PathBuf) {

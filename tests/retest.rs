@@ -4,16 +4,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{json_lines, program, report, tiny_task};
+use common::{json_lines, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Runs the program in a place; its standard output.
 fn finished(place: &Path, arguments: &[&str], code: i32) -> String {
-    let output = program().current_dir(place).args(arguments).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
-    out
+    common::finished(place, arguments, code).0
 }
 
 /// A place with a run `src` of the tiny task.

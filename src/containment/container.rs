@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::attendant::ARGUMENT;
 use super::inside::INSIDE;
 use super::namespaces::{hand_over, inside};
-use super::spec::{Agent, InContainer, SOCKET};
+use super::spec::{Agent, InContainer, SOCKET, wrapped};
 use crate::docker::{self, ContainerSpec, Engine, Mount};
 use crate::process::{Containment, Room, Wrapped};
 use crate::sandbox::init::NOBODY;
@@ -78,22 +78,16 @@ impl Containment for Containers {
             let places = [room.workspace, room.home, room.tmp, room.logs];
             places.into_iter().try_for_each(hand_over)?;
         }
-        let trace = room.private.join("trace.json");
-        let request = InContainer {
-            host: self.engine.host().to_owned(),
-            container: self.container(&room)?,
-            agent: Agent {
-                folder: room.workspace.to_owned(),
-                argv,
-            },
-            trace: trace.clone(),
-        };
-        let path = room.private.join("containment.json");
-        std::fs::write(&path, serde_json::to_vec(&request)?)?;
-        let text = |path: &Path| path.display().to_string();
-        Ok(Wrapped {
-            argv: vec![text(&self.program), ARGUMENT.to_owned(), text(&path)],
-            trace: Some(trace),
+        wrapped(&self.program, ARGUMENT, room.private, |trace| {
+            Ok(InContainer {
+                host: self.engine.host().to_owned(),
+                container: self.container(&room)?,
+                agent: Agent {
+                    folder: room.workspace.to_owned(),
+                    argv,
+                },
+                trace,
+            })
         })
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::CloneFlags;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -14,7 +14,7 @@ use super::spec::{Said, Spec};
 use crate::process::shepherd::Report;
 use crate::process::tree::Process;
 use crate::process::{Trace, shepherd::NOT_STARTED};
-use crate::sandbox::init::{INNER, close_others, die_with_parent, map, may_become_nobody};
+use crate::sandbox::init::{INNER, close_others, die_with_parent, leave_host};
 use crate::sandbox::probe::remedy;
 use crate::sandbox::root::{Failure, step};
 
@@ -47,17 +47,8 @@ fn launch(path: &Path) -> Result<Report, Failure> {
         serde_json::from_slice(&text).map_err(io::Error::other),
         "reading the request",
     )?;
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     // The view of the host's files stays that of this process, which leaves its trace there.
-    let outer = INNER.difference(CloneFlags::CLONE_NEWNS) | CloneFlags::CLONE_NEWUTS;
-    let root = uid.is_root() && may_become_nobody();
-    if root {
-        step(unshare(outer), "creating namespaces as root")?;
-    } else {
-        step(unshare(outer | CloneFlags::CLONE_NEWUSER), "creating a user namespace")?;
-        map(uid, gid)?;
-    }
-    let _ = nix::unistd::sethostname("agent");
+    let root = leave_host(INNER.difference(CloneFlags::CLONE_NEWNS), "agent")?;
     let (ours, theirs) = step(UnixStream::pair(), "making a socket")?;
     // SAFETY: this process has one thread.
     match step(unsafe { fork() }, "fork")? {

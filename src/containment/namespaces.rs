@@ -5,7 +5,7 @@ use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
 use super::launcher::ARGUMENT;
-use super::spec::{Agent, PORT, SOCKET, Spec};
+use super::spec::{Agent, PORT, SOCKET, Spec, wrapped};
 use crate::process::{Containment, Room, Wrapped};
 use crate::sandbox::init::{NOBODY, may_become_nobody};
 use crate::sandbox::{Bind, Spec as View};
@@ -45,26 +45,20 @@ impl Containment for Namespaces {
             source: shown.source.clone(),
             target: shown.target.clone(),
         });
-        let trace = room.private.join("trace.json");
-        let spec = Spec {
-            view: View {
-                binds: shown.collect(),
-                writable,
-                interactive: true,
-                ..View::default()
-            },
-            agent: Agent {
-                folder: room.workspace.to_owned(),
-                argv,
-            },
-            trace: trace.clone(),
-        };
-        let path = room.private.join("containment.json");
-        std::fs::write(&path, serde_json::to_vec(&spec)?)?;
-        let text = |path: &Path| path.display().to_string();
-        Ok(Wrapped {
-            argv: vec![text(&self.program), ARGUMENT.to_owned(), text(&path)],
-            trace: Some(trace),
+        wrapped(&self.program, ARGUMENT, room.private, |trace| {
+            Ok(Spec {
+                view: View {
+                    binds: shown.collect(),
+                    writable,
+                    interactive: true,
+                    ..View::default()
+                },
+                agent: Agent {
+                    folder: room.workspace.to_owned(),
+                    argv,
+                },
+                trace,
+            })
         })
     }
 

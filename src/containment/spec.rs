@@ -1,10 +1,12 @@
 //! What the launcher is asked for: a file in the session's private folder.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::docker::ContainerSpec;
+use crate::process::Wrapped;
 use crate::sandbox::Spec as View;
 
 /// Where the forwarder listens inside. Each session has a loopback interface of its own, so the number is the same in all.
@@ -58,4 +60,21 @@ pub(super) enum Said {
     Ended { status: i32, strays: u32 },
     /// A step of the construction failed.
     Failed { step: String, errno: i32 },
+}
+
+/// Leaves a request for one of our roles beside the session's trace, and names the role's command line.
+pub(super) fn wrapped<R: Serialize>(
+    program: &Path,
+    role: &str,
+    private: &Path,
+    request: impl FnOnce(PathBuf) -> io::Result<R>,
+) -> io::Result<Wrapped> {
+    let trace = private.join("trace.json");
+    let path = private.join("containment.json");
+    std::fs::write(&path, serde_json::to_vec(&request(trace.clone())?)?)?;
+    let text = |path: &Path| path.display().to_string();
+    Ok(Wrapped {
+        argv: vec![text(program), role.to_owned(), text(&path)],
+        trace: Some(trace),
+    })
 }

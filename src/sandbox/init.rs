@@ -91,16 +91,7 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
     // No terminal, and no signals of its keys.
     let _ = nix::unistd::setsid();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    let outer = INNER | CloneFlags::CLONE_NEWUTS;
-    let root = uid.is_root() && may_become_nobody();
-    if root {
-        step(unshare(outer), "creating namespaces as root")?;
-    } else {
-        step(unshare(outer | CloneFlags::CLONE_NEWUSER), "creating a user namespace")?;
-        map(uid, gid)?;
-    }
-    let _ = nix::unistd::sethostname("sandbox");
+    let root = leave_host(INNER, "sandbox")?;
     // SAFETY: this process has one thread.
     match step(unsafe { fork() }, "fork")? {
         ForkResult::Parent { child } => watch(control, child),
@@ -113,6 +104,22 @@ fn launch(control: BorrowedFd<'_>) -> Result<i32, Failure> {
             std::process::exit(125)
         }
     }
+}
+
+/// Enters these new namespaces and one for the host's `name`; whether that was done with root's rights, which are still to be
+/// given up. Anyone else needs a user namespace for it.
+pub(crate) fn leave_host(namespaces: CloneFlags, name: &str) -> Result<bool, Failure> {
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let outer = namespaces | CloneFlags::CLONE_NEWUTS;
+    let root = uid.is_root() && may_become_nobody();
+    if root {
+        step(unshare(outer), "creating namespaces as root")?;
+    } else {
+        step(unshare(outer | CloneFlags::CLONE_NEWUSER), "creating a user namespace")?;
+        map(uid, gid)?;
+    }
+    let _ = nix::unistd::sethostname(name);
+    Ok(root)
 }
 
 /// The request; a descriptor that comes with it becomes standard error.

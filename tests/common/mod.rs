@@ -105,3 +105,12 @@ pub fn processes(text: &str) -> Vec<i32> {
     })
     .collect()
 }
+
+/// Runs the program in a place; its standard output and error as text.
+pub fn finished(place: &Path, arguments: &[&str], code: i32) -> (String, String) {
+    let output = program().current_dir(place).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+    (out, err)
+}
