@@ -12,7 +12,7 @@ use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
 use crate::console::Console;
-use crate::containment::{Containers, Namespaces};
+use crate::containment::{Containers, Namespaces, probe};
 use crate::dataset::Dataset;
 use crate::docker::Engine;
 use crate::exit_code::Exit;
@@ -128,7 +128,12 @@ impl Job {
         let tester = start_tester(sandbox).await?;
         let engine = match held {
             ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
-            _ => None,
+            ContainmentKind::Namespaces => {
+                let program = std::env::current_exe()?;
+                tokio::task::block_in_place(|| probe(&program)).map_err(Failed::missing)?;
+                None
+            }
+            ContainmentKind::None => None,
         };
         // A run that goes on has its canaries already.
         if let Start::New { .. } = start {

@@ -112,8 +112,6 @@ fn raise_loopback() -> io::Result<()> {
 
 /// From here on this process has no right over anything, and the agent can look into it as little as into the host.
 fn give_up_rights(as_root: bool) -> Result<(), Failure> {
-    // Where memory runs out, what is contained goes first.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if as_root {
         step(setgroups(&[]), "dropping groups")?;
         let (gid, uid) = (Gid::from_raw(NOBODY), Uid::from_raw(NOBODY));
@@ -186,7 +184,16 @@ fn start(agent: &Agent, filter: &[u8]) -> Result<Pid, Failure> {
     }
 }
 
+/// Where memory runs out the agent goes first, and what it started: not its init, whose end would tell nothing of why, and
+/// nobody else on this machine.
+fn volunteer() {
+    // What may not be looked into may not write its own score either; the agent's start closes it again.
+    let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 fn become_agent(program: &CString, arguments: &[CString], filter: &[u8]) -> io::Result<std::convert::Infallible> {
+    volunteer();
     // A process group of its own, in the foreground: writing to the terminal's settings from behind would stop us.
     let mut terminal_output = SigSet::empty();
     terminal_output.add(Signal::SIGTTOU);

@@ -24,11 +24,12 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
         let Ok(relative) = entry.path().strip_prefix(logs) else {
             continue;
         };
-        let too_large = entry.metadata().is_ok_and(|metadata| metadata.len() > MAX_LOG);
+        let is_recording = relative.starts_with("turns") && RECORDINGS.iter().any(|name| relative.ends_with(name));
+        // Recordings are ours, and have a bound of their own.
+        let too_large = !is_recording && entry.metadata().is_ok_and(|metadata| metadata.len() > MAX_LOG);
         if !entry.file_type().is_file() || too_large {
             continue;
         }
-        let is_recording = relative.starts_with("turns") && RECORDINGS.iter().any(|name| relative.ends_with(name));
         let target = if is_recording || relative.starts_with("agent") {
             relative.to_owned()
         } else {

@@ -123,6 +123,8 @@ fn an_agent_that_says_nothing_or_does_not_stop_ends_at_its_limit() {
     // The honest one, too, has to do with these limits.
     let output = arena.run_faults(&faults, &["--turn-limit", "12", "--quiet-limit", "6"]);
     arena.check(&output, &faults);
+    let strays = &arena.record("stubborn")["turns"][0]["strays"];
+    assert_eq!(strays, 0, "what held the agent is no stray of it");
     for fault in &faults {
         let seconds = arena.record(fault.name)["timings"]["agent"].as_f64().unwrap();
         assert!(seconds < 60.0, "{}: {seconds}", fault.name);
