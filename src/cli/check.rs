@@ -61,7 +61,7 @@ impl Job {
                 let cells = lock.cells.into_iter().map(|cell| {
                     if cell.recipe.as_ref() != digest {
                         return Err(Failed::bad_input(anyhow::anyhow!(
-                            "{}: it is not the recipe that the run was started with: put it back, or start a new run",
+                            "{}: it is not the recipe that the run was started with, or its program has changed: put it back, or start a new run",
                             folder.path().join("recipe.yaml").display()
                         )));
                     }

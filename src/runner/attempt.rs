@@ -194,7 +194,7 @@ impl<'a> Attempt<'a> {
                 });
             }
             Err(error) => {
-                keep_logs(&places.logs, self.folder)?;
+                self.keep_logs(places)?;
                 return Err(Stop::Infrastructure(error.to_string()));
             }
         };
@@ -217,7 +217,7 @@ impl<'a> Attempt<'a> {
         self.usage = route.usage();
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
-        keep_logs(&places.logs, self.folder)?;
+        self.keep_logs(places)?;
         self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
@@ -297,6 +297,15 @@ impl<'a> Attempt<'a> {
             }
         }
         Ok(())
+    }
+
+    fn keep_logs(&mut self, places: &Places) -> Result<(), StoreError> {
+        match block_in_place(|| keep_logs(&places.logs, self.folder))? {
+            0 => Ok(()),
+            left_out => self.warn(format!(
+                "{left_out} files of the agent's own logs are not kept: too large, too many, too deep or unreadable"
+            )),
+        }
     }
 
     fn snapshot(&mut self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {

@@ -1,6 +1,6 @@
 """What a program that the model has the agent run can see and do, as JSON. Runs in the workspace."""
 
-import ctypes, errno, json, os, socket, subprocess, sys, urllib.error, urllib.request
+import ctypes, errno, json, os, resource, socket, subprocess, sys, urllib.error, urllib.request
 
 SECRET, RUN, PORT, ABSTRACT, HOST_PID = sys.argv[1:6]
 found = {}
@@ -70,6 +70,10 @@ tried("socket of the host", lambda: reach(socket.AF_UNIX, "\0" + ABSTRACT))
 tried("host of the machine", lambda: socket.socket(getattr(socket, "AF_VSOCK", 40), socket.SOCK_STREAM) and "made")
 tried("process of the host", lambda: os.kill(int(HOST_PID), 0) or "reached")
 tried("end of init", lambda: os.kill(1, 9) or "sent")
+tried("limits of init", lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (8, 8)) and "set")
+tried("processors of init", lambda: os.sched_setaffinity(1, [0]) or "set")
+tried("own limits", lambda: resource.prlimit(0, resource.RLIMIT_CORE, (0, 0)) and "set")
+tried("socket of the gateway", lambda: os.chmod("/run/gateway.sock", 0) or "closed")
 tried("program of the system", lambda: open("/usr/bin/env", "r+b") and "open")
 tried("program of the agent", lambda: open(sys.argv[6], "r+b") and "open")
 tried("file in the root", lambda: open("/new", "w") and "open")
