@@ -16,7 +16,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setgroups, setresgid, setresu
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
-use super::relay;
+use super::relay::{self, Gateway};
 use super::spec::{Agent, Said, Spec};
 use crate::sandbox::init::{NOBODY, die_with_parent, map};
 use crate::sandbox::root::{self, Failure, step};
@@ -37,7 +37,7 @@ pub(super) fn run_in_container(agent: &Agent, attendant: UnixStream) -> ! {
         let filter = filter()?;
         let listener = step(relay::listen(), "opening the gateway's port")?;
         harden()?;
-        hold(agent, &filter, listener, &attendant)
+        hold(agent, &filter, (listener, Gateway::Shown), &attendant)
     };
     conclude(&attendant, hold())
 }
@@ -65,10 +65,11 @@ fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Fa
     step(unshare(CloneFlags::CLONE_NEWNS), "creating a mount namespace")?;
     root::build(&spec.view)?;
     root::seal()?;
+    let gateway = step(Gateway::hide(), "hiding the gateway's socket")?;
     step(raise_loopback(), "starting the loopback interface")?;
     let listener = step(relay::listen(), "opening the gateway's port")?;
     give_up_rights(as_root)?;
-    hold(&spec.agent, &filter, listener, launcher)
+    hold(&spec.agent, &filter, (listener, gateway), launcher)
 }
 
 fn filter() -> Result<Vec<u8>, Failure> {
@@ -79,7 +80,12 @@ fn filter() -> Result<Vec<u8>, Failure> {
 }
 
 /// Starts the agent, forwards its calls, and waits for its end.
-fn hold(agent: &Agent, filter: &[u8], listener: TcpListener, launcher: &UnixStream) -> Result<Said, Failure> {
+fn hold(
+    agent: &Agent,
+    filter: &[u8],
+    (listener, gateway): (TcpListener, Gateway),
+    launcher: &UnixStream,
+) -> Result<Said, Failure> {
     let agent = start(agent, filter)?;
     let ears = step(launcher.try_clone(), "keeping the launcher's socket")?;
     // The launcher never says anything: what is read is its end, and then everything inside ends with this process.
@@ -89,7 +95,7 @@ fn hold(agent: &Agent, filter: &[u8], listener: TcpListener, launcher: &UnixStre
     };
     let watcher = std::thread::Builder::new().name("watcher".to_owned()).spawn(leave);
     step(watcher, "watching the launcher")?;
-    relay::serve(listener);
+    relay::serve(listener, gateway);
     let status = bury_until(agent)?;
     let strays = end_the_rest();
     Ok(Said::Ended { status, strays })
