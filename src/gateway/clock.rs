@@ -3,8 +3,9 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time in which at least one call of a route was on its way: from the moment that its request had come whole until
-/// its answer had left whole. The wait for a place, for a budget and for retries is part of it.
+/// The time in which the gateway itself waited for the model, for at least one call of a route: for the answer, the
+/// provider's place and retries included, or for the next event of a stream. What a client takes to send its request or to
+/// read its answer is its own time: otherwise an agent would stop its clock by not reading.
 #[derive(Debug, Default)]
 pub struct WaitClock {
     state: Mutex<State>,

@@ -57,6 +57,9 @@ pub struct GatewayConfig {
     pub max_request: usize,
     /// Longest streamed answer, in bytes.
     pub max_reply: usize,
+    /// How long, all in all, a streamed answer may wait for a client that does not read. Then the call is given up, so that
+    /// nobody holds a provider's place, or what is set aside for the call, by not reading.
+    pub unread: Duration,
 }
 
 impl Default for GatewayConfig {
@@ -64,6 +67,7 @@ impl Default for GatewayConfig {
         Self {
             max_request: 32 << 20,
             max_reply: 32 << 20,
+            unread: Duration::from_secs(120),
         }
     }
 }
@@ -94,7 +98,7 @@ impl Gateway {
     pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError::Bind)?;
         let origin = format!("http://{}", listener.local_addr().map_err(GatewayError::Bind)?);
-        let registry = Arc::new(Registry::new(config.max_request, config.max_reply));
+        let registry = Arc::new(Registry::new(config));
         let stop = CancellationToken::new();
         let router = server::router(registry.clone());
         let stopped = stop.clone().cancelled_owned();

@@ -1,7 +1,7 @@
 //! A call on its way through the gateway, recorded exactly once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -18,6 +18,9 @@ use crate::trial::{Evidence, Place, Usage};
 
 /// Most evidence that is kept of one trial: what a model has seen once it hears again in every call.
 const MOST_EVIDENCE: usize = 50;
+
+/// How most clients go away.
+pub(super) const CLOSED: &str = "the client closed the connection before the answer was complete";
 
 /// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
 pub(super) struct Pending {
@@ -36,8 +39,10 @@ pub(super) struct Pending {
     /// What the call may use, and what is set aside for it.
     pub ask: Option<Ask>,
     pub reserved: Vec<Reservation>,
-    /// Whether the trial's clock counts it.
+    /// Whether the model is waited for.
     waits: bool,
+    /// How long it was, the wait of now not counted.
+    waited: Duration,
     finished: bool,
 }
 
@@ -69,6 +74,7 @@ impl Pending {
             ask: None,
             reserved: Vec::new(),
             waits: false,
+            waited: Duration::ZERO,
             finished: false,
         }
     }
@@ -77,10 +83,27 @@ impl Pending {
         &self.line
     }
 
-    /// The request has come whole: from now on the agent waits for the model.
+    /// From now on the model is waited for.
     pub fn wait(&mut self) {
-        self.waits = true;
+        if self.finished || std::mem::replace(&mut self.waits, true) {
+            return;
+        }
         self.line.clock.begin();
+        let now = Instant::now();
+        let since = now.checked_sub(self.waited).unwrap_or(now);
+        let waiting = (self.file.turn, since);
+        self.line.state().waiting.insert(self.number, waiting);
+    }
+
+    /// The model has said something, or is no longer waited for. How long it was, should it have been.
+    pub fn rest(&mut self) -> Option<Duration> {
+        if !std::mem::take(&mut self.waits) {
+            return None;
+        }
+        self.line.clock.end();
+        let (_, since) = self.line.state().waiting.remove(&self.number)?;
+        self.waited = since.elapsed();
+        Some(self.waited)
     }
 
     pub fn is_finished(&self) -> bool {
@@ -92,9 +115,7 @@ impl Pending {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        if std::mem::take(&mut self.waits) {
-            self.line.clock.end();
-        }
+        let in_vain = self.rest().filter(|_| end.status == CLIENT_GONE);
         if self.attempts == 0 {
             // The tokens that a recorded answer tells were used when it was recorded.
             end.tokens = None;
@@ -142,10 +163,9 @@ impl Pending {
             reserved.settle(&charge.unwrap_or_default());
         }
         let mut state = self.line.state();
-        state.waiting.remove(&self.number);
-        if end.status == CLIENT_GONE {
+        if let Some(waited) = in_vain {
             let longest = state.given_up.entry(turn).or_default();
-            *longest = elapsed.max(*longest);
+            *longest = waited.max(*longest);
         }
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
@@ -218,9 +238,9 @@ impl Pending {
         }
     }
 
-    /// Counts and records a call whose client went away, with what it had received.
-    pub fn client_gone(&mut self, response: Value, tokens: Option<Tokens>) {
-        let message = "the client closed the connection before the answer was complete".to_owned();
+    /// Counts and records a call whose client went away, or might as well have, with what it had received.
+    pub fn client_gone(&mut self, response: Value, tokens: Option<Tokens>, how: &str) {
+        let message = how.to_owned();
         let error = Some(RecordedError {
             kind: "client_gone".to_owned(),
             message,
@@ -238,7 +258,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.finished {
-            self.client_gone(Value::Null, None);
+            self.client_gone(Value::Null, None, CLOSED);
         }
     }
 }

@@ -148,8 +148,9 @@ impl Route {
             .any(|failure| failure.failure.kind == FailureKind::RunBudget)
     }
 
-    /// How long a call of the turn has waited in vain: it waits still, or the agent gave up waiting. The model is to blame
-    /// for a turn that ran out of time meanwhile, and not the agent.
+    /// How long the model was waited for in vain by a call of the turn: the gateway waits still, or the agent gave up while
+    /// it did. The model is to blame for a turn that ran out of time meanwhile, and not the agent. Of a call whose client
+    /// has yet to read what came, nothing is in vain.
     pub fn waited_in_vain(&self, turn: usize) -> Duration {
         let state = self.line.state();
         let waiting = state
@@ -199,7 +200,8 @@ pub(super) struct Line {
 pub(super) struct State {
     file: Option<Arc<TurnFile>>,
     calls: u64,
-    /// Calls that have no answer yet: number → turn and start.
+    /// Calls for which the model is waited for: number → turn, and the start of the wait, earlier ones of the call put
+    /// together with it.
     pub(super) waiting: BTreeMap<u64, (usize, Instant)>,
     /// Turn → the longest wait that ended because the agent went away.
     pub(super) given_up: BTreeMap<usize, Duration>,
@@ -230,11 +232,10 @@ impl Line {
         let file = state.file.clone()?;
         state.calls += 1;
         let number = state.calls;
-        state.waiting.insert(number, (file.turn, Instant::now()));
         let retry = !state
             .failures
             .iter()
             .any(|failure| failure.turn == file.turn && failure.failure.kind.is_passing());
-        Some(Pending::new(self.clone(), file, state.calls, retry, dialect))
+        Some(Pending::new(self.clone(), file, number, retry, dialect))
     }
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
 
+use super::GatewayConfig;
 use super::dialect::{Dialect, chat};
 use super::failure::{Failure, FailureKind};
 use super::model::{Call, Content};
@@ -28,19 +29,16 @@ use crate::budget::Scope;
 const UNKNOWN_OUTPUT: u64 = 16_384;
 
 /// The open routes.
-#[derive(Default)]
 pub struct Registry {
     lines: RwLock<HashMap<String, Arc<Line>>>,
-    max_request: usize,
-    pub(super) max_reply: usize,
+    pub(super) config: GatewayConfig,
 }
 
 impl Registry {
-    pub(super) fn new(max_request: usize, max_reply: usize) -> Self {
+    pub(super) fn new(config: GatewayConfig) -> Self {
         Self {
             lines: RwLock::default(),
-            max_request,
-            max_reply,
+            config,
         }
     }
 
@@ -108,7 +106,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     let Some(mut pending) = line.begin(Dialect::OpenaiChat) else {
         return error(409, &[], "no turn has begun on this route");
     };
-    let body = match read(body, registry.max_request).await {
+    let body = match read(body, registry.config.max_request).await {
         Ok(body) => body,
         Err((status, message)) => return refuse(pending, status, message),
     };
@@ -145,7 +143,6 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         output: most,
         choices,
     };
-    pending.wait();
     match line.reserve(&mut ask).await {
         Ok(reserved) => pending.reserved = reserved,
         Err(refusal) => {
@@ -170,14 +167,16 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     pending.attempts = 1;
     // The record keeps the request whole; the model works on its own copy only while it is asked.
     pending.request = Value::Object(call.body.clone());
+    pending.wait();
     let mut reply = line.spec.model.complete(&call).await;
+    pending.rest();
     if let (Some(most), Content::Answer(answer)) = (call.max_output, &mut reply.content) {
         *answer = answer.clone().limited(most);
     }
     let (turn, number, stream) = (call.turn, call.number, call.stream);
     drop(call);
     let id = format!("chatcmpl-{turn}-{number}");
-    render(registry.max_reply, pending, reply, &id, stream, with_usage).await
+    render(&registry.config, pending, reply, &id, stream, with_usage).await
 }
 
 /// Reads a body up to a limit; the error is a status and a text for the agent.
