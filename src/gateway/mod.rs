@@ -4,10 +4,11 @@
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
 //! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `purse`
-//! (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
+//! (budgets), `ask` (what a call may use), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
 //! `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
+mod ask;
 pub mod backend;
 pub mod catalogue;
 mod clock;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::ask::{Ask, charge, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::Tokens;
-use super::purse::{Ask, Reservation, charge, estimated};
+use super::purse::Reservation;
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
 use super::secret::find_text;

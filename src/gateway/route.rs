@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::GatewayError;
+use super::ask::Ask;
 use super::clock::WaitClock;
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Model, Pricing};
 use super::pending::Pending;
-use super::purse::{Ask, Purse, Refusal, Reservation};
+use super::purse::{Purse, Refusal, Reservation};
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
+use crate::budget::Scope;
 use crate::canary::Canaries;
 use crate::trial::{Divergence, Evidence, Usage};
 
@@ -221,6 +223,8 @@ impl Line {
     pub async fn reserve(&self, ask: &mut Ask) -> Result<Vec<Reservation>, Refusal> {
         let mut reserved = Vec::new();
         for purse in &self.spec.budget.purses {
+            // What other trials have set aside of the run's budget is no doing of this agent.
+            let _waits = (purse.scope() == Scope::Run).then(|| self.clock.count());
             reserved.push(purse.reserve(ask, &self.spec.pricing).await?);
         }
         Ok(reserved)

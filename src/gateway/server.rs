@@ -14,11 +14,12 @@ use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
 
 use super::GatewayConfig;
+use super::ask::{Ask, estimated};
 use super::dialect::{Dialect, chat};
 use super::failure::{Failure, FailureKind};
 use super::model::{Call, Content};
 use super::pending::{End, Pending};
-use super::purse::{Ask, Refusal, estimated};
+use super::purse::Refusal;
 use super::record::RecordedError;
 use super::reply::render;
 use super::route::Line;
@@ -219,8 +220,9 @@ fn refuse_for_budget(mut pending: Pending, refusal: &Refusal) -> Response {
     let headers = [("x-should-retry".to_owned(), "false".to_owned())];
     let answer = json_response(status, &headers, &response);
     let kind = match refusal.scope {
-        Scope::Trial => FailureKind::TrialBudget,
-        Scope::Run => FailureKind::RunBudget,
+        Scope::Run if refusal.used_up => FailureKind::RunBudget,
+        // What a run has no room for while enough is left is its own trial's doing, and ends that one.
+        Scope::Run | Scope::Trial => FailureKind::TrialBudget,
     };
     let failure = Some(Failure {
         kind,

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mtsec_agents::budget::{Budget, Charge, Scope};
 use mtsec_agents::gateway::model::{Call, Reply};
+use mtsec_agents::gateway::nop::Nop;
 use mtsec_agents::gateway::script::{Script, ScriptedModel};
 use mtsec_agents::gateway::{FailureKind, Gateway, GatewayConfig, Model, Purse};
 use serde_json::{Value, json};
@@ -207,4 +209,43 @@ async fn an_answer_of_many_choices_is_no_way_around_a_budget() {
     assert!((200..250).contains(&limit), "{limit}");
     body["n"] = json!(1000);
     assert_eq!(bench.call(&body).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_large_for_the_runs_budget_ends_its_own_trial_only() {
+    let stop = CancellationToken::new();
+    let run = purse(Scope::Run, None, Some(300_000), Some(stop.clone()));
+    let (first, second) = (
+        bench(Arc::new(Nop), vec![run.clone()]).await,
+        bench(Arc::new(Nop), vec![run.clone()]).await,
+    );
+    let (status, _) = first.call(&prompt_body(&"x".repeat(2_000_000))).await;
+    assert_eq!(status, 400);
+    let failure = first.route.failure_of_turn(1).expect("a failure").failure;
+    assert_eq!(failure.kind, FailureKind::TrialBudget);
+    assert!(failure.message.contains("the run's budget"), "{failure}");
+    assert!(!first.route.stopped_by_run() && !run.is_used_up() && !stop.is_cancelled());
+    second.say("the run goes on").await;
+}
+
+#[tokio::test]
+async fn the_wait_for_a_budget_is_no_wait_for_the_model() {
+    let purse = purse(Scope::Trial, None, Some(1000), None);
+    let asked = Arc::new(Notify::new());
+    let holder = bench(Arc::new(Silent(asked.clone())), vec![purse.clone()]).await;
+    let bench = bench(Arc::new(Nop), vec![purse]).await;
+    let mut body = prompt_body("hi");
+    body["max_tokens"] = json!(600);
+    let held = tokio::spawn(holder.request().json(&body).send());
+    asked.notified().await;
+    let waits = bench.request().json(&body).timeout(Duration::from_secs(1)).send();
+    assert!(waits.await.expect_err("no answer").is_timeout());
+    let records = bench.wait_for_records(1, 1).await;
+    assert_eq!(
+        (&records[0]["attempts"], &records[0]["charge"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!(bench.route.waited_in_vain(1), Duration::ZERO);
+    assert_eq!(bench.route.clock().waited(), Duration::ZERO);
+    held.abort();
 }
