@@ -51,6 +51,13 @@ pub use secret::Secret;
 use server::Registry;
 pub use varying::Varying;
 
+/// Most bytes of a route's calls that are recorded, and most calls: a hundred times what a long trial needs, and too little to
+/// fill a disk with what costs nothing.
+const MOST_RECORDED: u64 = 1 << 30;
+const MOST_CALLS: u64 = 10_000;
+/// Calls of a route that are on their way at once; more wait. Each may hold its request and its answer in memory.
+const CALLS_AT_ONCE: usize = 8;
+
 /// Limits of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct GatewayConfig {
@@ -61,14 +68,27 @@ pub struct GatewayConfig {
     /// How long, all in all, a streamed answer may wait for a client that does not read. Then the call is given up, so that
     /// nobody holds a provider's place, or what is set aside for the call, by not reading.
     pub unread: Duration,
+    /// Longest time in which a request's body may come.
+    pub read: Duration,
+    /// Most bytes of one route's calls that are recorded; then calls are refused.
+    pub most_recorded: u64,
+    /// Most calls of one route.
+    pub most_calls: u64,
+    /// Most calls of one route at once.
+    pub at_once: usize,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
-            max_request: 32 << 20,
+            // Several times the longest context of any model.
+            max_request: 16 << 20,
             max_reply: 32 << 20,
             unread: Duration::from_secs(120),
+            read: Duration::from_secs(60),
+            most_recorded: MOST_RECORDED,
+            most_calls: MOST_CALLS,
+            at_once: CALLS_AT_ONCE,
         }
     }
 }

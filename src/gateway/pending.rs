@@ -1,10 +1,12 @@
 //! A call on its way through the gateway, recorded exactly once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::ask::{Ask, charge, estimated};
 use super::dialect::Dialect;
@@ -33,13 +35,18 @@ pub(super) struct Pending {
     dialect: Dialect,
     started: Timestamp,
     clock: Instant,
+    /// What is recorded of the request, unless it was asked.
     pub request: Value,
+    /// The request as the model is asked it.
+    pub asked: Option<(Arc<Map<String, Value>>, Arc<AtomicU32>)>,
     pub stream: bool,
     pub applied: Map<String, Value>,
     pub attempts: u32,
     /// What the call may use, and what is set aside for it.
     pub ask: Option<Ask>,
     pub reserved: Vec<Reservation>,
+    /// Its place among the calls that a route may have at once.
+    _place: Option<OwnedSemaphorePermit>,
     /// Whether the model is waited for.
     waits: bool,
     /// How long it was, the wait of now not counted.
@@ -59,8 +66,16 @@ pub(super) struct End {
 }
 
 impl Pending {
-    pub fn new(line: Arc<Line>, file: Arc<TurnFile>, number: u64, retry: bool, dialect: Dialect) -> Self {
+    pub fn new(
+        line: Arc<Line>,
+        file: Arc<TurnFile>,
+        number: u64,
+        retry: bool,
+        dialect: Dialect,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
+            _place: place,
             line,
             file,
             number,
@@ -69,6 +84,7 @@ impl Pending {
             started: Timestamp::now(),
             clock: Instant::now(),
             request: Value::Null,
+            asked: None,
             stream: false,
             applied: Map::new(),
             attempts: 0,
@@ -116,6 +132,12 @@ impl Pending {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        let mut request = std::mem::take(&mut self.request);
+        if let Some((body, asks)) = self.asked.take() {
+            request = Value::Object(Arc::unwrap_or_clone(body));
+            // Of a call that was broken off the model tells no more.
+            self.attempts = self.attempts.max(asks.load(Ordering::Relaxed));
+        }
         let in_vain = self.rest().filter(|_| end.status == CLIENT_GONE);
         if self.attempts == 0 {
             // The tokens that a recorded answer tells were used when it was recorded.
@@ -150,7 +172,7 @@ impl Pending {
             stream: self.stream,
             status: end.status,
             attempts: self.attempts,
-            request: std::mem::take(&mut self.request),
+            request,
             applied: std::mem::take(&mut self.applied),
             response: end.response,
             tokens: end.tokens,
@@ -171,28 +193,32 @@ impl Pending {
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
-        if !refused {
-            state.last_call.insert(turn, self.number);
-        }
-        let mut fail = |failure: Failure| {
-            state.failures.push(CallFailure {
-                turn,
-                call: self.number,
-                failure,
-            })
-        };
-        if let Some(mut failure) = end.failure {
+        state.answered |= !refused && end.failure.is_none() && end.status < 300;
+        let call = self.number;
+        let failed = |mut failure: Failure| {
             self.line.redactor.string(&mut failure.message);
-            fail(failure);
+            CallFailure { turn, call, failure }
+        };
+        let failure = end.failure.map(failed);
+        state.fail(failure.clone());
+        if !refused {
+            state.last.insert(turn, failure);
         }
-        if let Err(error) = written {
-            let message = format!("cannot record a call in {}: {error}", self.file.path().display());
-            fail(Failure {
-                kind: FailureKind::Record,
-                status: None,
-                message,
-            });
+        match written {
+            Ok(bytes) => state.recorded = state.recorded.saturating_add(bytes),
+            Err(error) => {
+                let lost = failed(Failure {
+                    kind: FailureKind::Record,
+                    status: None,
+                    message: format!("cannot record a call in {}: {error}", self.file.path().display()),
+                });
+                state.fail(Some(lost.clone()));
+                state.lost.entry(turn).or_insert(lost);
+            }
         }
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.line.settled.notify_waiters();
     }
 
     /// Where the call holds hidden text: in what the agent said, as in a file that it read, or in what it was told.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mtsec_agents::budget::{Budget, Charge, Scope};
 use mtsec_agents::gateway::model::{Call, Reply};
 use mtsec_agents::gateway::nop::Nop;
 use mtsec_agents::gateway::script::{Script, ScriptedModel};
+use mtsec_agents::gateway::upstream::UpstreamConfig;
 use mtsec_agents::gateway::{FailureKind, Gateway, GatewayConfig, Model, Purse};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::provider::{Act, KEY, Provider, completion};
 use crate::support::{Bench, client, prompt_body, spec};
-use crate::upstream::model;
+use crate::upstream::{config, model, model_with};
 
 /// A bench whose calls must fit into these purses.
 async fn bench(model: Arc<dyn Model>, purses: Vec<Arc<Purse>>) -> Bench {
@@ -42,7 +43,8 @@ struct Silent(Arc<Notify>);
 
 #[async_trait::async_trait]
 impl Model for Silent {
-    async fn complete(&self, _: &Call) -> Reply {
+    async fn complete(&self, call: &Call) -> Reply {
+        call.asked();
         self.0.notify_one();
         std::future::pending().await
     }
@@ -248,4 +250,36 @@ async fn the_wait_for_a_budget_is_no_wait_for_the_model() {
     assert_eq!(bench.route.waited_in_vain(1), Duration::ZERO);
     assert_eq!(bench.route.clock().waited(), Duration::ZERO);
     held.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_its_providers_place_is_not_charged() {
+    let provider = Provider::start(vec![Act::Hang]).await;
+    let config = UpstreamConfig { at_once: 1, ..config() };
+    let model = model_with(config, "my-model", &provider.base, KEY);
+    let purse = purse(Scope::Trial, None, Some(10_000), None);
+    let bench = bench(model, vec![purse.clone()]).await;
+    let mut body = prompt_body("hi");
+    body["max_tokens"] = json!(100);
+    let first = tokio::spawn(bench.request().json(&body).send());
+    let end = Instant::now() + Duration::from_secs(20);
+    while provider.requests().is_empty() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The provider's only place is taken.
+    let second = bench.request().json(&body).timeout(Duration::from_secs(1)).send();
+    assert!(second.await.expect_err("no answer").is_timeout());
+    let records = bench.wait_for_records(1, 1).await;
+    assert_eq!(
+        (&records[0]["attempts"], &records[0]["charge"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!((purse.spent(), bench.route.usage().calls), (Charge::default(), 0));
+    assert_eq!(records[0]["request"]["messages"][0]["content"], "hi");
+    first.abort();
+    let records = bench.wait_for_records(1, 2).await;
+    assert!(
+        records[1]["charge"]["tokens"].as_u64() >= Some(100),
+        "this one was sent"
+    );
 }
