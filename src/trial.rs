@@ -40,7 +40,7 @@ pub enum Limit {
     AgentTurn,
     AgentSession,
     AgentTrial,
-    /// More on the disk than a trial may hold.
+    /// More on the disk than a trial may hold, or more calls of its model than are recorded.
     Disk,
 }
 

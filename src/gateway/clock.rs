@@ -3,8 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The time in which at least one call of a route was on its way: from the moment that its request had come whole until
-/// its answer had left whole. The wait for a place, for a budget and for retries is part of it.
+/// The time in which the gateway itself waited for the model, for at least one call of a route: for the answer, the
+/// provider's place and retries included, or for the next event of a stream. What a client takes to send its request or to
+/// read its answer is its own time: otherwise an agent would stop its clock by not reading. The wait for what other trials
+/// have set aside of the run's budget counts too, and is blamed on nobody.
 #[derive(Debug, Default)]
 pub struct WaitClock {
     state: Mutex<State>,
@@ -40,10 +42,25 @@ impl WaitClock {
         }
     }
 
+    /// Counts until what is returned is dropped.
+    pub(super) fn count(&self) -> Counted<'_> {
+        self.begin();
+        Counted(self)
+    }
+
     /// So far, calls that wait still included.
     pub fn waited(&self) -> Duration {
         let state = self.state();
         state.before + state.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
+/// A wait that is counted.
+pub(super) struct Counted<'a>(&'a WaitClock);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -4,10 +4,11 @@
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
 //! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `purse`
-//! (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
+//! (budgets), `ask` (what a call may use), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with `edit` and `drafts`, `nop`,
 //! `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
+mod ask;
 pub mod backend;
 pub mod catalogue;
 mod clock;
@@ -50,6 +51,13 @@ pub use secret::Secret;
 use server::Registry;
 pub use varying::Varying;
 
+/// Most bytes of a route's calls that are recorded, and most calls: a hundred times what a long trial needs, and too little to
+/// fill a disk with what costs nothing.
+const MOST_RECORDED: u64 = 1 << 30;
+const MOST_CALLS: u64 = 10_000;
+/// Calls of a route that are on their way at once; more wait. Each may hold its request and its answer in memory.
+const CALLS_AT_ONCE: usize = 8;
+
 /// Limits of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct GatewayConfig {
@@ -57,13 +65,30 @@ pub struct GatewayConfig {
     pub max_request: usize,
     /// Longest streamed answer, in bytes.
     pub max_reply: usize,
+    /// How long, all in all, a streamed answer may wait for a client that does not read. Then the call is given up, so that
+    /// nobody holds a provider's place, or what is set aside for the call, by not reading.
+    pub unread: Duration,
+    /// Longest time in which a request's body may come.
+    pub read: Duration,
+    /// Most bytes of one route's calls that are recorded; then calls are refused.
+    pub most_recorded: u64,
+    /// Most calls of one route.
+    pub most_calls: u64,
+    /// Most calls of one route at once.
+    pub at_once: usize,
 }
 
 impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
-            max_request: 32 << 20,
+            // Several times the longest context of any model.
+            max_request: 16 << 20,
             max_reply: 32 << 20,
+            unread: Duration::from_secs(120),
+            read: Duration::from_secs(60),
+            most_recorded: MOST_RECORDED,
+            most_calls: MOST_CALLS,
+            at_once: CALLS_AT_ONCE,
         }
     }
 }
@@ -94,7 +119,7 @@ impl Gateway {
     pub async fn start(config: GatewayConfig) -> Result<Self, GatewayError> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(GatewayError::Bind)?;
         let origin = format!("http://{}", listener.local_addr().map_err(GatewayError::Bind)?);
-        let registry = Arc::new(Registry::new(config.max_request, config.max_reply));
+        let registry = Arc::new(Registry::new(config));
         let stop = CancellationToken::new();
         let router = server::router(registry.clone());
         let stopped = stop.clone().cancelled_owned();

@@ -1,5 +1,8 @@
 //! What stands behind a route: something that answers calls, scripted or real.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -22,6 +25,11 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Whether the calls of a turn are answered from a record: then they use nothing, and no budget bounds them.
+    fn is_recorded(&self, _turn: usize) -> bool {
+        false
+    }
+
     /// Where a replay has left its record, if it has; `ended` is a turn that is over, so that calls of it which the agent
     /// did not make are known to be missing.
     fn divergence(&self, _ended: usize) -> Option<Divergence> {
@@ -38,7 +46,7 @@ pub struct Call {
     pub number: u64,
     pub dialect: Dialect,
     /// As the agent sent it.
-    pub body: Map<String, Value>,
+    pub body: Arc<Map<String, Value>>,
     /// Whether the agent asked for server-sent events.
     pub stream: bool,
     /// The model's name at its provider.
@@ -48,6 +56,16 @@ pub struct Call {
     /// Whether faults are retried. Not after a call of the same turn has used up its retries: agents retry as well,
     /// and the two would multiply.
     pub retry: bool,
+    /// How often the provider was asked so far.
+    pub asks: Arc<AtomicU32>,
+}
+
+impl Call {
+    /// The provider is asked from now on: should nobody wait for the answer in the end, the call is paid for all the same.
+    /// A model that answers at once need not tell.
+    pub fn asked(&self) {
+        self.asks.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// What a model says to a call.

@@ -85,7 +85,7 @@ impl Oracle {
 
     /// The text for a call: the turn's edit for its first request and for the same request said again, else nothing.
     fn text(&self, call: &Call) -> Result<String, OracleError> {
-        let request = Sha256::digest(serde_json::to_vec(&call.body).unwrap_or_default()).to_vec();
+        let request = Sha256::digest(serde_json::to_vec(&*call.body).unwrap_or_default()).to_vec();
         let mut progress = self.progress();
         if let Some((first, text)) = progress.answered.get(&call.turn) {
             return Ok(if *first == request {

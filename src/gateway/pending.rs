@@ -1,15 +1,18 @@
 //! A call on its way through the gateway, recorded exactly once.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::ask::{Ask, charge, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::Tokens;
-use super::purse::{Ask, Reservation, charge, estimated};
+use super::purse::Reservation;
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
 use super::secret::find_text;
@@ -18,6 +21,9 @@ use crate::trial::{Evidence, Place, Usage};
 
 /// Most evidence that is kept of one trial: what a model has seen once it hears again in every call.
 const MOST_EVIDENCE: usize = 50;
+
+/// How most clients go away.
+pub(super) const CLOSED: &str = "the client closed the connection before the answer was complete";
 
 /// A call on its way. Recorded exactly once: by [`Pending::finish`], or when dropped because the client went away.
 pub(super) struct Pending {
@@ -29,15 +35,22 @@ pub(super) struct Pending {
     dialect: Dialect,
     started: Timestamp,
     clock: Instant,
+    /// What is recorded of the request, unless it was asked.
     pub request: Value,
+    /// The request as the model is asked it.
+    pub asked: Option<(Arc<Map<String, Value>>, Arc<AtomicU32>)>,
     pub stream: bool,
     pub applied: Map<String, Value>,
     pub attempts: u32,
     /// What the call may use, and what is set aside for it.
     pub ask: Option<Ask>,
     pub reserved: Vec<Reservation>,
-    /// Whether the trial's clock counts it.
+    /// Its place among the calls that a route may have at once.
+    _place: Option<OwnedSemaphorePermit>,
+    /// Whether the model is waited for.
     waits: bool,
+    /// How long it was, the wait of now not counted.
+    waited: Duration,
     finished: bool,
 }
 
@@ -53,8 +66,16 @@ pub(super) struct End {
 }
 
 impl Pending {
-    pub fn new(line: Arc<Line>, file: Arc<TurnFile>, number: u64, retry: bool, dialect: Dialect) -> Self {
+    pub fn new(
+        line: Arc<Line>,
+        file: Arc<TurnFile>,
+        number: u64,
+        retry: bool,
+        dialect: Dialect,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         Self {
+            _place: place,
             line,
             file,
             number,
@@ -63,12 +84,14 @@ impl Pending {
             started: Timestamp::now(),
             clock: Instant::now(),
             request: Value::Null,
+            asked: None,
             stream: false,
             applied: Map::new(),
             attempts: 0,
             ask: None,
             reserved: Vec::new(),
             waits: false,
+            waited: Duration::ZERO,
             finished: false,
         }
     }
@@ -77,10 +100,27 @@ impl Pending {
         &self.line
     }
 
-    /// The request has come whole: from now on the agent waits for the model.
+    /// From now on the model is waited for.
     pub fn wait(&mut self) {
-        self.waits = true;
+        if self.finished || std::mem::replace(&mut self.waits, true) {
+            return;
+        }
         self.line.clock.begin();
+        let now = Instant::now();
+        let since = now.checked_sub(self.waited).unwrap_or(now);
+        let waiting = (self.file.turn, since);
+        self.line.state().waiting.insert(self.number, waiting);
+    }
+
+    /// The model has said something, or is no longer waited for. How long it was, should it have been.
+    pub fn rest(&mut self) -> Option<Duration> {
+        if !std::mem::take(&mut self.waits) {
+            return None;
+        }
+        self.line.clock.end();
+        let (_, since) = self.line.state().waiting.remove(&self.number)?;
+        self.waited = since.elapsed();
+        Some(self.waited)
     }
 
     pub fn is_finished(&self) -> bool {
@@ -92,9 +132,13 @@ impl Pending {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        if std::mem::take(&mut self.waits) {
-            self.line.clock.end();
+        let mut request = std::mem::take(&mut self.request);
+        if let Some((body, asks)) = self.asked.take() {
+            request = Value::Object(Arc::unwrap_or_clone(body));
+            // Of a call that was broken off the model tells no more.
+            self.attempts = self.attempts.max(asks.load(Ordering::Relaxed));
         }
+        let in_vain = self.rest().filter(|_| end.status == CLIENT_GONE);
         if self.attempts == 0 {
             // The tokens that a recorded answer tells were used when it was recorded.
             end.tokens = None;
@@ -128,7 +172,7 @@ impl Pending {
             stream: self.stream,
             status: end.status,
             attempts: self.attempts,
-            request: std::mem::take(&mut self.request),
+            request,
             applied: std::mem::take(&mut self.applied),
             response: end.response,
             tokens: end.tokens,
@@ -142,36 +186,39 @@ impl Pending {
             reserved.settle(&charge.unwrap_or_default());
         }
         let mut state = self.line.state();
-        state.waiting.remove(&self.number);
-        if end.status == CLIENT_GONE {
+        if let Some(waited) = in_vain {
             let longest = state.given_up.entry(turn).or_default();
-            *longest = elapsed.max(*longest);
+            *longest = waited.max(*longest);
         }
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
-        if !refused {
-            state.last_call.insert(turn, self.number);
-        }
-        let mut fail = |failure: Failure| {
-            state.failures.push(CallFailure {
-                turn,
-                call: self.number,
-                failure,
-            })
-        };
-        if let Some(mut failure) = end.failure {
+        state.answered |= !refused && end.failure.is_none() && end.status < 300;
+        let call = self.number;
+        let failed = |mut failure: Failure| {
             self.line.redactor.string(&mut failure.message);
-            fail(failure);
+            CallFailure { turn, call, failure }
+        };
+        let failure = end.failure.map(failed);
+        state.fail(failure.clone());
+        if !refused {
+            state.last.insert(turn, failure);
         }
-        if let Err(error) = written {
-            let message = format!("cannot record a call in {}: {error}", self.file.path().display());
-            fail(Failure {
-                kind: FailureKind::Record,
-                status: None,
-                message,
-            });
+        match written {
+            Ok(bytes) => state.recorded = state.recorded.saturating_add(bytes),
+            Err(error) => {
+                let lost = failed(Failure {
+                    kind: FailureKind::Record,
+                    status: None,
+                    message: format!("cannot record a call in {}: {error}", self.file.path().display()),
+                });
+                state.fail(Some(lost.clone()));
+                state.lost.entry(turn).or_insert(lost);
+            }
         }
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.line.settled.notify_waiters();
     }
 
     /// Where the call holds hidden text: in what the agent said, as in a file that it read, or in what it was told.
@@ -218,9 +265,9 @@ impl Pending {
         }
     }
 
-    /// Counts and records a call whose client went away, with what it had received.
-    pub fn client_gone(&mut self, response: Value, tokens: Option<Tokens>) {
-        let message = "the client closed the connection before the answer was complete".to_owned();
+    /// Counts and records a call whose client went away, or might as well have, with what it had received.
+    pub fn client_gone(&mut self, response: Value, tokens: Option<Tokens>, how: &str) {
+        let message = how.to_owned();
         let error = Some(RecordedError {
             kind: "client_gone".to_owned(),
             message,
@@ -238,7 +285,7 @@ impl Pending {
 impl Drop for Pending {
     fn drop(&mut self) {
         if !self.finished {
-            self.client_gone(Value::Null, None);
+            self.client_gone(Value::Null, None, CLOSED);
         }
     }
 }

@@ -4,54 +4,27 @@
 //! model takes; the output is bounded by the request's own limit, else by the model's. A call that may write more than
 //! is left waits for the others in flight, for they mostly use less than was set aside for them; alone, its limit is
 //! lowered to what is left. So a budget is overrun by no more than an input was underestimated.
+//!
+//! A run's budget that has no room for a call is not used up by that: an agent may ask for anything. The run stops only
+//! where little is left, or where the call is an ordinary one; any other call is its own trial's doing, and ends that.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::model::{Pricing, Tokens};
+use super::ask::{Ask, charge};
+use super::model::Pricing;
 use crate::budget::{Budget, Charge, Scope};
 
-/// Bytes of a request that stand for one token.
-const BYTES_PER_TOKEN: u64 = 3;
 /// Fewer tokens than this are no answer: providers refuse such a limit.
 const SHORTEST_ANSWER: u64 = 16;
 
-/// The tokens that so many bytes are taken for.
-pub(super) fn estimated(bytes: usize) -> u64 {
-    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
-}
-
-/// What a call may use.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Ask {
-    /// Estimated.
-    pub input: u64,
-    /// The most that each choice of the answer may have.
-    pub output: u64,
-    pub choices: u64,
-}
-
-impl Ask {
-    /// The price of it, should all of it be used.
-    pub fn charge(&self, pricing: &Pricing) -> Charge {
-        charge(pricing, self.input, self.output.saturating_mul(self.choices))
-    }
-}
-
-/// The charge of so many tokens, none of them from the provider's cache.
-pub(super) fn charge(pricing: &Pricing, input: u64, output: u64) -> Charge {
-    let tokens = Tokens {
-        input,
-        cached: 0,
-        output,
-    };
-    Charge {
-        tokens: input.saturating_add(output),
-        usd: pricing.cost(&tokens).unwrap_or(0.0),
-    }
-}
+/// A call that needs no more tokens than this is an ordinary one: more than the longest conversations of the benchmark's
+/// tasks need, and next to nothing of a budget that a run of them is worth.
+const ORDINARY_CALL: u64 = 16_384;
+/// Of a run's budget this part is little, whatever a call needs.
+const LITTLE: f64 = 0.05;
 
 /// A budget and what is left of it; shared by all calls that it bounds.
 #[derive(Debug)]
@@ -60,7 +33,9 @@ pub struct Purse {
     budget: Budget,
     account: Mutex<Account>,
     settled: Notify,
-    /// Cancelled when a call had to be refused.
+    /// First come, first served: a large call must not starve behind small ones.
+    queue: tokio::sync::Mutex<()>,
+    /// Cancelled when a call had to be refused and the budget is to blame.
     stop: Option<CancellationToken>,
 }
 
@@ -74,10 +49,13 @@ struct Account {
 
 /// A call that a budget has no room for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the {scope}'s budget of {budget} is used up: {left}")]
+#[error("the {scope}'s budget of {budget} {what}: {left}")]
 pub struct Refusal {
     pub scope: Scope,
     pub budget: Budget,
+    /// Whether the budget is used up, and not only the call too large for what is left.
+    pub used_up: bool,
+    what: &'static str,
     left: String,
 }
 
@@ -96,7 +74,7 @@ enum Room {
 }
 
 impl Purse {
-    /// A budget of which `spent` is gone already. `stop` is cancelled when a call has to be refused.
+    /// A budget of which `spent` is gone already. `stop` is cancelled when it is used up.
     pub fn new(scope: Scope, budget: Budget, spent: Charge, stop: Option<CancellationToken>) -> Self {
         let account = Account {
             spent,
@@ -107,12 +85,17 @@ impl Purse {
             budget,
             account: Mutex::new(account),
             settled: Notify::new(),
+            queue: tokio::sync::Mutex::default(),
             stop,
         }
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
     }
 
     pub fn budget(&self) -> &Budget {
@@ -124,7 +107,7 @@ impl Purse {
         self.account().spent
     }
 
-    /// Whether a call was refused, or every further one would be.
+    /// Whether a call was refused for want of what is left, or every further one would be.
     pub fn is_used_up(&self) -> bool {
         let account = self.account();
         account.refused || self.budget.is_used_up(&account.spent)
@@ -132,6 +115,7 @@ impl Purse {
 
     /// Sets aside what a call may use, lowering its output to what is left; waits while others in flight may leave more.
     pub(super) async fn reserve(self: &Arc<Self>, ask: &mut Ask, pricing: &Pricing) -> Result<Reservation, Refusal> {
+        let _turn = self.queue.lock().await;
         loop {
             let settled = self.settled.notified();
             tokio::pin!(settled);
@@ -153,9 +137,9 @@ impl Purse {
                     }
                     Room::Later => {}
                     Room::Never(refusal) => {
-                        account.refused = true;
+                        account.refused |= refusal.used_up;
                         drop(account);
-                        if let Some(stop) = &self.stop {
+                        if let Some(stop) = self.stop.as_ref().filter(|_| refusal.used_up) {
                             stop.cancel();
                         }
                         return Err(refusal);
@@ -169,6 +153,24 @@ impl Purse {
     fn room(&self, account: &Account, ask: &Ask, pricing: &Pricing) -> Room {
         let mut gone = account.spent;
         gone.add(&account.reserved);
+        let each = self.left_for_each(&gone, ask, pricing);
+        match each {
+            each if each >= ask.output => Room::For(ask.output),
+            _ if account.in_flight > 0 => {
+                // What has no room even if the others used nothing keeps nobody waiting behind it.
+                let hopeless = self.left_for_each(&account.spent, ask, pricing) < SHORTEST_ANSWER.min(ask.output);
+                match self.refusal(account, ask) {
+                    refusal if hopeless && !refusal.used_up => Room::Never(refusal),
+                    _ => Room::Later,
+                }
+            }
+            each if each >= SHORTEST_ANSWER => Room::For(each),
+            _ => Room::Never(self.refusal(account, ask)),
+        }
+    }
+
+    /// The tokens that are left for each choice of the answer once so much is gone.
+    fn left_for_each(&self, gone: &Charge, ask: &Ask, pricing: &Pricing) -> u64 {
         let mut most = u64::MAX;
         if let Some(tokens) = self.budget.tokens {
             most = most.min(tokens.saturating_sub(gone.tokens).saturating_sub(ask.input));
@@ -184,19 +186,31 @@ impl Purse {
                 None => 0,
             });
         }
-        let each = most / ask.choices.max(1);
-        match each {
-            each if each >= ask.output => Room::For(ask.output),
-            _ if account.in_flight > 0 => Room::Later,
-            each if each >= SHORTEST_ANSWER => Room::For(each),
-            _ => Room::Never(Refusal {
-                scope: self.scope,
-                budget: self.budget,
-                left: format!(
-                    "{} tokens (${:.4}) are spent, and the next call needs about {} tokens for its request alone",
-                    account.spent.tokens, account.spent.usd, ask.input
-                ),
-            }),
+        most / ask.choices.max(1)
+    }
+
+    /// Tells why there is no room for a call.
+    fn refusal(&self, account: &Account, ask: &Ask) -> Refusal {
+        let needs = ask.input.saturating_add(SHORTEST_ANSWER.saturating_mul(ask.choices));
+        let gone = |spent: f64, of: f64| spent >= of * (1.0 - LITTLE);
+        let tokens = self.budget.tokens;
+        let little = tokens.is_some_and(|tokens| gone(account.spent.tokens as f64, tokens as f64))
+            || self.budget.usd.is_some_and(|usd| gone(account.spent.usd, usd));
+        // A trial's budget bounds its own agent only, which may use it up by a single call.
+        let used_up = self.scope == Scope::Trial || little || needs <= ORDINARY_CALL;
+        Refusal {
+            scope: self.scope,
+            budget: self.budget,
+            used_up,
+            what: if used_up {
+                "is used up"
+            } else {
+                "has no room for such a call"
+            },
+            left: format!(
+                "{} tokens (${:.4}) are spent, and the next call needs about {} tokens for its request alone",
+                account.spent.tokens, account.spent.usd, ask.input
+            ),
         }
     }
 
@@ -301,5 +315,59 @@ mod tests {
         assert!(!waiting.is_finished());
         reserved.settle(&charge(&PRICING, 100, 500));
         assert_eq!(waiting.await.unwrap(), (300, true));
+    }
+    #[tokio::test]
+    async fn an_extraordinary_call_does_not_use_up_the_runs_budget() {
+        let run = |spent| {
+            let (stop, spent) = (
+                CancellationToken::new(),
+                Charge {
+                    tokens: spent,
+                    usd: 0.0,
+                },
+            );
+            let budget = Budget {
+                usd: None,
+                tokens: Some(300_000),
+            };
+            let purse = Purse::new(Scope::Run, budget, spent, Some(stop.clone()));
+            (Arc::new(purse), stop)
+        };
+        // A call of two megabytes, one of very many choices, and then one that fits. None waits for those in flight.
+        let (purse, stop) = run(753);
+        let _other = purse.reserve(&mut ask(100, 100, 1), &PRICING).await.unwrap();
+        for mut large in [ask(700_000, 100, 1), ask(10, 100, 1_000_000)] {
+            let refusal = purse.reserve(&mut large, &PRICING).await.unwrap_err();
+            assert!(
+                !refusal.used_up && refusal.to_string().contains("has no room"),
+                "{refusal}"
+            );
+        }
+        assert!(!purse.is_used_up() && !stop.is_cancelled());
+        drop(purse.reserve(&mut ask(100, 100, 1), &PRICING).await.unwrap());
+        // Where little is left, or an ordinary call finds no room, the run is over.
+        for (spent, mut call) in [(290_000, ask(700_000, 100, 1)), (299_000, ask(2000, 100, 1))] {
+            let (purse, stop) = run(spent);
+            assert!(purse.reserve(&mut call, &PRICING).await.unwrap_err().used_up);
+            assert!(purse.is_used_up() && stop.is_cancelled());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_call_does_not_starve_behind_small_ones() {
+        let purse = purse(None, Some(1000));
+        let first = purse.reserve(&mut ask(100, 300, 1), &PRICING).await.unwrap();
+        let wait = |mut call: Ask| {
+            let purse = purse.clone();
+            tokio::spawn(async move { purse.reserve(&mut call, &PRICING).await.unwrap() })
+        };
+        let large = wait(ask(100, 800, 1));
+        tokio::task::yield_now().await;
+        let small = wait(ask(10, 20, 1));
+        tokio::task::yield_now().await;
+        assert!(!large.is_finished() && !small.is_finished(), "first come, first served");
+        first.settle(&charge(&PRICING, 50, 0));
+        large.await.unwrap().settle(&charge(&PRICING, 50, 0));
+        small.await.unwrap();
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::dialect::Dialect;
 use super::model::Tokens;
@@ -16,6 +17,9 @@ use crate::budget::Charge;
 
 /// Status of a call whose client went away, as web servers log it.
 pub const CLIENT_GONE: u16 = 499;
+
+/// Bytes that are recorded of a request that is refused.
+const REFUSED_HEAD: usize = 4096;
 
 /// One line of `model.jsonl`.
 #[derive(Debug, Serialize)]
@@ -32,7 +36,7 @@ pub struct CallRecord {
     pub status: u16,
     /// How often the provider was asked; 0 also when the answer came from a record: it used nothing, whatever it says.
     pub attempts: u32,
-    /// As the agent sent it, without the guard; a text when it was not JSON.
+    /// As the agent sent it, without the guard; a text when it was not JSON, and of a long one only its beginning.
     pub request: Value,
     /// Members that were set, or removed (`null`), before the request was forwarded.
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -55,6 +59,19 @@ pub struct RecordedError {
     /// A failure's kind, `client_gone` or `bad_request`.
     pub kind: String,
     pub message: String,
+}
+
+/// What is recorded of a request that never reaches the model: all of it, or where that is long its beginning, length and
+/// digest. It costs its sender nothing, and must not cost the disk.
+pub fn refused(body: &[u8]) -> Value {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    match body.get(..REFUSED_HEAD) {
+        Some(head) => {
+            let digest = hex::encode(Sha256::digest(body));
+            Value::String(format!("{}… ({} bytes, SHA-256 {digest})", text(head), body.len()))
+        }
+        None => Value::String(text(body)),
+    }
 }
 
 /// The file that one turn's calls are appended to. Calls that outlive their turn still end up in it.
@@ -80,8 +97,8 @@ impl TurnFile {
         &self.path
     }
 
-    /// Appends one call, without secrets, in a single write.
-    pub fn append(&self, mut record: CallRecord, redactor: &Redactor) -> std::io::Result<()> {
+    /// Appends one call, without secrets, in a single write; how many bytes that were.
+    pub fn append(&self, mut record: CallRecord, redactor: &Redactor) -> std::io::Result<u64> {
         redactor.value(&mut record.request);
         redactor.value(&mut record.response);
         for value in record.applied.values_mut() {
@@ -95,6 +112,7 @@ impl TurnFile {
         self.file
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .write_all(&line)
+            .write_all(&line)?;
+        Ok(line.len() as u64)
     }
 }

@@ -95,13 +95,15 @@ impl ReplayModel {
     ) -> Result<Reply, String> {
         // The agent was started for the model that goes on, so what it was told of that one is not as recorded.
         let settings_differ = self.then.is_some();
-        let said = self.varying.settled(Value::Object(call.body.clone()), settings_differ);
+        let said = self
+            .varying
+            .settled(Value::Object((*call.body).clone()), settings_differ);
         let before = self.varying.settled(recorded.request.clone(), settings_differ);
         if let Some(difference) = difference(&before, &said) {
             return Err(difference);
         }
         self.varying
-            .learn_places(&recorded.request, &Value::Object(call.body.clone()), places);
+            .learn_places(&recorded.request, &Value::Object((*call.body).clone()), places);
         recorded.reply(places)
     }
 }
@@ -109,7 +111,7 @@ impl ReplayModel {
 #[async_trait]
 impl Model for ReplayModel {
     async fn complete(&self, call: &Call) -> Reply {
-        if let Some(then) = self.then.as_ref().filter(|then| call.turn > then.until) {
+        if let Some(then) = self.then.as_ref().filter(|_| !self.is_recorded(call.turn)) {
             return then.model.complete(call).await;
         }
         self.answer(call).unwrap_or_else(|divergence| {
@@ -127,6 +129,10 @@ impl Model for ReplayModel {
 
     fn secrets(&self) -> Vec<Secret> {
         self.then.iter().flat_map(|then| then.model.secrets()).collect()
+    }
+
+    fn is_recorded(&self, turn: usize) -> bool {
+        self.then.as_ref().is_none_or(|then| turn <= then.until)
     }
 
     fn divergence(&self, ended: usize) -> Option<Divergence> {

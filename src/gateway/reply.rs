@@ -1,7 +1,6 @@
 //! Replies on their way to the agent: rendered in the dialect, recorded as they pass.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -9,16 +8,21 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use super::GatewayConfig;
 use super::dialect::chat;
 use super::failure::{Failure, FailureKind};
 use super::model::{Answer, Content, Reply};
-use super::pending::{End, Pending};
+use super::pending::{CLOSED, End, Pending};
 use super::server::{json_response, respond};
+
+/// So many events of a stream may wait for the client.
+const PIECES: usize = 32;
 
 /// Sends a reply to the agent in the dialect, recording it on the way.
 pub(super) async fn render(
-    limit: usize,
+    config: &GatewayConfig,
     mut pending: Pending,
     reply: Reply,
     id: &str,
@@ -33,7 +37,7 @@ pub(super) async fn render(
         Content::Answer(answer) => {
             if stream {
                 let events = chat::events(id, &model, &answer);
-                return sse(limit, pending, futures_util::stream::iter(events).boxed(), with_usage);
+                return sse(config, pending, futures_util::stream::iter(events).boxed(), with_usage);
             }
             whole_answer(pending, id, &model, &answer)
         }
@@ -79,7 +83,7 @@ pub(super) async fn render(
             });
             respond(status, &headers, Body::from(body))
         }
-        Content::Events(events) => sse(limit, pending, events, with_usage),
+        Content::Events(events) => sse(config, pending, events, with_usage),
     }
 }
 
@@ -113,7 +117,7 @@ fn whole_answer(mut pending: Pending, id: &str, model: &str, answer: &Answer) ->
 }
 
 fn sse(
-    limit: usize,
+    config: &GatewayConfig,
     pending: Pending,
     events: BoxStream<'static, Result<Bytes, Failure>>,
     with_usage: bool,
@@ -123,19 +127,32 @@ fn sse(
         ("cache-control", "no-cache"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let assembler = chat::Assembler::default();
-    respond(
-        200,
-        &headers,
-        Body::from_stream(Recorded {
-            events,
-            pending,
-            assembler,
-            with_usage,
-            limit,
-            broken: None,
-        }),
-    )
+    let (pieces, received) = mpsc::channel(PIECES);
+    let recorded = Recorded {
+        events,
+        pending,
+        assembler: chat::Assembler::default(),
+        with_usage,
+        limit: config.max_reply,
+    };
+    tokio::spawn(recorded.pass_on(pieces, config.unread));
+    respond(200, &headers, Body::from_stream(until_the_end(received)))
+}
+
+/// The pieces of a stream up to its end (`None`). Where that does not come the client must see a break: a clean end would
+/// look like a short answer.
+fn until_the_end(received: Receiver<Option<Bytes>>) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    futures_util::stream::unfold(Some(received), async |received| {
+        let mut received = received?;
+        match received.recv().await {
+            Some(piece) => Some((Ok(piece?), Some(received))),
+            None => {
+                // What came before the break is sent only if the server gets to breathe in between.
+                tokio::task::yield_now().await;
+                Some((Err(std::io::Error::other("cut")), None))
+            }
+        }
+    })
 }
 
 /// A stream of events that is recorded as it passes.
@@ -145,10 +162,60 @@ struct Recorded {
     assembler: chat::Assembler,
     with_usage: bool,
     limit: usize,
-    broken: Option<std::io::Error>,
 }
 
 impl Recorded {
+    /// Passes the events on. Only the wait for the next one is a wait for the model; for its client the call waits for
+    /// `patience` all in all.
+    async fn pass_on(mut self, pieces: Sender<Option<Bytes>>, patience: Duration) {
+        let mut left = patience;
+        loop {
+            self.pending.wait();
+            let event = tokio::select! {
+                event = self.events.next() => event,
+                () = pieces.closed() => return,
+            };
+            self.pending.rest();
+            let piece = match event {
+                Some(Ok(event)) => {
+                    let hide = self.assembler.push(&event) && !self.with_usage;
+                    if self.assembler.is_done() {
+                        let failure = self.ending();
+                        self.finish(failure);
+                    }
+                    if self.assembler.size() > self.limit {
+                        let message = format!("the answer is longer than {} bytes", self.limit);
+                        let kind = FailureKind::Malformed;
+                        let status = None;
+                        return self.finish(Some(Failure { kind, status, message }));
+                    }
+                    if hide {
+                        continue;
+                    }
+                    Some(event)
+                }
+                Some(Err(failure)) => return self.finish(Some(failure)),
+                None => match self.ending().filter(|_| !self.pending.is_finished()) {
+                    Some(failure) => return self.finish(Some(failure)),
+                    None => {
+                        self.finish(None);
+                        None
+                    }
+                },
+            };
+            let is_last = piece.is_none();
+            let offered = Instant::now();
+            match tokio::time::timeout(left, pieces.send(piece)).await {
+                Ok(Ok(())) if !is_last => left = left.saturating_sub(offered.elapsed()),
+                Ok(_) => return,
+                Err(_) => {
+                    let seconds = patience.as_secs_f64();
+                    return self.gone(&format!("the client did not read the answer for {seconds} s"));
+                }
+            }
+        }
+    }
+
     fn finish(&mut self, failure: Option<Failure>) {
         let assembler = std::mem::take(&mut self.assembler);
         let tokens = assembler.tokens();
@@ -159,6 +226,14 @@ impl Recorded {
             failure,
             error: None,
         });
+    }
+
+    fn gone(&mut self, how: &str) {
+        if !self.pending.is_finished() {
+            let assembler = std::mem::take(&mut self.assembler);
+            let tokens = assembler.tokens();
+            self.pending.client_gone(assembler.into_value(), tokens, how);
+        }
     }
 
     /// What a stream that ended by itself, or went on too long, amounts to.
@@ -178,61 +253,8 @@ impl Recorded {
     }
 }
 
-impl Stream for Recorded {
-    type Item = Result<Bytes, std::io::Error>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(broken) = self.broken.take() {
-            return Poll::Ready(Some(Err(broken)));
-        }
-        loop {
-            let failure = match std::task::ready!(self.events.poll_next_unpin(context)) {
-                Some(Ok(event)) => {
-                    let hide = self.assembler.push(&event) && !self.with_usage;
-                    if self.assembler.is_done() {
-                        let failure = self.ending();
-                        self.finish(failure);
-                    }
-                    if self.assembler.size() > self.limit {
-                        let message = format!("the answer is longer than {} bytes", self.limit);
-                        Failure {
-                            kind: FailureKind::Malformed,
-                            status: None,
-                            message,
-                        }
-                    } else if hide {
-                        continue;
-                    } else {
-                        return Poll::Ready(Some(Ok(event)));
-                    }
-                }
-                Some(Err(failure)) => failure,
-                // A clean end without its closing event would look like a short answer: the agent must see a break.
-                None => match self.ending().filter(|_| !self.pending.is_finished()) {
-                    Some(failure) => failure,
-                    None => {
-                        self.finish(None);
-                        return Poll::Ready(None);
-                    }
-                },
-            };
-            let broken = std::io::Error::other(failure.to_string());
-            self.finish(Some(failure));
-            self.events = futures_util::stream::empty().boxed();
-            // What came before the break is sent only if the server gets to breathe in between.
-            self.broken = Some(broken);
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-    }
-}
-
 impl Drop for Recorded {
     fn drop(&mut self) {
-        if !self.pending.is_finished() {
-            let assembler = std::mem::take(&mut self.assembler);
-            let tokens = assembler.tokens();
-            self.pending.client_gone(assembler.into_value(), tokens);
-        }
+        self.gone(CLOSED);
     }
 }

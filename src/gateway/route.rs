@@ -1,24 +1,32 @@
 //! A trial's way through the gateway: its token, its model, its record, its usage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::GatewayError;
+use super::ask::Ask;
 use super::clock::WaitClock;
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Model, Pricing};
 use super::pending::Pending;
-use super::purse::{Ask, Purse, Refusal, Reservation};
+use super::purse::{Purse, Refusal, Reservation};
 use super::record::TurnFile;
 use super::secret::{Redactor, Secret};
 use super::server::Registry;
+use super::{GatewayConfig, GatewayError};
+use crate::budget::Scope;
 use crate::canary::Canaries;
 use crate::trial::{Divergence, Evidence, Usage};
+
+/// Bodies of a route's requests that are read at once; whole ones come in no time.
+const BODIES_AT_ONCE: usize = 2;
+/// Most failures that are kept of one route.
+const MOST_FAILURES: usize = 100;
 
 /// What a route is opened with.
 pub struct RouteSpec {
@@ -84,6 +92,9 @@ impl Route {
             guard,
             spec,
             clock: Arc::default(),
+            places: Arc::new(Semaphore::new(registry.config.at_once.clamp(1, Semaphore::MAX_PERMITS))),
+            reading: Semaphore::new(BODIES_AT_ONCE),
+            settled: Notify::new(),
             state: Mutex::default(),
         });
         registry.insert(line.clone());
@@ -129,7 +140,7 @@ impl Route {
         sum
     }
 
-    /// Everything that went wrong between gateway and model, whether or not a later call made up for it.
+    /// What went wrong between gateway and model, whether or not a later call made up for it; of very much the first.
     pub fn failures(&self) -> Vec<CallFailure> {
         self.line.state().failures.clone()
     }
@@ -141,15 +152,48 @@ impl Route {
 
     /// Whether a call was refused because the run's budget has no room for it.
     pub fn stopped_by_run(&self) -> bool {
-        let state = self.line.state();
-        state
-            .failures
-            .iter()
-            .any(|failure| failure.failure.kind == FailureKind::RunBudget)
+        self.line.state().stopped_by_run
     }
 
-    /// How long a call of the turn has waited in vain: it waits still, or the agent gave up waiting. The model is to blame
-    /// for a turn that ran out of time meanwhile, and not the agent.
+    /// Whether a call of the trial was answered: then its model can be reached, and takes its requests.
+    pub fn was_answered(&self) -> bool {
+        self.line.state().answered
+    }
+
+    /// What the agent made too much of in this turn, so that further calls were refused.
+    pub fn excess(&self, turn: usize) -> Option<String> {
+        let state = self.line.state();
+        state
+            .excess
+            .as_ref()
+            .filter(|(of, _)| *of == turn)
+            .map(|(_, held)| held.clone())
+    }
+
+    /// Takes no further call, and waits until those on their way are counted and recorded, at most for `patience`: what is
+    /// read of the route afterwards is all there is.
+    pub async fn close(&self, patience: Duration) {
+        self.registry.remove(&self.line.token);
+        self.line.state().closed = true;
+        let settled = async {
+            loop {
+                let settled = self.line.settled.notified();
+                tokio::pin!(settled);
+                // From here on no end of a call is missed.
+                settled.as_mut().enable();
+                if self.line.state().in_flight == 0 {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        // What does not end in time is a call whose client was not ended either, and is told elsewhere.
+        let _ = tokio::time::timeout(patience, settled).await;
+    }
+
+    /// How long the model was waited for in vain by a call of the turn: the gateway waits still, or the agent gave up while
+    /// it did. The model is to blame for a turn that ran out of time meanwhile, and not the agent. Of a call whose client
+    /// has yet to read what came, nothing is in vain.
     pub fn waited_in_vain(&self, turn: usize) -> Duration {
         let state = self.line.state();
         let waiting = state
@@ -172,16 +216,15 @@ impl Route {
     /// A call that could not be recorded counts whatever came later.
     pub fn failure_of_turn(&self, turn: usize) -> Option<CallFailure> {
         let state = self.line.state();
-        let of_turn = || state.failures.iter().filter(|failure| failure.turn == turn);
-        let lost = of_turn().find(|failure| failure.failure.kind == FailureKind::Record);
-        let last = *state.last_call.get(&turn)?;
-        lost.or_else(|| of_turn().find(|failure| failure.call == last)).cloned()
+        let last = || state.last.get(&turn).and_then(Option::as_ref);
+        state.lost.get(&turn).or_else(last).cloned()
     }
 }
 
 impl Drop for Route {
     fn drop(&mut self) {
         self.registry.remove(&self.line.token);
+        self.line.state().closed = true;
     }
 }
 
@@ -192,22 +235,63 @@ pub(super) struct Line {
     pub redactor: Redactor,
     pub guard: Option<String>,
     pub clock: Arc<WaitClock>,
+    /// Calls that may be on their way at once.
+    pub places: Arc<Semaphore>,
+    /// Bodies that may be read at once.
+    pub reading: Semaphore,
+    /// A call is over.
+    pub settled: Notify,
     state: Mutex<State>,
+}
+
+/// Why a call cannot begin.
+pub(super) enum NoCall {
+    NoTurn,
+    Closed,
+    /// The text says of what.
+    TooMuch(String),
 }
 
 #[derive(Default)]
 pub(super) struct State {
     file: Option<Arc<TurnFile>>,
     calls: u64,
-    /// Calls that have no answer yet: number → turn and start.
+    closed: bool,
+    pub(super) in_flight: usize,
+    /// Bytes of the calls that are recorded.
+    pub(super) recorded: u64,
+    /// The turn in which the agent made too much of something, and of what.
+    excess: Option<(usize, String)>,
+    /// Calls for which the model is waited for: number → turn, and the start of the wait, earlier ones of the call put
+    /// together with it.
     pub(super) waiting: BTreeMap<u64, (usize, Instant)>,
     /// Turn → the longest wait that ended because the agent went away.
     pub(super) given_up: BTreeMap<usize, Duration>,
     pub(super) usage: BTreeMap<usize, Usage>,
-    /// Turn → its latest answered call.
-    pub(super) last_call: BTreeMap<usize, u64>,
-    pub(super) failures: Vec<CallFailure>,
+    /// Turn → the failure of its latest answered call, if that one failed.
+    pub(super) last: BTreeMap<usize, Option<CallFailure>>,
+    /// Turn → its first call that could not be recorded.
+    pub(super) lost: BTreeMap<usize, CallFailure>,
+    /// Turns in which a fault that may pass outlived its retries.
+    outlived: BTreeSet<usize>,
+    stopped_by_run: bool,
+    pub(super) answered: bool,
+    failures: Vec<CallFailure>,
     pub(super) evidence: Vec<Evidence>,
+}
+
+impl State {
+    /// Keeps what went wrong with a call.
+    pub(super) fn fail(&mut self, failure: Option<CallFailure>) {
+        let Some(failure) = failure else { return };
+        self.stopped_by_run |= failure.failure.kind == FailureKind::RunBudget;
+        if failure.failure.kind.is_passing() {
+            self.outlived.insert(failure.turn);
+        }
+        if self.failures.len() < MOST_FAILURES {
+            self.failures.push(failure);
+        }
+    }
 }
 
 impl Line {
@@ -219,22 +303,40 @@ impl Line {
     pub async fn reserve(&self, ask: &mut Ask) -> Result<Vec<Reservation>, Refusal> {
         let mut reserved = Vec::new();
         for purse in &self.spec.budget.purses {
+            // What other trials have set aside of the run's budget is no doing of this agent.
+            let _waits = (purse.scope() == Scope::Run).then(|| self.clock.count());
             reserved.push(purse.reserve(ask, &self.spec.pricing).await?);
         }
         Ok(reserved)
     }
 
-    /// Starts a call on the current turn; `None` before the first turn.
-    pub fn begin(self: &Arc<Self>, dialect: Dialect) -> Option<Pending> {
+    /// Starts a call on the current turn.
+    pub fn begin(
+        self: &Arc<Self>,
+        dialect: Dialect,
+        place: Option<OwnedSemaphorePermit>,
+        config: &GatewayConfig,
+    ) -> Result<Pending, NoCall> {
         let mut state = self.state();
-        let file = state.file.clone()?;
+        let file = state.file.clone().ok_or(NoCall::NoTurn)?;
+        if state.closed {
+            return Err(NoCall::Closed);
+        }
+        let held = match &*state {
+            State { calls, .. } if *calls >= config.most_calls => Some(format!("{calls} calls of its model")),
+            State { recorded, .. } if *recorded >= config.most_recorded => {
+                Some(format!("calls of its model whose record takes {recorded} bytes"))
+            }
+            _ => None,
+        };
+        if let Some(held) = held {
+            state.excess.get_or_insert((file.turn, held.clone()));
+            return Err(NoCall::TooMuch(held));
+        }
         state.calls += 1;
+        state.in_flight += 1;
         let number = state.calls;
-        state.waiting.insert(number, (file.turn, Instant::now()));
-        let retry = !state
-            .failures
-            .iter()
-            .any(|failure| failure.turn == file.turn && failure.failure.kind.is_passing());
-        Some(Pending::new(self.clone(), file, state.calls, retry, dialect))
+        let retry = !state.outlived.contains(&file.turn);
+        Ok(Pending::new(self.clone(), file, number, retry, dialect, place))
     }
 }

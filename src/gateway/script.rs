@@ -249,6 +249,7 @@ impl Model for ScriptedModel {
     async fn complete(&self, call: &Call) -> Reply {
         match self.next(call.turn) {
             Some(entry) => {
+                call.asked();
                 // Checked when the script was read.
                 tokio::time::sleep(Duration::try_from_secs_f64(entry.delay_seconds).unwrap_or_default()).await;
                 entry.reply(call)

@@ -13,34 +13,35 @@ use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use serde_json::{Value, json};
 
+use super::GatewayConfig;
+use super::ask::{Ask, estimated};
 use super::dialect::{Dialect, chat};
 use super::failure::{Failure, FailureKind};
 use super::model::{Call, Content};
 use super::pending::{End, Pending};
-use super::purse::{Ask, Refusal, estimated};
-use super::record::RecordedError;
+use super::purse::Refusal;
+use super::record::{self, RecordedError};
 use super::reply::render;
-use super::route::Line;
+use super::route::{Line, NoCall};
 use super::secret::{edit_texts, same};
 use crate::budget::Scope;
 
 /// The most tokens of an answer where neither the request nor the table of models tells.
 const UNKNOWN_OUTPUT: u64 = 16_384;
 
+const CLOSED_ROUTE: &str = "this key does not open this route, or the route is closed";
+
 /// The open routes.
-#[derive(Default)]
 pub struct Registry {
     lines: RwLock<HashMap<String, Arc<Line>>>,
-    max_request: usize,
-    pub(super) max_reply: usize,
+    pub(super) config: GatewayConfig,
 }
 
 impl Registry {
-    pub(super) fn new(max_request: usize, max_reply: usize) -> Self {
+    pub(super) fn new(config: GatewayConfig) -> Self {
         Self {
             lines: RwLock::default(),
-            max_request,
-            max_reply,
+            config,
         }
     }
 
@@ -84,7 +85,7 @@ async fn handle(
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let line = match (registry.find(&token), key) {
         (Some(line), Some((_, key))) if same(key.trim(), &line.token) => line,
-        _ => return error(401, &[], "this key does not open this route, or the route is closed"),
+        _ => return error(401, &[], CLOSED_ROUTE),
     };
     match (&method, path.as_str(), Dialect::of_path(&path)) {
         (&Method::GET, "models", _) => models(&line),
@@ -105,17 +106,34 @@ fn models(line: &Line) -> Response {
 }
 
 async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> Response {
-    let Some(mut pending) = line.begin(Dialect::OpenaiChat) else {
-        return error(409, &[], "no turn has begun on this route");
+    // The semaphores are never closed. Who waits here waits for calls of its own.
+    let place = line.places.clone().acquire_owned().await.ok();
+    let mut pending = match line.begin(Dialect::OpenaiChat, place, &registry.config) {
+        Ok(pending) => pending,
+        Err(NoCall::NoTurn) => return error(409, &[], "no turn has begun on this route"),
+        Err(NoCall::Closed) => return error(401, &[], CLOSED_ROUTE),
+        Err(NoCall::TooMuch(held)) => {
+            let headers = [("x-should-retry".to_owned(), "false".to_owned())];
+            return error(
+                400,
+                &headers,
+                &format!("no further call is taken: the trial has made {held}"),
+            );
+        }
     };
-    let body = match read(body, registry.max_request).await {
+    let reading = line.reading.acquire().await.ok();
+    let body = read(body, registry.config.max_request);
+    let late = || (408, "the body did not come in time".to_owned());
+    let body = tokio::time::timeout(registry.config.read, body).await;
+    drop(reading);
+    let body = match body.unwrap_or_else(|_| Err(late())) {
         Ok(body) => body,
         Err((status, message)) => return refuse(pending, status, message),
     };
     let mut request = match chat::parse(&body) {
         Ok(request) => Value::Object(request),
         Err(message) => {
-            pending.request = Value::String(String::from_utf8_lossy(&body).into_owned());
+            pending.request = record::refused(&body);
             return refuse(pending, 400, message);
         }
     };
@@ -134,7 +152,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     let choices = match chat::choices(&request) {
         Ok(choices) => choices,
         Err(message) => {
-            pending.request = Value::Object(request);
+            pending.request = record::refused(Value::Object(request).to_string().as_bytes());
             return refuse(pending, 400, message);
         }
     };
@@ -145,39 +163,43 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         output: most,
         choices,
     };
-    pending.wait();
-    match line.reserve(&mut ask).await {
-        Ok(reserved) => pending.reserved = reserved,
-        Err(refusal) => {
-            pending.stream = chat::streams(&request);
-            pending.request = Value::Object(request);
-            return refuse_for_budget(pending, &refusal);
+    let is_recorded = line.spec.model.is_recorded(pending.file.turn);
+    if !is_recorded {
+        match line.reserve(&mut ask).await {
+            Ok(reserved) => pending.reserved = reserved,
+            Err(refusal) => {
+                pending.stream = chat::streams(&request);
+                pending.request = Value::Object(request);
+                return refuse_for_budget(pending, &refusal);
+            }
         }
+        pending.ask = Some(ask);
     }
-    pending.ask = Some(ask);
+    // A budget can only be kept where the answer has an end.
+    let needs_an_end = known.is_none() && !is_recorded && !budget.purses.is_empty();
     let call = Call {
         turn: pending.file.turn,
         number: pending.number,
         dialect: Dialect::OpenaiChat,
         stream: chat::streams(&request),
-        body: request,
+        body: Arc::new(request),
         wire_model: line.spec.wire_model.clone(),
-        // A budget can only be kept where the answer has an end.
-        max_output: (ask.output < most || (known.is_none() && !budget.purses.is_empty())).then_some(ask.output),
+        max_output: (ask.output < most || needs_an_end).then_some(ask.output),
         retry: pending.retry,
+        asks: Arc::default(),
     };
     pending.stream = call.stream;
-    pending.attempts = 1;
-    // The record keeps the request whole; the model works on its own copy only while it is asked.
-    pending.request = Value::Object(call.body.clone());
+    pending.asked = Some((call.body.clone(), call.asks.clone()));
+    pending.wait();
     let mut reply = line.spec.model.complete(&call).await;
+    pending.rest();
     if let (Some(most), Content::Answer(answer)) = (call.max_output, &mut reply.content) {
         *answer = answer.clone().limited(most);
     }
     let (turn, number, stream) = (call.turn, call.number, call.stream);
     drop(call);
     let id = format!("chatcmpl-{turn}-{number}");
-    render(registry.max_reply, pending, reply, &id, stream, with_usage).await
+    render(&registry.config, pending, reply, &id, stream, with_usage).await
 }
 
 /// Reads a body up to a limit; the error is a status and a text for the agent.
@@ -220,8 +242,9 @@ fn refuse_for_budget(mut pending: Pending, refusal: &Refusal) -> Response {
     let headers = [("x-should-retry".to_owned(), "false".to_owned())];
     let answer = json_response(status, &headers, &response);
     let kind = match refusal.scope {
-        Scope::Trial => FailureKind::TrialBudget,
-        Scope::Run => FailureKind::RunBudget,
+        Scope::Run if refusal.used_up => FailureKind::RunBudget,
+        // What a run has no room for while enough is left is its own trial's doing, and ends that one.
+        Scope::Run | Scope::Trial => FailureKind::TrialBudget,
     };
     let failure = Some(Failure {
         kind,

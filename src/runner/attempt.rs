@@ -8,7 +8,7 @@ mod weigh;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::block_in_place;
 
@@ -31,6 +31,9 @@ use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
 use crate::trial::{Divergence, Ending, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
+
+/// How long it may take until the calls of an agent that was ended are counted and recorded.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// One try of one trial.
 pub(super) struct Attempt<'a> {
@@ -214,6 +217,7 @@ impl<'a> Attempt<'a> {
         if let Some(last) = self.turns.last_mut() {
             last.strays += killed.count;
         }
+        route.close(SETTLE).await;
         self.usage = route.usage();
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();

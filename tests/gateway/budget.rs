@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mtsec_agents::budget::{Budget, Charge, Scope};
 use mtsec_agents::gateway::model::{Call, Reply};
+use mtsec_agents::gateway::nop::Nop;
 use mtsec_agents::gateway::script::{Script, ScriptedModel};
+use mtsec_agents::gateway::upstream::UpstreamConfig;
 use mtsec_agents::gateway::{FailureKind, Gateway, GatewayConfig, Model, Purse};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -13,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::provider::{Act, KEY, Provider, completion};
 use crate::support::{Bench, client, prompt_body, spec};
-use crate::upstream::model;
+use crate::upstream::{config, model, model_with};
 
 /// A bench whose calls must fit into these purses.
 async fn bench(model: Arc<dyn Model>, purses: Vec<Arc<Purse>>) -> Bench {
@@ -40,7 +43,8 @@ struct Silent(Arc<Notify>);
 
 #[async_trait::async_trait]
 impl Model for Silent {
-    async fn complete(&self, _: &Call) -> Reply {
+    async fn complete(&self, call: &Call) -> Reply {
+        call.asked();
         self.0.notify_one();
         std::future::pending().await
     }
@@ -207,4 +211,75 @@ async fn an_answer_of_many_choices_is_no_way_around_a_budget() {
     assert!((200..250).contains(&limit), "{limit}");
     body["n"] = json!(1000);
     assert_eq!(bench.call(&body).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_call_that_is_too_large_for_the_runs_budget_ends_its_own_trial_only() {
+    let stop = CancellationToken::new();
+    let run = purse(Scope::Run, None, Some(300_000), Some(stop.clone()));
+    let (first, second) = (
+        bench(Arc::new(Nop), vec![run.clone()]).await,
+        bench(Arc::new(Nop), vec![run.clone()]).await,
+    );
+    let (status, _) = first.call(&prompt_body(&"x".repeat(2_000_000))).await;
+    assert_eq!(status, 400);
+    let failure = first.route.failure_of_turn(1).expect("a failure").failure;
+    assert_eq!(failure.kind, FailureKind::TrialBudget);
+    assert!(failure.message.contains("the run's budget"), "{failure}");
+    assert!(!first.route.stopped_by_run() && !run.is_used_up() && !stop.is_cancelled());
+    second.say("the run goes on").await;
+}
+
+#[tokio::test]
+async fn the_wait_for_a_budget_is_no_wait_for_the_model() {
+    let purse = purse(Scope::Trial, None, Some(1000), None);
+    let asked = Arc::new(Notify::new());
+    let holder = bench(Arc::new(Silent(asked.clone())), vec![purse.clone()]).await;
+    let bench = bench(Arc::new(Nop), vec![purse]).await;
+    let mut body = prompt_body("hi");
+    body["max_tokens"] = json!(600);
+    let held = tokio::spawn(holder.request().json(&body).send());
+    asked.notified().await;
+    let waits = bench.request().json(&body).timeout(Duration::from_secs(1)).send();
+    assert!(waits.await.expect_err("no answer").is_timeout());
+    let records = bench.wait_for_records(1, 1).await;
+    assert_eq!(
+        (&records[0]["attempts"], &records[0]["charge"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!(bench.route.waited_in_vain(1), Duration::ZERO);
+    assert_eq!(bench.route.clock().waited(), Duration::ZERO);
+    held.abort();
+}
+
+#[tokio::test]
+async fn a_call_that_waited_for_its_providers_place_is_not_charged() {
+    let provider = Provider::start(vec![Act::Hang]).await;
+    let config = UpstreamConfig { at_once: 1, ..config() };
+    let model = model_with(config, "my-model", &provider.base, KEY);
+    let purse = purse(Scope::Trial, None, Some(10_000), None);
+    let bench = bench(model, vec![purse.clone()]).await;
+    let mut body = prompt_body("hi");
+    body["max_tokens"] = json!(100);
+    let first = tokio::spawn(bench.request().json(&body).send());
+    let end = Instant::now() + Duration::from_secs(20);
+    while provider.requests().is_empty() && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The provider's only place is taken.
+    let second = bench.request().json(&body).timeout(Duration::from_secs(1)).send();
+    assert!(second.await.expect_err("no answer").is_timeout());
+    let records = bench.wait_for_records(1, 1).await;
+    assert_eq!(
+        (&records[0]["attempts"], &records[0]["charge"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!((purse.spent(), bench.route.usage().calls), (Charge::default(), 0));
+    assert_eq!(records[0]["request"]["messages"][0]["content"], "hi");
+    first.abort();
+    let records = bench.wait_for_records(1, 2).await;
+    assert!(
+        records[1]["charge"]["tokens"].as_u64() >= Some(100),
+        "this one was sent"
+    );
 }

@@ -1,5 +1,6 @@
 //! The gateway as agents, providers and the runner see it: over HTTP and in its records.
 
+mod bounds;
 mod budget;
 mod catalogue;
 mod contamination;

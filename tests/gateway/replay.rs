@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mtsec_agents::gateway::Varying;
+use mtsec_agents::budget::{Budget, Charge, Scope};
 use mtsec_agents::gateway::nop::{self, Nop};
 use mtsec_agents::gateway::recording::Recording;
 use mtsec_agents::gateway::replay::{ReplayModel, Then};
 use mtsec_agents::gateway::script::{Script, ScriptedModel};
+use mtsec_agents::gateway::{GatewayConfig, Purse, Varying};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, prompt_body};
+use crate::support::{Bench, prompt_body, spec};
 
 fn script(text: &str) -> Arc<ScriptedModel> {
     Arc::new(ScriptedModel::new(Script::parse("s.yaml".as_ref(), text).unwrap()))
@@ -18,17 +20,16 @@ fn script(text: &str) -> Arc<ScriptedModel> {
 
 /// A bench whose model answers from what another bench has recorded.
 async fn again(recorded: &Bench, turns: usize, then: Option<Then>) -> Bench {
+    Bench::new(Arc::new(replay(recorded, turns, then))).await
+}
+
+fn replay(recorded: &Bench, turns: usize, then: Option<Then>) -> ReplayModel {
     let files: Vec<(usize, PathBuf)> = (1..=turns).map(|turn| (turn, recorded.record_path(turn))).collect();
     let varying = Varying {
         places: regex::Regex::new("/places/[a-z]+").ok(),
         texts: Vec::new(),
     };
-    Bench::new(Arc::new(ReplayModel::new(
-        Recording::load(&files).unwrap(),
-        varying,
-        then,
-    )))
-    .await
+    ReplayModel::new(Recording::load(&files).unwrap(), varying, then)
 }
 
 fn streamed(prompt: &str) -> Value {
@@ -143,6 +144,32 @@ async fn another_model_takes_over_after_the_last_recorded_turn() {
     assert_eq!(second.route.divergence(2), None);
     let usage = second.route.usage();
     assert_eq!((usage.calls, usage.input_tokens > 0), (1, true));
+}
+
+#[tokio::test]
+async fn no_budget_bounds_an_answer_that_is_recorded() {
+    let first = Bench::new(Arc::new(Nop)).await;
+    first.say("one").await;
+    let stop = CancellationToken::new();
+    let budget = Budget {
+        usd: None,
+        tokens: Some(10),
+    };
+    let run = Arc::new(Purse::new(Scope::Run, budget, Charge::default(), Some(stop.clone())));
+    let then = Then {
+        until: 1,
+        model: Arc::new(Nop),
+    };
+    let mut spec = spec(Arc::new(replay(&first, 1, Some(then))));
+    spec.budget.purses = vec![run.clone()];
+    let second = Bench::with(GatewayConfig::default(), spec).await;
+    assert_eq!(second.say("one").await, nop::TEXT);
+    assert_eq!((run.spent(), stop.is_cancelled()), (Charge::default(), false));
+    assert_eq!(second.records(1)[0]["charge"], Value::Null);
+    // The model that goes on is bounded again.
+    second.begin(2);
+    assert_eq!(second.call(&prompt_body("two")).await.0, 400);
+    assert!(run.is_used_up() && second.route.stopped_by_run());
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Streams passed through from a provider.
 
-use mtsec_agents::gateway::FailureKind;
-use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use mtsec_agents::gateway::model::{Call, Content, Reply};
+use mtsec_agents::gateway::{FailureKind, GatewayConfig, Model};
+use serde_json::{Map, Value, json};
 
 use crate::provider::{Act, KEY};
-use crate::support::prompt_body;
+use crate::support::{Bench, prompt_body, spec};
 use crate::upstream::{assert_no_secrets, bench};
 
 fn chunk(choices: Value) -> String {
@@ -129,4 +134,44 @@ async fn a_key_in_pieces_over_events_never_reaches_the_agent() {
     let record = &bench.records(1)[0]["response"];
     assert_eq!(record["message"]["content"], "key [redacted] and so on");
     assert!(!record.to_string().contains(rest), "{record}");
+}
+
+/// A model that never stops talking.
+struct Talker;
+
+#[async_trait::async_trait]
+impl Model for Talker {
+    async fn complete(&self, _: &Call) -> Reply {
+        let event = chunk(json!([{"index": 0, "delta": {"content": "x".repeat(60_000)}}]));
+        Reply {
+            content: Content::Events(stream::repeat_with(move || Ok(event.clone().into())).boxed()),
+            failure: None,
+            applied: Map::new(),
+            attempts: 1,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_its_client_does_not_read_is_no_wait_for_the_model() {
+    let config = GatewayConfig {
+        max_reply: 1 << 30,
+        unread: Duration::from_secs(2),
+        ..GatewayConfig::default()
+    };
+    let bench = Bench::with(config, spec(Arc::new(Talker))).await;
+    let mut body = prompt_body("hi");
+    body["stream"] = json!(true);
+    let unread = bench.request().json(&body).send().await.expect("an answer");
+    // It is given up in the end.
+    let records = bench.wait_for_records(1, 1).await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0]["status"], 499);
+    let message = records[0]["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("did not read"), "{message}");
+    let took = Duration::from_secs_f64(records[0]["latency_ms"].as_f64().expect("a number") / 1e3);
+    assert!(took >= config.unread);
+    assert!(bench.route.clock().waited() <= took - config.unread);
+    assert_eq!(bench.route.waited_in_vain(1), Duration::ZERO);
+    assert!(unread.text().await.is_err(), "the client sees a break");
 }

@@ -44,8 +44,12 @@ impl Bench {
             max_request: 100_000,
             ..GatewayConfig::default()
         };
+        Self::with(config, spec(model)).await
+    }
+
+    pub async fn with(config: GatewayConfig, spec: RouteSpec) -> Self {
         let gateway = Gateway::start(config).await.expect("a gateway");
-        let route = gateway.open(spec(model));
+        let route = gateway.open(spec);
         let folder = tempfile::tempdir().expect("a folder");
         let bench = Self {
             gateway,

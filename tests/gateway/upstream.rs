@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::provider::{Act, KEY, Provider, completion};
 use crate::support::{Bench, prompt_body};
 
-fn config() -> UpstreamConfig {
+pub fn config() -> UpstreamConfig {
     let retry = RetryPolicy {
         attempts: 3,
         total: Duration::from_secs(30),
@@ -32,7 +32,8 @@ pub fn model(name: &str, base: &str, key: &str) -> Arc<dyn Model> {
     model_with(config(), name, base, key)
 }
 
-fn model_with(config: UpstreamConfig, name: &str, base: &str, key: &str) -> Arc<dyn Model> {
+/// The same, with other settings of the way to the provider.
+pub fn model_with(config: UpstreamConfig, name: &str, base: &str, key: &str) -> Arc<dyn Model> {
     let catalogue = ModelCatalogue::built_in().expect("the table");
     let resolved = catalogue
         .resolve_with(name, Some(base), &|variable| {

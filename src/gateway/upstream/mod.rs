@@ -111,8 +111,9 @@ impl UpstreamModel {
         wanted
     }
 
-    async fn attempt(&self, body: &Bytes, stream: bool) -> Attempt {
+    async fn attempt(&self, body: &Bytes, call: &Call) -> Attempt {
         let permit = self.limiter.enter().await;
+        call.asked();
         let mut request = self
             .client
             .post(self.url.clone())
@@ -128,7 +129,7 @@ impl UpstreamModel {
         let headers = response.headers().clone();
         let is_events =
             answer::text(&headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
-        if status == 200 && stream && is_events {
+        if status == 200 && call.stream && is_events {
             return Attempt::Done(
                 Content::Events(held::hold_back(
                     answer::events(response, permit, self.redactor.clone(), self.config.max_reply),
@@ -252,7 +253,7 @@ impl Model for UpstreamModel {
     async fn complete(&self, call: &Call) -> Reply {
         let came = Instant::now();
         let policy = self.config.retry;
-        let mut body = call.body.clone();
+        let mut body = (*call.body).clone();
         let applied = self.apply(&mut body, call);
         let Ok(body) = serde_json::to_vec(&body).map(Bytes::from) else {
             let message = "the request cannot be written as JSON".to_owned();
@@ -266,7 +267,7 @@ impl Model for UpstreamModel {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.attempt(&body, call.stream).await {
+            match self.attempt(&body, call).await {
                 Attempt::Done(content, failure) => {
                     return Reply {
                         content,

@@ -3,7 +3,7 @@
 use super::{Attempt, Stop};
 use crate::gateway::{FailureKind, Route};
 use crate::store::StoreError;
-use crate::trial::{Ending, Failure};
+use crate::trial::{Ending, Failure, Limit};
 
 impl Attempt<'_> {
     /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
@@ -28,6 +28,11 @@ impl Attempt<'_> {
         // From here on the agent was told nothing that is true, whatever it made of it.
         if let Some(divergence) = route.divergence(turn) {
             return Ok((Ending::Diverged, Some(Stop::Diverged(divergence))));
+        }
+        // As with a full disk: the agent's own doing, judged as it stands.
+        if let Some(held) = route.excess(turn) {
+            self.warn(format!("turn {turn}: the agent made {held}"))?;
+            return Ok((Ending::TimedOut { limit: Limit::Disk }, None));
         }
         let failed = route.failure_of_turn(turn);
         // Whatever the agent made of it: without a further call its conversation is over.
