@@ -111,12 +111,7 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => {
-                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
-                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
-                self.folder.write_json(PLAYED, &played)?;
-                self.judge(&snapshots).await
-            }
+            Ok(snapshots) => self.judge(&snapshots).await,
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -143,7 +138,13 @@ impl<'a> Attempt<'a> {
             .places(self.key)
             .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
-        if let Err(error) = places.remove() {
+        if played.is_ok() {
+            // Whatever happens while its places are removed and it is judged, the conversation need not be played, and
+            // paid for, again.
+            let record = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+            self.folder.write_json(PLAYED, &record)?;
+        }
+        if let Err(error) = block_in_place(|| places.remove()) {
             self.warn(format!("the workspace could not be removed: {error}"))?;
         }
         played

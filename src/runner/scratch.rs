@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock, statvfs};
 use serde::{Deserialize, Serialize};
 
+use super::disk::held;
 use super::removal::remove_all;
 use crate::plan::TrialKey;
 
@@ -19,6 +20,8 @@ pub(super) const PREFIX: &str = "mtsec-agents-";
 const TRIES: u32 = 20;
 /// The file in a scratch folder that tells whose it is, and that it is one.
 pub(super) const OWNER: &str = ".owner";
+/// The folder of a trial's places that is ours: no agent sees it as a whole.
+pub(super) const LOGS: &str = "logs";
 /// A regular expression of the folder of one trial's places, as an agent may tell it to its model.
 pub const PLACES: &str = r"(?:/[^\s/`'\x22:;,()<>|=]+)*/mtsec-agents-[A-Za-z0-9]{6}/[0-9a-f]{8}-[A-Za-z0-9]{6}";
 /// A file system with less room than this, in bytes, is full: no agent works in it.
@@ -29,7 +32,7 @@ const SMALL: u64 = 64 << 20;
 /// The scratch folder of this process; removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     /// Locked as long as this process lives, however it ends.
     _lock: File,
 }
@@ -68,18 +71,21 @@ impl Scratch {
                 continue;
             };
             std::fs::write(folder.path().join(OWNER), serde_json::to_vec(&owner)?)?;
-            return Ok(Self { folder, _lock: lock });
+            return Ok(Self {
+                folder: folder.keep(),
+                _lock: lock,
+            });
         }
         Err(io::Error::other("its file system does not lock folders"))
     }
 
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The gateway's socket for agents without a network.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("gateway.sock")
+        self.folder.join("gateway.sock")
     }
 
     /// Fresh, empty places for one try of a trial.
@@ -90,7 +96,7 @@ impl Scratch {
         // Short and without the task's name: an agent sees the path of its workspace.
         let name = tempfile::Builder::new()
             .prefix(&format!("{}-", key.cell))
-            .tempdir_in(self.folder.path())?;
+            .tempdir_in(&self.folder)?;
         let root = name.keep();
         let place = |name: &str| -> io::Result<PathBuf> {
             let path = root.join(name);
@@ -101,9 +107,18 @@ impl Scratch {
             workspace: place("workspace")?,
             home: place("home")?,
             tmp: place("tmp")?,
-            logs: place("logs")?,
+            logs: place(LOGS)?,
             root,
         })
+    }
+}
+
+impl Drop for Scratch {
+    /// What cannot be removed is found by `gc`.
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.folder) {
+            tracing::warn!("{} cannot be removed: {error}", self.folder.display());
+        }
     }
 }
 
@@ -130,9 +145,8 @@ impl Places {
         if system.f_bavail.saturating_mul(system.f_frsize) >= FULL {
             return None;
         }
-        let entries = walkdir::WalkDir::new(&self.root).follow_links(false).into_iter();
-        let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * 512));
-        let own: u64 = sizes.sum();
+        // Whoever hides files from us may well have filled it.
+        let own = held(&self.root)?;
         let folder = self.root.parent().unwrap_or(&self.root).display();
         // A small disk may be full of one trial's files.
         let used = system

@@ -141,6 +141,7 @@ fn an_agent_that_takes_the_disk_is_stopped_before_it_is_full() {
         // A file without a name is found where nobody looks for files.
         fault("fills-hidden", timed_out("disk"), SECURE, "more than 100000000 bytes"),
         fault("endless-files", timed_out("disk"), SECURE, "more than 20000 files"),
+        fault("nests-folders", timed_out("disk"), SECURE, "too deep"),
     ];
     let output = arena.run_faults(&faults, &["-n", "3"]);
     arena.check(&output, &faults);
