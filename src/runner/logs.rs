@@ -1,5 +1,7 @@
 //! What a session's agent wrote about itself, kept with the trial.
 
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::store::{StoreError, TrialFolder};
@@ -9,6 +11,9 @@ const RECORDINGS: [&str; 2] = ["session.cast", "agent.log"];
 
 /// Largest file of an agent's logs that is kept, in bytes.
 const MAX_LOG: u64 = 64 << 20;
+
+/// How deep folders of an agent's logs are kept.
+const MAX_DEPTH: usize = 32;
 
 /// Keeps the session's recordings in the folders of its turns, and all else under `agent/`.
 ///
@@ -20,7 +25,8 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
     if !std::fs::symlink_metadata(logs).is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(());
     }
-    for entry in walkdir::WalkDir::new(logs).follow_links(false).into_iter().flatten() {
+    let entries = walkdir::WalkDir::new(logs).follow_links(false).max_depth(MAX_DEPTH);
+    for entry in entries.into_iter().flatten() {
         let Ok(relative) = entry.path().strip_prefix(logs) else {
             continue;
         };
@@ -38,10 +44,21 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<(), StoreError> {
         if target.exists() {
             continue;
         }
+        // What cannot be read is the agent's doing, as is a name that is too long beside ours.
+        if File::open(entry.path()).is_err() {
+            continue;
+        }
         let copied = target.parent().map_or(Ok(()), std::fs::create_dir_all);
-        copied
-            .and_then(|()| std::fs::copy(entry.path(), &target).map(drop))
-            .map_err(|source| StoreError::Write { path: target, source })?;
+        let copied = copied.and_then(|()| std::fs::copy(entry.path(), &target).map(drop));
+        match copied {
+            Err(error) if error.kind() != ErrorKind::InvalidFilename => {
+                return Err(StoreError::Write {
+                    path: target,
+                    source: error,
+                });
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -78,6 +95,18 @@ mod tests {
         assert_eq!(read("agent/turns/1/model.jsonl").as_deref(), Some("forged"));
         assert_eq!(read("turns/1/session.cast").as_deref(), Some("cast"));
         assert_eq!(read("agent/link"), None);
+
+        // As long as a path can be, and longer where it is kept.
+        let mut long = logs.join("agent");
+        while long.as_os_str().len() < 4090 - 250 {
+            long.push("n".repeat(250));
+        }
+        let last = (4090 - long.as_os_str().len()).max(1);
+        std::fs::create_dir_all(&long).unwrap();
+        std::fs::write(long.join("n".repeat(last)), "x").unwrap();
+        std::fs::write(logs.join("kept.log"), "kept").unwrap();
+        keep_logs(&logs, &folder).unwrap();
+        assert_eq!(read("agent/kept.log").as_deref(), Some("kept"));
 
         std::fs::remove_dir_all(&logs).unwrap();
         std::os::unix::fs::symlink(place.path(), &logs).unwrap();
