@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::{Checked, check_carried, check_writable};
+use super::check::{Checked, check_carried, check_temporary, check_writable};
 use super::lock::{RECIPE, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
@@ -83,6 +83,7 @@ impl Job {
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
+        check_temporary()?;
         match &self.start {
             Start::New { jobs, .. } => check_writable(jobs)?,
             Start::Replay(planned) => check_writable(&planned.jobs)?,
@@ -204,7 +205,7 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
-            RunError::Scratch { .. } => Failed::missing(error),
+            RunError::Scratch { .. } | RunError::Gateway(_) => Failed::missing(error),
             error => Failed::from(error),
         })?;
         let agrees = print_summary(&path, json, &console)?;

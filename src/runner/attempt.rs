@@ -153,7 +153,8 @@ impl<'a> Attempt<'a> {
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
         let clock = Arc::new(TrialClock::default());
         let clocks = Clocks::start(clock.clone());
-        workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
+        block_in_place(|| workspace::lay_out(&self.task, &places.workspace))
+            .map_err(|error| cannot("lay out the workspace", &error))?;
         let mut snapshotter = Snapshotter::new(
             &places.workspace,
             self.blobs.clone(),
@@ -268,7 +269,7 @@ impl<'a> Attempt<'a> {
                 return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
             }
             let snapshot = self.snapshot(snapshotter, turn)?;
-            let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
+            let drift = block_in_place(|| workspace::drift(&snapshots[0], &snapshots[index], &snapshot));
             let patch = block_in_place(|| workspace::diff(&snapshots[index], &snapshot, &self.blobs))
                 .map_err(|error| cannot("read a snapshot", &error))?;
             self.folder

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::conduct::{RunError, Stand};
 use super::trial::Try;
 use crate::blob::BlobStore;
@@ -12,7 +14,7 @@ use crate::store::{StoreError, TrialFolder};
 use crate::tester::Tree;
 use crate::trial::{Ending, Outcome, TrialRecord};
 use crate::verdict::Judgement;
-use crate::workspace::{self, Manifest};
+use crate::workspace::Manifest;
 
 /// Why a trial has no verdict although its conversation came to its end, if that is so: judging it is all that is missing.
 pub(super) fn unjudged(record: &TrialRecord) -> Option<&str> {
@@ -49,9 +51,8 @@ pub(super) fn stored_tree(folder: &TrialFolder, blobs: &BlobStore, turn: usize) 
     let manifest: Manifest = folder
         .read_json(&format!("turns/{turn}/snapshot.json"))
         .map_err(|error| error.to_string())?;
-    let files = workspace::read_tree(&manifest, blobs)
-        .map_err(|error| format!("the snapshot after turn {turn} cannot be read: {error}"))?;
-    Ok(Tree { files })
+    Tree::read(manifest.files(), |digest| blobs.get(digest))
+        .map_err(|error| format!("the snapshot after turn {turn} cannot be read: {error}"))
 }
 
 /// Gives a played trial its verdict. What was recorded before is kept beside it, under the name that is returned.
@@ -100,7 +101,7 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
     let judging = Instant::now();
     let mut judgements = BTreeMap::new();
     for turn in turns_to_judge(&record, conductor.lock.test_turns) {
-        let tree = match stored_tree(folder, &conductor.run.blobs(), turn) {
+        let tree = match block_in_place(|| stored_tree(folder, &conductor.run.blobs(), turn)) {
             Ok(tree) => tree,
             Err(text) => {
                 let text = format!("the conversation is played again: {text}");

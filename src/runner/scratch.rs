@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -64,19 +65,37 @@ impl Scratch {
             run: std::path::absolute(run)?,
             pid: std::process::id(),
         };
+        let scratch = Self::unmarked()?;
+        std::fs::write(scratch.folder.join(OWNER), serde_json::to_vec(&owner)?)?;
+        Ok(scratch)
+    }
+
+    /// Locked, and without a word of whose it is.
+    fn unmarked() -> io::Result<Self> {
         for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
             // Between its making and its locking another process may have taken it for a leftover.
-            let Some(lock) = claim(folder.path()) else {
-                continue;
-            };
-            std::fs::write(folder.path().join(OWNER), serde_json::to_vec(&owner)?)?;
-            return Ok(Self {
-                folder: folder.keep(),
-                _lock: lock,
-            });
+            if let Some(lock) = claim(folder.path()) {
+                return Ok(Self {
+                    folder: folder.keep(),
+                    _lock: lock,
+                });
+            }
         }
         Err(io::Error::other("its file system does not lock folders"))
+    }
+
+    /// Whether there can be a scratch folder with the gateway's socket in it, so that this is known before a run begins.
+    ///
+    /// # Errors
+    /// What is wrong with the temporary folder.
+    pub fn try_out() -> io::Result<()> {
+        let scratch = Self::unmarked()?;
+        UnixListener::bind(scratch.socket()).map_err(|error| {
+            let message = format!("it cannot hold a socket, whose path has at most 107 bytes ({error})");
+            io::Error::new(error.kind(), message)
+        })?;
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {

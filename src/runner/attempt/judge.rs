@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::{Attempt, Stop, cannot};
 use crate::plan::TestTurns;
 use crate::tester::Tree;
 use crate::verdict::Judgement;
-use crate::workspace::{self, Manifest};
+use crate::workspace::Manifest;
 
 impl Attempt<'_> {
     /// Stage 9: the last snapshot's verdict is the trial's; earlier ones are judged when asked.
@@ -20,9 +22,9 @@ impl Attempt<'_> {
         let judging = Instant::now();
         let mut judgements = BTreeMap::new();
         for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
-            let files =
-                workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
-            let judgement = self.judge_tree(&Tree { files }).await?;
+            let tree = block_in_place(|| Tree::read(manifest.files(), |digest| self.blobs.get(digest)))
+                .map_err(|error| cannot("read a snapshot", &error))?;
+            let judgement = self.judge_tree(&tree).await?;
             self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
             if let Some(module) = &judgement.missing_module {
                 self.warn(format!(
