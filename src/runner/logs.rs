@@ -1,7 +1,5 @@
 //! What a session's agent wrote about itself, kept with the trial.
 
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use crate::store::{StoreError, TrialFolder};
@@ -16,15 +14,8 @@ const MAX_LOGS: u64 = 256 << 20;
 const MAX_FILES: usize = 10_000;
 const MAX_DEPTH: usize = 12;
 
-<<<<<<< HEAD
 /// Keeps the session's recordings in the folders of its turns, and all else under `agent/`. Returns how many of the agent's
 /// files are not kept: those that are too large, too many, too deep, or cannot be read.
-=======
-/// How deep folders of an agent's logs are kept.
-const MAX_DEPTH: usize = 32;
-
-/// Keeps the session's recordings in the folders of its turns, and all else under `agent/`.
->>>>>>> faults
 ///
 /// The agent could write there: only regular files are taken, no link is followed, and nothing of ours is overwritten. What
 /// it wrote never keeps the run from going on.
@@ -35,7 +26,6 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<usize, StoreError>
     if !std::fs::symlink_metadata(logs).is_ok_and(|metadata| metadata.is_dir()) {
         return Ok(0);
     }
-<<<<<<< HEAD
     let (mut bytes, mut files, mut left_out) = (0u64, 0, 0);
     let entries = walkdir::WalkDir::new(logs).follow_links(false).max_depth(MAX_DEPTH);
     for entry in entries {
@@ -43,10 +33,6 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<usize, StoreError>
             left_out += 1;
             continue;
         };
-=======
-    let entries = walkdir::WalkDir::new(logs).follow_links(false).max_depth(MAX_DEPTH);
-    for entry in entries.into_iter().flatten() {
->>>>>>> faults
         let Ok(relative) = entry.path().strip_prefix(logs) else {
             continue;
         };
@@ -66,7 +52,6 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<usize, StoreError>
         if target.exists() {
             continue;
         }
-<<<<<<< HEAD
         let copy = || {
             let made = target.parent().map_or(Ok(()), std::fs::create_dir_all);
             made.and_then(|()| std::fs::copy(entry.path(), &target).map(drop))
@@ -87,22 +72,6 @@ pub fn keep_logs(logs: &Path, folder: &TrialFolder) -> Result<usize, StoreError>
             files += 1;
         } else {
             left_out += 1;
-=======
-        // What cannot be read is the agent's doing, as is a name that is too long beside ours.
-        if File::open(entry.path()).is_err() {
-            continue;
-        }
-        let copied = target.parent().map_or(Ok(()), std::fs::create_dir_all);
-        let copied = copied.and_then(|()| std::fs::copy(entry.path(), &target).map(drop));
-        match copied {
-            Err(error) if error.kind() != ErrorKind::InvalidFilename => {
-                return Err(StoreError::Write {
-                    path: target,
-                    source: error,
-                });
-            }
-            _ => {}
->>>>>>> faults
         }
     }
     Ok(left_out)
@@ -140,18 +109,6 @@ mod tests {
         assert_eq!(read("agent/turns/1/model.jsonl").as_deref(), Some("forged"));
         assert_eq!(read("turns/1/session.cast").as_deref(), Some("cast"));
         assert_eq!(read("agent/link"), None);
-
-        // As long as a path can be, and longer where it is kept.
-        let mut long = logs.join("agent");
-        while long.as_os_str().len() < 4090 - 250 {
-            long.push("n".repeat(250));
-        }
-        let last = (4090 - long.as_os_str().len()).max(1);
-        std::fs::create_dir_all(&long).unwrap();
-        std::fs::write(long.join("n".repeat(last)), "x").unwrap();
-        std::fs::write(logs.join("kept.log"), "kept").unwrap();
-        keep_logs(&logs, &folder).unwrap();
-        assert_eq!(read("agent/kept.log").as_deref(), Some("kept"));
 
         std::fs::remove_dir_all(&logs).unwrap();
         std::os::unix::fs::symlink(place.path(), &logs).unwrap();

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::task::block_in_place;
 
 use super::conduct::{RunError, Stand};
+use super::judging::judge_tree;
 use super::trial::Try;
 use crate::blob::BlobStore;
 use crate::event::Event;
@@ -109,27 +110,24 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
                 return Ok(None);
             }
         };
-        let mut left = conductor.lock.settings.retries;
-        loop {
-            match conductor.tester.judge(task, &tree).await {
-                Ok(judgement) => {
-                    judgements.insert(turn, judgement);
-                    break;
+        let mut warn = |text: String| {
+            record.warnings.push(text.clone());
+            stand.note(&Event::Warning { key: key.clone(), text })
+        };
+        let retries = conductor.lock.settings.retries;
+        match judge_tree(&conductor.tester, task, (turn, &tree), retries, &mut warn).await? {
+            Ok(judgement) => drop(judgements.insert(turn, judgement)),
+            Err(reason) => {
+                let outcome = Outcome::InfrastructureFailure { reason };
+                if is_new {
+                    record.outcome = outcome.clone();
+                    folder.complete(&record)?;
                 }
-                Err(error) if left == 0 => {
-                    let reason = format!("tester: {error}");
-                    let outcome = Outcome::InfrastructureFailure { reason };
-                    if is_new {
-                        record.outcome = outcome.clone();
-                        folder.complete(&record)?;
-                    }
-                    stand.note(&Event::TrialEnded {
-                        key: key.clone(),
-                        outcome: outcome.clone(),
-                    })?;
-                    return Ok(Some(Try::Ended(outcome)));
-                }
-                Err(_) => left -= 1,
+                stand.note(&Event::TrialEnded {
+                    key: key.clone(),
+                    outcome: outcome.clone(),
+                })?;
+                return Ok(Some(Try::Ended(outcome)));
             }
         }
     }
