@@ -18,8 +18,14 @@ const KEY: &str = "sk-canary-5f0d6c1e9b7a4d2f";
 /// What the provider answers with an error.
 const REFUSED: &str = "refuse this";
 
-/// A program that calls the model with the agent's own key, as anything that an agent runs can.
-const CALL: &str = r#"import json, os, urllib.request
+/// A program that calls the model with the agent's own key, as anything that an agent runs can, and writes into the agent's
+/// own log that the last call did not return.
+const CALL: &str = r#"import glob, json, os, urllib.request
+for process in glob.glob("/proc/[0-9]*/cmdline"):
+    for argument in open(process, "rb").read().split(b"\0"):
+        if argument.endswith(b"/calls.jsonl"):
+            open(argument, "a").write('{"event": "message_send_starting"}\n')
+            open("forged.txt", "w")
 body = {"model": "m", "messages": [{"role": "user", "content": "refuse this"}]}
 headers = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "Content-Type": "application/json"}
 url = os.environ["OPENAI_API_BASE"] + "/chat/completions"
@@ -157,6 +163,9 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
         created.contains(&"refused.txt".into()),
         "the model's own call did not reach the provider: {record}"
     );
+    assert!(created.contains(&"forged.txt".into()), "{record}");
+    let warning = record["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("a call was not as the provider takes it"), "{warning}");
     let kept = |name| String::from_utf8(kept_file(&folder, 1, name).unwrap()).unwrap();
     assert_eq!(kept("leaks.txt"), "", "files that hold the key");
     let found = kept("found.txt");

@@ -1,7 +1,7 @@
 //! A call on its way through the gateway, recorded exactly once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::ask::{Ask, charge, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
-use super::model::Tokens;
+use super::model::{Call, Tokens};
 use super::purse::Reservation;
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
 use super::route::{CallFailure, Line};
@@ -38,7 +38,7 @@ pub(super) struct Pending {
     /// What is recorded of the request, unless it was asked.
     pub request: Value,
     /// The request as the model is asked it.
-    pub asked: Option<(Arc<Map<String, Value>>, Arc<AtomicU32>)>,
+    pub asked: Option<Call>,
     pub stream: bool,
     pub applied: Map<String, Value>,
     pub attempts: u32,
@@ -133,7 +133,7 @@ impl Pending {
             return;
         }
         let mut request = std::mem::take(&mut self.request);
-        if let Some((body, asks)) = self.asked.take() {
+        if let Some(Call { body, asks, .. }) = self.asked.take() {
             request = Value::Object(Arc::unwrap_or_clone(body));
             // Of a call that was broken off the model tells no more.
             self.attempts = self.attempts.max(asks.load(Ordering::Relaxed));

@@ -193,7 +193,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         asks: Arc::default(),
     };
     pending.stream = call.stream;
-    pending.asked = Some((call.body.clone(), call.asks.clone()));
+    pending.asked = Some(call.clone());
     pending.wait();
     let mut reply = line.spec.model.complete(&call).await;
     pending.rest();

@@ -4,9 +4,9 @@
 //! end of a reply do not count, nor does anything that a command of the model prints; failures of the infrastructure
 //! count only when the agent's own log says that the last call did not return. What is left: a reply that the agent
 //! rejects is quoted, and may pretend to have been one that hit a limit, or to be followed by a good one; and a command
-//! that the model has run can write to the agent's own log, until agents are contained. None of this
-//! touches the verdict, which comes from tests of the final tree alone; and none of it is an infrastructure failure,
-//! so a wrong answer cannot be hidden as one.
+//! that the model has run can write to the agent's own log, which is inside with it: containment does not part the two.
+//! None of this touches the verdict, which comes from tests of the final tree alone; and none of it makes an
+//! infrastructure failure, which takes a failure that the gateway has seen and that no call of one's own brings about.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};

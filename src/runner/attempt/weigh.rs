@@ -41,6 +41,18 @@ impl Attempt<'_> {
             let failure = failed.failure.kind.as_trial();
             return Ok((Ending::Failed { failure, detail }, None));
         }
+        // A provider that answers other calls of the trial and does not take this one says something of the call.
+        let made_badly = |kind| kind == FailureKind::Rejected && route.was_answered();
+        if let Some(failed) = &failed
+            && noticed
+            && made_badly(failed.failure.kind)
+        {
+            let failure = &failed.failure;
+            self.warn(format!(
+                "turn {turn}: a call was not as the provider takes it: {failure}"
+            ))?;
+            return Ok((Ending::Answered, None));
+        }
         if let Some(failed) = failed
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
@@ -69,7 +81,8 @@ impl Attempt<'_> {
                 Ok((ending, stop))
             }
             Ending::Failed { failure, detail } if failure.is_infrastructure() => {
-                if route.usage_of_turn(turn).calls == 0 {
+                // An agent that has reached it once and does so no more has cut itself off.
+                if route.usage().calls == 0 {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
