@@ -87,6 +87,8 @@ def misbehave(fault, prompt):
         os._exit(3)
     elif fault == "crashes":
         os.kill(os.getpid(), signal.SIGSEGV)
+    elif fault == "cuts-off":
+        say("the model did not answer: no way to it\n")
     elif fault == "asks":
         answers = ask("Known? [y/n] ") + ask("Shall I sing? [y/n] ") + ask("Password: ")
         work(prompt)

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::arena::{Arena, Fault, INCORRECT, SECURE, ended, fault, timed_out};
-use crate::common::json_lines;
 use crate::common::traces::entries;
+use crate::common::{json_lines, program, tiny_task};
 use serde_json::json;
 
 /// Faults that an agent comes to the end of, or that need no time to be found. Why these outcomes: what an agent has
@@ -98,6 +98,23 @@ fn what_agents_do_to_their_workspace_when_nothing_holds_them_is_seen_and_told() 
     // Nothing of what a link led to was kept, and nothing of it was removed.
     let linked = std::fs::read_to_string(arena.trial("links-workspace").join("turns/1/snapshot.json")).unwrap();
     assert!(!linked.contains("passwd") && Path::new("/etc/passwd").exists());
+}
+
+#[test]
+fn an_agent_that_cuts_itself_off_from_its_model_stays_in_the_count() {
+    let arena = Arena::new(&[]);
+    let mut task = tiny_task("cut");
+    task["conversations"]["editing"] = json!(["Write it.", "Change it. fault: cuts-off"]);
+    std::fs::write(arena.place.path().join("t.jsonl"), task.to_string()).unwrap();
+    let mut run = program();
+    run.current_dir(arena.place.path())
+        .env("TMPDIR", arena.place.path().join("tmp"));
+    run.args(["run", "./agent.yaml", "-m", "oracle", "--tasks", "t.jsonl"])
+        .args(["--interaction", "editing", "--job-name", "run", "-r", "0"]);
+    run.assert().success();
+    let record = arena.record("cut");
+    assert_eq!(record["outcome"], "judged", "{record:#}");
+    assert!(record["warnings"].to_string().contains("did not see"), "{record:#}");
 }
 
 #[test]
