@@ -257,7 +257,7 @@ mod tests {
         std::fs::create_dir(root.join(".moved-1")).unwrap();
         std::fs::write(root.join(".moved-1/file"), "x").unwrap();
         let then = format!(
-            "open('f', 'w'); os.symlink('{}', 'link'); os.chmod('.', 0o500)",
+            "open('f', 'w'); os.symlink('{}', 'link')\nfor _ in range(4_000):\n    os.chdir('..'); os.chmod('d', 0)",
             place.path().display()
         );
         nested(&root, 4_000, &then);
