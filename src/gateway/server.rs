@@ -174,6 +174,10 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
             }
         }
         pending.ask = Some(ask);
+        if !budget.purses.is_empty() {
+            // Where nothing can be written, the call's own record tells of it.
+            let _ = pending.file.sent(pending.number, &ask.charge(&line.spec.pricing));
+        }
     }
     // A budget can only be kept where the answer has an end.
     let needs_an_end = known.is_none() && !is_recorded && !budget.purses.is_empty();
