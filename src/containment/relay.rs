@@ -116,3 +116,23 @@ fn forward(agent: TcpStream, gateway: &Gateway, place: Place) -> io::Result<()> 
     })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{TryRecvError, channel};
+    use std::time::Duration;
+
+    #[test]
+    fn one_connection_too_many_waits_for_the_end_of_another() {
+        let open = Arc::new(Open::default());
+        let mut places: Vec<Place> = (0..CONNECTIONS).map(|_| open.place()).collect();
+        let (sender, accepted) = channel();
+        let waits = open.clone();
+        let thread = thread::spawn(move || sender.send(waits.place()));
+        assert_eq!(accepted.try_recv().err(), Some(TryRecvError::Empty));
+        places.pop();
+        assert!(accepted.recv_timeout(Duration::from_secs(20)).is_ok());
+        thread.join().unwrap().unwrap();
+    }
+}

@@ -61,6 +61,14 @@ pub struct RecordedError {
     pub message: String,
 }
 
+/// One line of `model.sent.jsonl`, beside the record: a call that is about to be sent, and what is set aside for it. Should
+/// this program be killed before the call has its line in the record, that is what it may have cost.
+#[derive(Serialize)]
+struct SentCall<'a> {
+    call: u64,
+    charge: &'a Charge,
+}
+
 /// What is recorded of a request that never reaches the model: all of it, or where that is long its beginning, length and
 /// digest. It costs its sender nothing, and must not cost the disk.
 pub fn refused(body: &[u8]) -> Value {
@@ -95,6 +103,18 @@ impl TurnFile {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Notes that a call is about to be sent.
+    pub fn sent(&self, call: u64, charge: &Charge) -> std::io::Result<()> {
+        let path = self.path.with_extension("sent.jsonl");
+        let mut line = serde_json::to_vec(&SentCall { call, charge })?;
+        line.push(b'\n');
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)?
+            .write_all(&line)
     }
 
     /// Appends one call, without secrets, in a single write; how many bytes that were.

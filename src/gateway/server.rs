@@ -177,6 +177,10 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
             }
         }
         pending.ask = Some(ask);
+        if !budget.purses.is_empty() {
+            // Where nothing can be written, the call's own record tells of it.
+            let _ = pending.file.sent(pending.number, &ask.charge(&line.spec.pricing));
+        }
     }
     // A budget can only be kept where the answer has an end.
     let has_end = known.is_some() && chat::keeps_output_below(&request, ask.output);

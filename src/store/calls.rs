@@ -1,10 +1,12 @@
 //! What the records of a try's calls, its `model.jsonl` files, say that it used.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::budget::Charge;
 use crate::trial::Usage;
@@ -12,6 +14,8 @@ use crate::trial::Usage;
 /// What a line of `model.jsonl` says of its cost.
 #[derive(Deserialize)]
 pub(super) struct KeptCall {
+    #[serde(default)]
+    call: u64,
     latency_ms: f64,
     attempts: u32,
     tokens: Option<KeptTokens>,
@@ -45,10 +49,37 @@ impl KeptCall {
     }
 }
 
+/// A line of `model.sent.jsonl`.
+#[derive(Deserialize)]
+struct SentCall {
+    call: u64,
+    charge: Charge,
+}
+
 /// Calls `each` with every whole line of the records in a try's folder; a line that a crash has torn is passed over.
-pub(super) fn each_call(folder: &Path, mut each: impl FnMut(KeptCall)) {
+pub(super) fn each_call(folder: &Path, each: impl FnMut(KeptCall)) {
+    each_line(folder, "model.jsonl", each);
+}
+
+/// What a try has taken from the run's budget. A call that was sent and has no record, for this program was killed first,
+/// may have cost all that was set aside for it.
+pub(super) fn charge(folder: &Path) -> Charge {
+    let (mut sum, mut recorded) = (Charge::default(), HashSet::new());
+    each_call(folder, |call| {
+        sum.add(&call.charge());
+        recorded.insert(call.call);
+    });
+    each_line(folder, "model.sent.jsonl", |sent: SentCall| {
+        if !recorded.contains(&sent.call) {
+            sum.add(&sent.charge);
+        }
+    });
+    sum
+}
+
+fn each_line<T: DeserializeOwned>(folder: &Path, name: &str, mut each: impl FnMut(T)) {
     for turn in fs::read_dir(folder.join("turns")).into_iter().flatten().flatten() {
-        let Ok(file) = File::open(turn.path().join("model.jsonl")) else {
+        let Ok(file) = File::open(turn.path().join(name)) else {
             continue;
         };
         let mut reader = BufReader::new(file);
@@ -59,5 +90,23 @@ pub(super) fn each_call(folder: &Path, mut each: impl FnMut(KeptCall)) {
             }
             line.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_was_sent_and_never_recorded_counts_as_all_that_was_set_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let turn = place.path().join("turns/1");
+        fs::create_dir_all(&turn).unwrap();
+        let recorded = r#"{"call": 1, "latency_ms": 1.0, "attempts": 1, "charge": {"tokens": 30, "usd": 0.0}}"#;
+        fs::write(turn.join("model.jsonl"), format!("{recorded}\n{{\"call\": 2, \"late")).unwrap();
+        let sent = |call: u64| format!("{{\"call\": {call}, \"charge\": {{\"tokens\": 500, \"usd\": 0.5}}}}\n");
+        fs::write(turn.join("model.sent.jsonl"), sent(1) + &sent(2)).unwrap();
+        let all = Charge { tokens: 530, usd: 0.5 };
+        assert_eq!(charge(place.path()), all);
     }
 }

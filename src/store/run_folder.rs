@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic::write_atomic;
-use super::calls::each_call;
+use super::calls::{self, each_call};
 use super::journal::Journal;
 use super::lock::{lock_within, take_lock};
 use crate::blob::ASIDE;
@@ -329,7 +329,7 @@ impl TrialFolder {
     pub fn charge(&self) -> Charge {
         let mut sum = Charge::default();
         for folder in self.kept().chain([self.path.clone()]) {
-            each_call(&folder, |call| sum.add(&call.charge()));
+            sum.add(&calls::charge(&folder));
         }
         sum
     }

@@ -192,6 +192,13 @@ async fn a_call_that_never_came_back_may_have_cost_all_that_was_set_aside() {
     body["max_tokens"] = json!(700);
     let call = tokio::spawn(bench.request().json(&body).send());
     asked.notified().await;
+    // Should this program be killed now, it is known what the call may have cost.
+    let sent = std::fs::read_to_string(bench.record_path(1).with_extension("sent.jsonl")).expect("what was sent");
+    let sent: Value = serde_json::from_str(&sent).expect("a line");
+    assert!(
+        sent["call"] == 1 && sent["charge"]["tokens"].as_u64() >= Some(700),
+        "{sent}"
+    );
     call.abort();
     let records = bench.wait_for_records(1, 1).await;
     let charge = records[0]["charge"]["tokens"].as_u64().expect("a charge");
