@@ -26,9 +26,26 @@ fn main() -> ExitCode {
     }
     // SAFETY: no thread has been started.
     unsafe { keys::take_from_environment() };
+    take_all_descriptors();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
     Cli::parse().carry_out().into()
+}
+
+/// Each trial takes some; the limit that a shell sets by default suits programs that know no others.
+fn take_all_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        // Without it there is less room, and `doctor` tells how much there is.
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: maximum,
+                maximum,
+            },
+        );
+    }
 }

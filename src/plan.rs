@@ -359,6 +359,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cells_of_runs_that_were_made_before_keep_their_names() {
+        // From a lock of the first version.
+        let text = r#"{"scaffold": "aider", "version": "0.82.1", "model": "oracle", "options": {"edit_format": "diff",
+            "no_lint": false, "no_shell_commands": false, "repo_map": 0, "reasoning_effort": null, "thinking_tokens": null},
+            "limits": {"ready_seconds": 120.0, "turn_seconds": 900.0, "session_seconds": 3600.0, "quiet_seconds": 660.0,
+            "answers": 50}}"#;
+        let cell: Cell = serde_json::from_str(text).unwrap();
+        assert_eq!(cell.id(), "180c3332");
+        let mut other = cell.clone();
+        other.limits.disk_bytes = 1 << 20;
+        assert_ne!(other.id(), cell.id());
+    }
+
+    #[test]
     fn odd_task_ids_become_distinct_single_components() {
         let ids = [
             "CWE-74/0",

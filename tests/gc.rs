@@ -218,3 +218,39 @@ mount --bind precious tmp/mtsec-agents-abc/x/workspace/home || exit 77
     assert!(said.ends_with("kept\n") && said.contains("workspace/home"), "{said}");
     assert_eq!(entries(&place.path().join("tmp")), Vec::<PathBuf>::new());
 }
+
+#[test]
+fn folders_that_a_container_shared_with_a_dead_process_are_told_and_then_removed() {
+    let place = place();
+    // No process has this start: it is dead, in our own namespace of process ids.
+    let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let namespace = namespace.to_string_lossy().replace(|c: char| !c.is_ascii_digit(), "");
+    let folder = place.path().join(format!("tmp/mtsec-docker-{namespace}-1-0-abcdef"));
+    std::fs::create_dir_all(folder.join("shared")).unwrap();
+    let told = serde_json::json!([{ "path": folder, "failure": null }]);
+    assert_eq!(gc(place.path(), &["--dry-run"])["folders"], told);
+    assert!(folder.exists());
+    assert_eq!(gc(place.path(), &[])["folders"], told);
+    assert!(!folder.exists());
+}
+
+#[test]
+fn a_journal_from_elsewhere_costs_nobody_a_folder() {
+    let place = place();
+    let users = place.path().join("mtsec-agents-main");
+    std::fs::create_dir_all(&users).unwrap();
+    std::fs::write(users.join("thesis.tex"), "x").unwrap();
+    let run = place.path().join("jobs/shared");
+    std::fs::create_dir_all(&run).unwrap();
+    let line = serde_json::json!({
+        "at": "2026-01-01T00:00:00Z", "event": "run_started", "trials": 1, "done": 0, "scratch": users,
+    });
+    std::fs::write(run.join("journal.jsonl"), format!("{line}\n")).unwrap();
+    assert_eq!(gc(place.path(), &[])["leftovers"], serde_json::json!([]));
+    assert!(users.join("thesis.tex").exists());
+    // The same journal finds what says itself that it is the run's.
+    let owner = serde_json::json!({ "run": run, "pid": 1 });
+    std::fs::write(users.join(".owner"), owner.to_string()).unwrap();
+    assert_eq!(gc(place.path(), &[])["leftovers"].as_array().unwrap().len(), 1);
+    assert!(!users.exists());
+}

@@ -82,6 +82,13 @@ fn a_run_is_resumed_with_the_recipe_that_it_was_started_with() {
     assert_eq!(report(&folder)[0]["correct_secure"], 1);
 
     std::fs::remove_file(trial.join("trial.json")).unwrap();
+    let agent = place.path().join("mine/agent.py");
+    let program_text = std::fs::read_to_string(&agent).unwrap();
+    std::fs::write(&agent, format!("{program_text}\n# another agent\n")).unwrap();
+    let resumed = program().arg("resume").arg(&folder).assert().code(2);
+    resumed.stderr(predicate::str::contains("or its program has changed"));
+    std::fs::write(&agent, program_text).unwrap();
+
     edit(folder.join("recipe.yaml"), "exit_seconds: 5", "exit_seconds: 6");
     let resumed = program().arg("resume").arg(&folder).assert().code(2);
     resumed.stderr(predicate::str::contains(

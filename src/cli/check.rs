@@ -11,6 +11,7 @@ use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, Lock, Settings, TrialKey};
 use crate::recipe::Recipe;
+use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
 use crate::scaffold::{PtyScaffold, Scaffold};
@@ -61,7 +62,7 @@ impl Job {
                 let cells = lock.cells.into_iter().map(|cell| {
                     if cell.recipe.as_ref() != digest {
                         return Err(Failed::bad_input(anyhow::anyhow!(
-                            "{}: it is not the recipe that the run was started with: put it back, or start a new run",
+                            "{}: it is not the recipe that the run was started with, or its program has changed: put it back, or start a new run",
                             folder.path().join("recipe.yaml").display()
                         )));
                     }
@@ -185,6 +186,16 @@ pub fn check_writable(jobs: &Path) -> std::result::Result<(), Failed> {
         Failed::bad_input(anyhow::anyhow!(
             "cannot write to the jobs folder {}: {error}",
             jobs.display()
+        ))
+    })
+}
+
+/// Tries the folder of temporary files before anything is started: agents and their gateway meet there.
+pub fn check_temporary() -> std::result::Result<(), Failed> {
+    Scratch::try_out().map_err(|error| {
+        Failed::missing(anyhow::anyhow!(
+            "the temporary folder {} cannot be used: {error}; set TMPDIR to a writable folder with a short path, such as /tmp",
+            std::env::temp_dir().display()
         ))
     })
 }

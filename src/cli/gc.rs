@@ -90,8 +90,19 @@ impl Gc {
                 }
             }
         }
-        if !self.dry_run {
-            remove_folders()?;
+        let mut folders = Vec::new();
+        for path in docker::leftover_folders()? {
+            let failure = match self.dry_run {
+                true => None,
+                false => std::fs::remove_dir_all(&path).err().map(|error| error.to_string()),
+            };
+            failed |= failure.is_some();
+            lines.push(format!(
+                "{}: shared with a container of a dead process{}",
+                path.display(),
+                told(self.dry_run, failure.as_deref())
+            ));
+            folders.push(json!({ "path": path, "failure": failure }));
         }
         let mut unbegun = Vec::new();
         for path in &half_made {
@@ -114,8 +125,13 @@ impl Gc {
             unbegun.push(json!({ "path": path, "failure": failure }));
         }
         if self.json {
-            let text =
-                json!({ "dry_run": self.dry_run, "leftovers": shown, "containers": containers, "half_made": unbegun });
+            let text = json!({
+                "dry_run": self.dry_run,
+                "leftovers": shown,
+                "containers": containers,
+                "folders": folders,
+                "half_made": unbegun,
+            });
             console.result(&format!("{}\n", serde_json::to_string_pretty(&text)?))?;
         } else if lines.is_empty() {
             console.say("nothing is left of dead runs");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::{Checked, check_carried, check_writable};
+use super::check::{Checked, check_carried, check_temporary, check_writable};
 use super::lock::{RECIPE, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
@@ -12,7 +12,7 @@ use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
 use crate::console::Console;
-use crate::containment::{Containers, Namespaces};
+use crate::containment::{Containers, Namespaces, probe};
 use crate::dataset::Dataset;
 use crate::docker::Engine;
 use crate::exit_code::Exit;
@@ -83,6 +83,7 @@ impl Job {
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
+        check_temporary()?;
         match &self.start {
             Start::New { jobs, .. } => check_writable(jobs)?,
             Start::Replay(planned) => check_writable(&planned.jobs)?,
@@ -128,7 +129,12 @@ impl Job {
         let tester = start_tester(sandbox).await?;
         let engine = match held {
             ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
-            _ => None,
+            ContainmentKind::Namespaces => {
+                let program = std::env::current_exe()?;
+                tokio::task::block_in_place(|| probe(&program)).map_err(Failed::missing)?;
+                None
+            }
+            ContainmentKind::None => None,
         };
         // A run that goes on has its canaries already.
         if let Start::New { .. } = start {
@@ -199,7 +205,7 @@ impl Job {
                 "the run stopped; `mtsec-agents resume {}` goes on",
                 path.display()
             ))),
-            RunError::Scratch { .. } => Failed::missing(error),
+            RunError::Scratch { .. } | RunError::Gateway(_) => Failed::missing(error),
             error => Failed::from(error),
         })?;
         let agrees = print_summary(&path, json, &console)?;

@@ -13,7 +13,7 @@ use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::SandboxKind;
-use crate::task::{SOLUTION_FILE, Task};
+use crate::task::Task;
 use crate::tester::{Tester, Tree};
 use crate::verdict::{Judgement, Verdict};
 
@@ -207,9 +207,7 @@ impl Validate {
         ];
         let mut wrong = 0;
         for (which, code, want) in wanted {
-            let tree = Tree {
-                files: [(PathBuf::from(SOLUTION_FILE), code.clone().into_bytes())].into(),
-            };
+            let tree = Tree::of(code.clone());
             let judgement = tester.judge(task, &tree).await.map_err(no_verdict)?;
             let holds = judgement.verdict == want;
             wrong += usize::from(!holds);

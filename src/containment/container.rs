@@ -52,8 +52,9 @@ impl Containers {
         for place in [room.workspace, room.home, room.tmp, room.logs] {
             mounts.push(Mount::writable(place, place));
         }
-        // Writing to it is how one connects to it.
-        mounts.push(Mount::writable(room.gateway.canonicalize()?, SOCKET));
+        // To connect to a socket nothing of its mount needs to be writable; an agent of our own user could take the right to
+        // connect from everyone otherwise.
+        mounts.push(Mount::read_only(room.gateway.canonicalize()?, SOCKET));
         Ok(ContainerSpec {
             purpose: "agent".to_owned(),
             run: self.run.clone(),

@@ -16,7 +16,7 @@ use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, setgroups, setresgid, setresu
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
-use super::relay;
+use super::relay::{self, Gateway};
 use super::spec::{Agent, Said, Spec};
 use crate::sandbox::init::{NOBODY, die_with_parent, map};
 use crate::sandbox::root::{self, Failure, step};
@@ -37,7 +37,7 @@ pub(super) fn run_in_container(agent: &Agent, attendant: UnixStream) -> ! {
         let filter = filter()?;
         let listener = step(relay::listen(), "opening the gateway's port")?;
         harden()?;
-        hold(agent, &filter, listener, &attendant)
+        hold(agent, &filter, (listener, Gateway::Shown), &attendant)
     };
     conclude(&attendant, hold())
 }
@@ -65,10 +65,11 @@ fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Fa
     step(unshare(CloneFlags::CLONE_NEWNS), "creating a mount namespace")?;
     root::build(&spec.view)?;
     root::seal()?;
+    let gateway = step(Gateway::hide(), "hiding the gateway's socket")?;
     step(raise_loopback(), "starting the loopback interface")?;
     let listener = step(relay::listen(), "opening the gateway's port")?;
     give_up_rights(as_root)?;
-    hold(&spec.agent, &filter, listener, launcher)
+    hold(&spec.agent, &filter, (listener, gateway), launcher)
 }
 
 fn filter() -> Result<Vec<u8>, Failure> {
@@ -79,7 +80,12 @@ fn filter() -> Result<Vec<u8>, Failure> {
 }
 
 /// Starts the agent, forwards its calls, and waits for its end.
-fn hold(agent: &Agent, filter: &[u8], listener: TcpListener, launcher: &UnixStream) -> Result<Said, Failure> {
+fn hold(
+    agent: &Agent,
+    filter: &[u8],
+    (listener, gateway): (TcpListener, Gateway),
+    launcher: &UnixStream,
+) -> Result<Said, Failure> {
     let agent = start(agent, filter)?;
     let ears = step(launcher.try_clone(), "keeping the launcher's socket")?;
     // The launcher never says anything: what is read is its end, and then everything inside ends with this process.
@@ -89,7 +95,7 @@ fn hold(agent: &Agent, filter: &[u8], listener: TcpListener, launcher: &UnixStre
     };
     let watcher = std::thread::Builder::new().name("watcher".to_owned()).spawn(leave);
     step(watcher, "watching the launcher")?;
-    relay::serve(listener);
+    relay::serve(listener, gateway);
     let status = bury_until(agent)?;
     let strays = end_the_rest();
     Ok(Said::Ended { status, strays })
@@ -112,8 +118,6 @@ fn raise_loopback() -> io::Result<()> {
 
 /// From here on this process has no right over anything, and the agent can look into it as little as into the host.
 fn give_up_rights(as_root: bool) -> Result<(), Failure> {
-    // Where memory runs out, what is contained goes first.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     if as_root {
         step(setgroups(&[]), "dropping groups")?;
         let (gid, uid) = (Gid::from_raw(NOBODY), Uid::from_raw(NOBODY));
@@ -186,7 +190,16 @@ fn start(agent: &Agent, filter: &[u8]) -> Result<Pid, Failure> {
     }
 }
 
+/// Where memory runs out the agent goes first, and what it started: not its init, whose end would tell nothing of why, and
+/// nobody else on this machine.
+fn volunteer() {
+    // What may not be looked into may not write its own score either; the agent's start closes it again.
+    let _ = set_dumpable_behavior(DumpableBehavior::Dumpable);
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 fn become_agent(program: &CString, arguments: &[CString], filter: &[u8]) -> io::Result<std::convert::Infallible> {
+    volunteer();
     // A process group of its own, in the foreground: writing to the terminal's settings from behind would stop us.
     let mut terminal_output = SigSet::empty();
     terminal_output.add(Signal::SIGTTOU);

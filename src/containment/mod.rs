@@ -16,6 +16,7 @@ mod init;
 mod inside;
 mod launcher;
 mod namespaces;
+mod probe;
 mod relay;
 mod spec;
 
@@ -24,3 +25,4 @@ pub use container::Containers;
 pub use inside::{INSIDE, inside_main};
 pub use launcher::{ARGUMENT, launcher_main};
 pub use namespaces::Namespaces;
+pub use probe::{ProbeError, probe};

@@ -35,20 +35,22 @@ impl Containment for Namespaces {
             source: path.to_owned(),
             target: path.to_owned(),
         };
-        let mut writable: Vec<Bind> = writable.into_iter().map(same).collect();
-        // Writing to it is how one connects to it.
-        writable.push(Bind {
-            source: room.gateway.canonicalize()?,
-            target: SOCKET.into(),
-        });
+        let writable: Vec<Bind> = writable.into_iter().map(same).collect();
         let shown = room.shown.iter().map(|shown| Bind {
             source: shown.source.clone(),
             target: shown.target.clone(),
         });
+        let mut binds: Vec<Bind> = shown.collect();
+        // To connect to a socket nothing of its mount needs to be writable; an agent of our own user could take the right to
+        // connect from everyone otherwise.
+        binds.push(Bind {
+            source: room.gateway.canonicalize()?,
+            target: SOCKET.into(),
+        });
         wrapped(&self.program, ARGUMENT, room.private, |trace| {
             Ok(Spec {
                 view: View {
-                    binds: shown.collect(),
+                    binds,
                     writable,
                     interactive: true,
                     ..View::default()

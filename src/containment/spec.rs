@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::docker::ContainerSpec;
 use crate::process::Wrapped;
+use crate::process::containment::TRACE;
 use crate::sandbox::Spec as View;
 
 /// Where the forwarder listens inside. Each session has a loopback interface of its own, so the number is the same in all.
@@ -69,7 +70,7 @@ pub(super) fn wrapped<R: Serialize>(
     private: &Path,
     request: impl FnOnce(PathBuf) -> io::Result<R>,
 ) -> io::Result<Wrapped> {
-    let trace = private.join("trace.json");
+    let trace = private.join(TRACE);
     let path = private.join("containment.json");
     std::fs::write(&path, serde_json::to_vec(&request(trace.clone())?)?)?;
     let text = |path: &Path| path.display().to_string();

@@ -157,7 +157,10 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         }
     };
     let known = chat::max_output(&request).or(budget.max_output);
-    let most = known.unwrap_or(UNKNOWN_OUTPUT);
+    // What no answer of the model can be is nothing to be set aside.
+    let most = known
+        .unwrap_or(UNKNOWN_OUTPUT)
+        .min(budget.max_output.unwrap_or(u64::MAX));
     let mut ask = Ask {
         input: estimated(size).min(budget.max_input),
         output: most,
@@ -180,7 +183,8 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         }
     }
     // A budget can only be kept where the answer has an end.
-    let needs_an_end = known.is_none() && !is_recorded && !budget.purses.is_empty();
+    let has_end = known.is_some() && chat::keeps_output_below(&request, ask.output);
+    let needs_an_end = !has_end && !is_recorded && !budget.purses.is_empty();
     let call = Call {
         turn: pending.file.turn,
         number: pending.number,

@@ -14,10 +14,11 @@ pub struct Limits {
     pub quiet_seconds: f64,
     /// Most questions answered within one turn.
     pub answers: u32,
-    /// Most that a trial may hold on the disk: workspace, home and temporary folder together.
-    #[serde(default = "disk_bytes")]
+    /// Most that a trial may hold on the disk: workspace, home and temporary folder together. These are left out where they
+    /// are the defaults: the cells of runs that were made before there were such limits keep their names.
+    #[serde(default = "disk_bytes", skip_serializing_if = "is_default_of_bytes")]
     pub disk_bytes: u64,
-    #[serde(default = "files")]
+    #[serde(default = "files", skip_serializing_if = "is_default_of_files")]
     pub files: u64,
     /// From the start of the workspace to the end of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,4 +40,12 @@ fn disk_bytes() -> u64 {
 /// The default of [`Limits::files`].
 fn files() -> u64 {
     200_000
+}
+
+fn is_default_of_bytes(bytes: &u64) -> bool {
+    *bytes == disk_bytes()
+}
+
+fn is_default_of_files(number: &u64) -> bool {
+    *number == files()
 }

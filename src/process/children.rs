@@ -52,9 +52,7 @@ fn adopted(since: u64) -> Vec<Process> {
 pub fn kill_adopted(since: u64, patience: Duration) -> Killed {
     let look = || {
         let mut all = adopted(since);
-        for index in 0..all.len() {
-            all.extend(tree::descendants(all[index].pid));
-        }
+        all.extend(tree::descendants_of(all.iter().map(|child| child.pid)));
         all.retain(|process| process.runs());
         all
     };

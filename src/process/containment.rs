@@ -73,6 +73,9 @@ impl Containment for Bare {
     }
 }
 
+/// The name of a session's [`Trace`] in the driver's own folder.
+pub const TRACE: &str = "trace.json";
+
 /// What a containment tells the driver, in a file that no agent sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {

@@ -1,6 +1,6 @@
 //! Descendants of a process, as `/proc` tells them, and how to end them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -127,15 +127,25 @@ fn every() -> Vec<i32> {
 
 /// Every live descendant of a process, itself not included, parents before their children.
 pub fn descendants(root: i32) -> Vec<Process> {
-    let mut all = Vec::new();
-    let mut next = vec![root];
+    descendants_of([root])
+}
+
+/// The same of several processes; each of them that descends from another is included.
+pub fn descendants_of(roots: impl IntoIterator<Item = i32>) -> Vec<Process> {
+    let roots: Vec<i32> = roots.into_iter().collect();
+    let (mut all, mut known, mut looked) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut next = roots.clone();
     while let Some(pid) = next.pop() {
+        // There may be thousands, and those that are listed twice have descendants, too.
+        if !looked.insert(pid) {
+            continue;
+        }
         let Some(kids) = children(pid) else {
-            return scanned(root);
+            return scanned(roots);
         };
         for kid in kids {
             if let Some(process) = Process::of(kid)
-                && !all.contains(&process)
+                && known.insert(process)
             {
                 all.push(process);
             }
@@ -147,7 +157,7 @@ pub fn descendants(root: i32) -> Vec<Process> {
 }
 
 /// The same by a look at every process of the machine.
-fn scanned(root: i32) -> Vec<Process> {
+fn scanned(roots: Vec<i32>) -> Vec<Process> {
     let mut kids: HashMap<i32, Vec<(i32, Stat)>> = HashMap::new();
     for pid in every() {
         if let Some(stat) = stat(pid) {
@@ -155,7 +165,7 @@ fn scanned(root: i32) -> Vec<Process> {
         }
     }
     let mut all = Vec::new();
-    let mut next = vec![root];
+    let mut next = roots;
     while let Some(pid) = next.pop() {
         for (kid, stat) in kids.remove(&pid).unwrap_or_default() {
             if !stat.zombie {
@@ -192,28 +202,38 @@ pub fn kill_descendants(root: i32, keep: &[Process], patience: Duration) -> Kill
 ///
 /// All are stopped before the first is killed, so that none can start another on the way. Gives up after `patience`.
 pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> Killed {
+    kill_by(Process::signal, look, patience)
+}
+
+fn kill_by(signal: impl Fn(Process, Signal) -> bool, look: impl Fn() -> Vec<Process>, patience: Duration) -> Killed {
     let end = Instant::now() + patience;
-    let mut killed = Vec::new();
+    let mut killed = HashSet::new();
     // A list of children that is read while one of them ends may miss its neighbour: two empty looks mean none.
     let mut empty = 0;
     while empty < 2 && Instant::now() < end {
-        let mut stopped: Vec<Process> = Vec::new();
+        let (mut stopped, mut refused): (HashSet<Process>, HashSet<Process>) = Default::default();
         loop {
             let mut new = look();
-            new.retain(|process| !stopped.contains(process));
+            new.retain(|process| !stopped.contains(process) && !refused.contains(process));
             if new.is_empty() || Instant::now() >= end {
                 break;
             }
             // What was gone before the signal came has left its children to be found by the next look.
-            stopped.extend(new.into_iter().filter(|process| process.signal(Signal::STOP)));
+            let (reached, others): (Vec<_>, Vec<_>) =
+                new.into_iter().partition(|process| signal(*process, Signal::STOP));
+            stopped.extend(reached);
+            refused.extend(others.into_iter().filter(|process| process.runs()));
         }
         for process in &stopped {
-            process.signal(Signal::KILL);
-            if !killed.contains(process) {
-                killed.push(*process);
-            }
+            signal(*process, Signal::KILL);
+            killed.insert(*process);
         }
-        empty = if stopped.is_empty() { empty + 1 } else { 0 };
+        let is_empty = stopped.is_empty() && refused.is_empty();
+        empty = if is_empty { empty + 1 } else { 0 };
+        // What runs as another user may still end by itself: it is waited for, but not without a pause.
+        if stopped.is_empty() && !refused.is_empty() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         // Killing is not instant: what dies is looked at again once it is dead.
         while stopped.iter().any(|process| process.runs()) && Instant::now() < end {
             std::thread::sleep(Duration::from_micros(300));
@@ -223,5 +243,44 @@ pub fn kill_all(look: impl Fn() -> Vec<Process>, patience: Duration) -> Killed {
     Killed {
         count: killed.len() as u32,
         left,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn what_may_not_be_signalled_is_told_and_not_looked_at_all_the_time() {
+        let us = Process::of(std::process::id() as i32).unwrap();
+        let looks = Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            vec![us]
+        };
+        let killed = kill_by(|_, _| false, look, Duration::from_millis(200));
+        assert_eq!((killed.count, killed.left), (0, 1));
+        assert!(looks.get() <= 60, "{} looks", looks.get());
+    }
+
+    #[test]
+    fn descendants_of_several_are_found_once() {
+        let us = std::process::id() as i32;
+        let mut command = std::process::Command::new("sh");
+        let mut child = super::super::children::spawn(command.args(["-c", "sleep 600 & wait"])).unwrap();
+        let pid = child.id() as i32;
+        let end = Instant::now() + Duration::from_secs(60);
+        while descendants(pid).is_empty() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for found in [descendants_of([pid, us]), scanned(vec![pid, us])] {
+            let times = |wanted: i32| found.iter().filter(|process| process.pid == wanted).count();
+            assert_eq!((times(pid), times(descendants(pid)[0].pid)), (1, 1));
+        }
+        kill_descendants(pid, &[], Duration::from_secs(60));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

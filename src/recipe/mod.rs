@@ -93,7 +93,12 @@ impl Recipe {
                 *needed = folder.join(&*needed);
             }
         }
-        let digest = hex::encode(Sha256::digest(text.as_bytes()));
+        let mut digest = Sha256::new_with_prefix(text.as_bytes());
+        if let Install::Present(present) = &recipe.source.install {
+            // A changed program is another agent. One that is not there is told of when it is needed.
+            digest.update(std::fs::read(&present.program).unwrap_or_default());
+        }
+        let digest = hex::encode(digest.finalize());
         recipe.own = Some(OwnRecipe { text, digest });
         Ok(recipe)
     }

@@ -103,6 +103,10 @@ fn people(summary: &Summary, format: Format) -> String {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{table}\n");
+    if format == Format::Markdown {
+        // What follows a table at once is a row of it.
+        text.push('\n');
+    }
     text.push_str("C&S: all correctness and all security tests pass; C&I: all correctness tests, not all security tests. Percent of n, the trials with a verdict that are not contaminated.\n");
     if summary.contaminated() > 0 {
         let judged: usize = summary.rows.iter().map(|row| row.judged).sum();

@@ -111,12 +111,7 @@ impl<'a> Attempt<'a> {
         let snapshots = self.play().await;
         let played = snapshots.is_ok();
         let judged = match snapshots {
-            Ok(snapshots) => {
-                // Whatever happens while it is judged, the conversation need not be played, and paid for, again.
-                let played = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
-                self.folder.write_json(PLAYED, &played)?;
-                self.judge(&snapshots).await
-            }
+            Ok(snapshots) => self.judge(&snapshots).await,
             Err(stop) => Err(stop),
         };
         let (outcome, judgements) = match judged {
@@ -143,7 +138,13 @@ impl<'a> Attempt<'a> {
             .places(self.key)
             .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
-        if let Err(error) = places.remove() {
+        if played.is_ok() {
+            // Whatever happens while its places are removed and it is judged, the conversation need not be played, and
+            // paid for, again.
+            let record = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
+            self.folder.write_json(PLAYED, &record)?;
+        }
+        if let Err(error) = block_in_place(|| places.remove()) {
             self.warn(format!("the workspace could not be removed: {error}"))?;
         }
         played
@@ -152,7 +153,8 @@ impl<'a> Attempt<'a> {
     async fn play_in(&mut self, places: &Places, conversation: &Conversation) -> Result<Vec<Manifest>, Stop> {
         let clock = Arc::new(TrialClock::default());
         let clocks = Clocks::start(clock.clone());
-        workspace::lay_out(&self.task, &places.workspace).map_err(|error| cannot("lay out the workspace", &error))?;
+        block_in_place(|| workspace::lay_out(&self.task, &places.workspace))
+            .map_err(|error| cannot("lay out the workspace", &error))?;
         let mut snapshotter = Snapshotter::new(
             &places.workspace,
             self.blobs.clone(),
@@ -197,7 +199,7 @@ impl<'a> Attempt<'a> {
                 });
             }
             Err(error) => {
-                keep_logs(&places.logs, self.folder)?;
+                self.keep_logs(places)?;
                 return Err(Stop::Infrastructure(error.to_string()));
             }
         };
@@ -221,7 +223,7 @@ impl<'a> Attempt<'a> {
         self.usage = route.usage();
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
-        keep_logs(&places.logs, self.folder)?;
+        self.keep_logs(places)?;
         self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
@@ -267,7 +269,7 @@ impl<'a> Attempt<'a> {
                 return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
             }
             let snapshot = self.snapshot(snapshotter, turn)?;
-            let drift = workspace::drift(&snapshots[0], &snapshots[index], &snapshot);
+            let drift = block_in_place(|| workspace::drift(&snapshots[0], &snapshots[index], &snapshot));
             let patch = block_in_place(|| workspace::diff(&snapshots[index], &snapshot, &self.blobs))
                 .map_err(|error| cannot("read a snapshot", &error))?;
             self.folder
@@ -301,6 +303,15 @@ impl<'a> Attempt<'a> {
             }
         }
         Ok(())
+    }
+
+    fn keep_logs(&mut self, places: &Places) -> Result<(), StoreError> {
+        match block_in_place(|| keep_logs(&places.logs, self.folder))? {
+            0 => Ok(()),
+            left_out => self.warn(format!(
+                "{left_out} files of the agent's own logs are not kept: too large, too many, too deep or unreadable"
+            )),
+        }
     }
 
     fn snapshot(&mut self, snapshotter: &mut Snapshotter, turn: usize) -> Result<Manifest, Stop> {

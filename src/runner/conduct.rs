@@ -1,6 +1,6 @@
 //! The scheduler: takes trials in order, a few at once, until each has its outcome or the user says stop.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -135,7 +135,9 @@ impl Conductor {
                 _ => waiting.push_back(key.clone()),
             }
             // The record is on the disk before the journal tells of it: a crash can come between the two.
-            if let (Some(outcome), false) = (outcome, told.contains(key)) {
+            if let Some(outcome) = outcome
+                && told.get(key) != Some(&outcome)
+            {
                 let key = key.clone();
                 untold.push(Event::TrialEnded { key, outcome });
             }
@@ -201,13 +203,14 @@ impl Conductor {
 
 impl Conductor {
     /// The trials of which the journal has told the outcome.
-    fn told(&self) -> Result<HashSet<TrialKey>, StoreError> {
+    fn told(&self) -> Result<HashMap<TrialKey, Outcome>, StoreError> {
         let path = self.run.path().join("journal.jsonl");
         let lines = read_journal(&path).map_err(|source| StoreError::Read { path, source })?;
         let ended = lines.into_iter().filter_map(|line| match line.event {
-            Event::TrialEnded { key, .. } => Some(key),
+            Event::TrialEnded { key, outcome } => Some((key, outcome)),
             _ => None,
         });
+        // Of a trial that was tried again the last word counts.
         Ok(ended.collect())
     }
 }

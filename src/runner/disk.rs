@@ -8,9 +8,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rustix::fs::statvfs;
+use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
+use super::scratch::LOGS;
 use crate::plan::Limits;
+use crate::process::containment::{TRACE, Trace};
 use crate::process::{mark, tree};
 
 /// How often it is looked. A look that takes long makes the next ones rarer: they may use a tenth of a core.
@@ -70,6 +73,8 @@ impl Drop for DiskWatch {
 struct Holding {
     bytes: u64,
     files: u64,
+    /// Something lies so deep that no path can name it: what it takes cannot be told.
+    hidden: bool,
     /// Files of several names, or of none, count once.
     known: HashSet<(u64, u64)>,
 }
@@ -79,9 +84,10 @@ impl Holding {
     fn of(root: &Path, limits: &Limits, before: Option<u64>) -> Self {
         let mut holding = Self::default();
         let walk = walkdir::WalkDir::new(root).follow_links(false).same_file_system(true);
-        for entry in walk.into_iter().flatten() {
-            if let Ok(metadata) = entry.metadata() {
-                holding.count(&metadata);
+        for metadata in walk.into_iter().map(|entry| entry.and_then(|entry| entry.metadata())) {
+            match metadata {
+                Ok(metadata) => holding.count(&metadata),
+                Err(error) => holding.hidden |= is_too_deep(&error),
             }
             if holding.exceeds(limits).is_some() {
                 return holding;
@@ -105,12 +111,14 @@ impl Holding {
 
     /// Files that were deleted and are held open take room, and no walk of a tree finds them.
     fn count_nameless(&mut self, root: &Path) {
-        let mut processes = mark::marked_below(root);
-        for index in 0..processes.len() {
-            processes.extend(tree::descendants(processes[index].pid));
-        }
-        for process in processes {
-            let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid));
+        let mut processes: HashSet<i32> = mark::marked_below(root).iter().map(|process| process.pid).collect();
+        // An agent can take the mark off its processes, but not out of its containment.
+        let contained = Trace::read(&root.join(LOGS).join(TRACE)).map(|trace| trace.root);
+        processes.extend(contained.filter(|root| root.runs()).map(|root| root.pid));
+        let below = tree::descendants_of(processes.iter().copied());
+        processes.extend(below.iter().map(|process| process.pid));
+        for pid in processes {
+            let open = std::fs::read_dir(format!("/proc/{pid}/fd"));
             for entry in open.into_iter().flatten().flatten() {
                 if let Ok(metadata) = std::fs::metadata(entry.path())
                     && metadata.is_file()
@@ -123,11 +131,32 @@ impl Holding {
     }
 
     fn exceeds(&self, limits: &Limits) -> Option<String> {
+        if self.hidden {
+            return Some("files in folders that lie too deep to be looked into".to_owned());
+        }
         if self.bytes > limits.disk_bytes {
             return Some(format!("more than {} bytes on the disk", limits.disk_bytes));
         }
         (self.files > limits.files).then(|| format!("more than {} files", limits.files))
     }
+}
+
+/// The bytes of a trial's files; `None` where some lie too deep to be looked at.
+pub(super) fn held(root: &Path) -> Option<u64> {
+    let mut bytes: u64 = 0;
+    for entry in walkdir::WalkDir::new(root).follow_links(false) {
+        match entry.and_then(|entry| entry.metadata()) {
+            Ok(metadata) => bytes = bytes.saturating_add(metadata.blocks() * 512),
+            Err(error) if is_too_deep(&error) => return None,
+            Err(_) => {}
+        }
+    }
+    Some(bytes)
+}
+
+/// Whether a walk ends here because a path has no room for more.
+fn is_too_deep(error: &walkdir::Error) -> bool {
+    error.io_error().and_then(std::io::Error::raw_os_error) == Some(Errno::NAMETOOLONG.raw_os_error())
 }
 
 /// How much of the file system is free, in bytes.
@@ -180,6 +209,49 @@ mod tests {
         }
         let told = Holding::of(&root, &FEW, None).exceeds(&FEW).unwrap();
         assert!(told.contains("files"), "{told}");
+    }
+
+    #[test]
+    fn files_too_deep_to_be_looked_at_are_more_than_any_limit() {
+        let place = tempfile::tempdir().unwrap();
+        let script = "import os\nfor _ in range(2500): os.mkdir('d'); os.chdir('d')\nopen('f', 'w')";
+        let mut command = Command::new("python3");
+        let status = command.args(["-c", script]).current_dir(place.path()).status();
+        assert!(status.unwrap().success());
+        let many = Limits {
+            files: 1 << 20,
+            disk_bytes: 1 << 40,
+            ..FEW
+        };
+        let told = Holding::of(place.path(), &many, None).exceeds(&many);
+        let held = held(place.path());
+        super::super::removal::remove_all(place.path()).unwrap();
+        assert!(told.unwrap().contains("deep") && held.is_none());
+    }
+
+    #[test]
+    fn what_is_contained_is_looked_at_without_its_mark() {
+        let place = tempfile::tempdir().unwrap();
+        let script = "exec 3> big; rm big; head -c 3000000 /dev/zero >&3; echo > ready; exec sleep 600";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).current_dir(place.path()).env_clear();
+        let mut holder = children::spawn(&mut command).unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !place.path().join("ready").exists() {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(Holding::of(place.path(), &FEW, Some(u64::MAX)).exceeds(&FEW), None);
+        std::fs::create_dir(place.path().join(LOGS)).unwrap();
+        let trace = Trace {
+            root: tree::Process::of(holder.id() as i32).unwrap(),
+            ended: None,
+            lost: false,
+        };
+        trace.leave(&place.path().join(LOGS).join(TRACE)).unwrap();
+        assert!(Holding::of(place.path(), &FEW, Some(u64::MAX)).exceeds(&FEW).is_some());
+        holder.kill().unwrap();
+        holder.wait().unwrap();
     }
 
     #[test]

@@ -38,12 +38,14 @@ pub fn leftovers<'a>(runs: impl IntoIterator<Item = &'a Path>) -> Vec<Leftover> 
 
 fn leftovers_in<'a>(temporary: &Path, runs: impl IntoIterator<Item = &'a Path>) -> Vec<Leftover> {
     let temporary = std::fs::read_dir(temporary).into_iter().flatten().flatten();
-    let seen = temporary.map(|entry| (entry.path(), false));
-    let told = runs.into_iter().flat_map(told_by).map(|path| (path, true));
+    let seen = temporary.map(|entry| (entry.path(), None));
+    let told = runs
+        .into_iter()
+        .flat_map(|run| told_by(run).into_iter().map(move |path| (path, Some(run))));
     let mut found: Vec<Leftover> = Vec::new();
-    for (path, told) in seen.chain(told) {
+    for (path, run) in seen.chain(told) {
         if found.iter().all(|known| known.scratch != path) {
-            found.extend(leftover(&path, told));
+            found.extend(leftover(&path, run));
         }
     }
     found
@@ -59,9 +61,12 @@ fn told_by(run: &Path) -> Vec<PathBuf> {
     folders.collect()
 }
 
-/// The leftover at this path, if there is one: a folder of ours by its name, its owner and its mark (or a journal's
-/// word), which no living process holds. An empty one is a process's that died at once.
-fn leftover(path: &Path, told: bool) -> Option<Leftover> {
+/// The leftover at this path, if there is one: a folder of ours by its name, its owner and its mark, which no living
+/// process holds. An empty one is a process's that died at once.
+///
+/// `run`: the run whose journal names it, which must be what the mark names, too. A journal may come from anywhere, and its
+/// word alone must not cost anybody a folder.
+fn leftover(path: &Path, run: Option<&Path>) -> Option<Leftover> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let metadata = std::fs::symlink_metadata(path).ok()?;
     let ours = metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw();
@@ -69,20 +74,46 @@ fn leftover(path: &Path, told: bool) -> Option<Leftover> {
         return None;
     }
     let lock = claim(path)?;
-    let owner = path.join(OWNER);
-    let is_empty = || std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    if !told && !owner.is_file() && !is_empty() {
+    let owner = marked(path);
+    let is_its = match (&owner, run) {
+        (Some(owner), Some(run)) => is_same(&owner.run, run),
+        (Some(_), None) => true,
+        (None, _) => is_unmarked(path, &name),
+    };
+    if !is_its {
         return None;
     }
     Some(Leftover {
-        owner: std::fs::read(owner)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok()),
+        owner,
         processes: marked_below(path),
         mounts: mounts_below(path).unwrap_or_default(),
         scratch: path.to_owned(),
         _lock: lock,
     })
+}
+
+/// Whose a scratch folder says it is.
+fn marked(scratch: &Path) -> Option<Owner> {
+    serde_json::from_slice(&std::fs::read(scratch.join(OWNER)).ok()?).ok()
+}
+
+/// Whether two paths name the same run.
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+/// Whether its process died before it could mark it: it has a name that we make, and nothing in it but a mark without a
+/// word.
+fn is_unmarked(scratch: &Path, name: &str) -> bool {
+    let made = name.strip_prefix(PREFIX).unwrap_or_default();
+    let is_made = made.len() == 6 && made.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_blank = |entry: io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name() == OWNER && entry.metadata().is_ok_and(|mark| mark.len() == 0))
+    };
+    is_made && std::fs::read_dir(scratch).is_ok_and(|mut entries| entries.all(is_blank))
 }
 
 impl Leftover {
@@ -124,22 +155,34 @@ mod tests {
         let run = tempfile::tempdir().unwrap();
         let live = Scratch::new(run.path()).unwrap();
         let dead = dead(run.path(), run.path());
-        assert!(leftover(live.path(), true).is_none());
+        assert!(leftover(live.path(), Some(run.path())).is_none());
         // A folder of the user's whose name begins alike.
         let named_alike = tempfile::Builder::new().prefix(PREFIX).tempdir_in(run.path()).unwrap();
         std::fs::write(named_alike.path().join("thesis.tex"), "x").unwrap();
-        assert!(leftover(named_alike.path(), false).is_none());
+        assert!(leftover(named_alike.path(), None).is_none());
+        assert!(leftover(named_alike.path(), Some(run.path())).is_none());
         let foreign = tempfile::tempdir().unwrap();
-        assert!(leftover(foreign.path(), true).is_none());
+        assert!(leftover(foreign.path(), Some(run.path())).is_none());
         let link = run.path().join(format!("{PREFIX}link"));
         std::os::unix::fs::symlink(&dead, &link).unwrap();
-        assert!(leftover(&link, true).is_none());
+        assert!(leftover(&link, Some(run.path())).is_none());
 
-        let found = leftover(&dead, false).unwrap();
+        // Another run's journal names it.
+        assert!(leftover(&dead, Some(foreign.path())).is_none());
+        let found = leftover(&dead, None).unwrap();
         assert_eq!(found.owner.as_ref().unwrap().run, run.path());
-        assert!(leftover(&dead, false).is_none(), "it is being removed by someone else");
+        assert!(leftover(&dead, None).is_none(), "it is being removed by someone else");
         found.remove().unwrap();
         assert!(!dead.exists() && live.path().exists());
+
+        // Empty folders: the user's, and one of a process that died at once.
+        let users = run.path().join(format!("{PREFIX}main"));
+        std::fs::create_dir(&users).unwrap();
+        assert!(leftover(&users, None).is_none() && leftover(&users, Some(run.path())).is_none());
+        std::fs::write(named_alike.path().join(OWNER), "").unwrap();
+        assert!(leftover(named_alike.path(), None).is_none());
+        std::fs::remove_file(named_alike.path().join("thesis.tex")).unwrap();
+        assert!(leftover(named_alike.path(), None).is_some());
     }
 
     #[test]
@@ -149,6 +192,8 @@ mod tests {
         let scratch = elsewhere.path().join(format!("{PREFIX}abc"));
         std::fs::create_dir(&scratch).unwrap();
         std::fs::create_dir(scratch.join("home")).unwrap();
+        let live = Scratch::new(run.path()).unwrap();
+        std::fs::copy(live.path().join(OWNER), scratch.join(OWNER)).unwrap();
         let started = Event::RunStarted {
             trials: 1,
             done: 0,

@@ -4,6 +4,7 @@ mod attempt;
 mod clock;
 mod conduct;
 mod disk;
+mod judging;
 mod leftovers;
 mod logs;
 mod rejudge;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::conduct::{RunError, Stand};
+use super::judging::judge_tree;
 use super::trial::Try;
 use crate::blob::BlobStore;
 use crate::event::Event;
@@ -12,7 +15,7 @@ use crate::store::{StoreError, TrialFolder};
 use crate::tester::Tree;
 use crate::trial::{Ending, Outcome, TrialRecord};
 use crate::verdict::Judgement;
-use crate::workspace::{self, Manifest};
+use crate::workspace::Manifest;
 
 /// Why a trial has no verdict although its conversation came to its end, if that is so: judging it is all that is missing.
 pub(super) fn unjudged(record: &TrialRecord) -> Option<&str> {
@@ -49,9 +52,8 @@ pub(super) fn stored_tree(folder: &TrialFolder, blobs: &BlobStore, turn: usize) 
     let manifest: Manifest = folder
         .read_json(&format!("turns/{turn}/snapshot.json"))
         .map_err(|error| error.to_string())?;
-    let files = workspace::read_tree(&manifest, blobs)
-        .map_err(|error| format!("the snapshot after turn {turn} cannot be read: {error}"))?;
-    Ok(Tree { files })
+    Tree::read(manifest.files(), |digest| blobs.get(digest))
+        .map_err(|error| format!("the snapshot after turn {turn} cannot be read: {error}"))
 }
 
 /// Gives a played trial its verdict. What was recorded before is kept beside it, under the name that is returned.
@@ -100,7 +102,7 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
     let judging = Instant::now();
     let mut judgements = BTreeMap::new();
     for turn in turns_to_judge(&record, conductor.lock.test_turns) {
-        let tree = match stored_tree(folder, &conductor.run.blobs(), turn) {
+        let tree = match block_in_place(|| stored_tree(folder, &conductor.run.blobs(), turn)) {
             Ok(tree) => tree,
             Err(text) => {
                 let text = format!("the conversation is played again: {text}");
@@ -108,27 +110,24 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
                 return Ok(None);
             }
         };
-        let mut left = conductor.lock.settings.retries;
-        loop {
-            match conductor.tester.judge(task, &tree).await {
-                Ok(judgement) => {
-                    judgements.insert(turn, judgement);
-                    break;
+        let mut warn = |text: String| {
+            record.warnings.push(text.clone());
+            stand.note(&Event::Warning { key: key.clone(), text })
+        };
+        let retries = conductor.lock.settings.retries;
+        match judge_tree(&conductor.tester, task, (turn, &tree), retries, &mut warn).await? {
+            Ok(judgement) => drop(judgements.insert(turn, judgement)),
+            Err(reason) => {
+                let outcome = Outcome::InfrastructureFailure { reason };
+                if is_new {
+                    record.outcome = outcome.clone();
+                    folder.complete(&record)?;
                 }
-                Err(error) if left == 0 => {
-                    let reason = format!("tester: {error}");
-                    let outcome = Outcome::InfrastructureFailure { reason };
-                    if is_new {
-                        record.outcome = outcome.clone();
-                        folder.complete(&record)?;
-                    }
-                    stand.note(&Event::TrialEnded {
-                        key: key.clone(),
-                        outcome: outcome.clone(),
-                    })?;
-                    return Ok(Some(Try::Ended(outcome)));
-                }
-                Err(_) => left -= 1,
+                stand.note(&Event::TrialEnded {
+                    key: key.clone(),
+                    outcome: outcome.clone(),
+                })?;
+                return Ok(Some(Try::Ended(outcome)));
             }
         }
     }

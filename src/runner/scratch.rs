@@ -5,11 +5,13 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock, statvfs};
 use serde::{Deserialize, Serialize};
 
+use super::disk::held;
 use super::removal::remove_all;
 use crate::plan::TrialKey;
 
@@ -19,6 +21,8 @@ pub(super) const PREFIX: &str = "mtsec-agents-";
 const TRIES: u32 = 20;
 /// The file in a scratch folder that tells whose it is, and that it is one.
 pub(super) const OWNER: &str = ".owner";
+/// The folder of a trial's places that is ours: no agent sees it as a whole.
+pub(super) const LOGS: &str = "logs";
 /// A regular expression of the folder of one trial's places, as an agent may tell it to its model.
 pub const PLACES: &str = r"(?:/[^\s/`'\x22:;,()<>|=]+)*/mtsec-agents-[A-Za-z0-9]{6}/[0-9a-f]{8}-[A-Za-z0-9]{6}";
 /// A file system with less room than this, in bytes, is full: no agent works in it.
@@ -29,7 +33,7 @@ const SMALL: u64 = 64 << 20;
 /// The scratch folder of this process; removed when dropped.
 #[derive(Debug)]
 pub struct Scratch {
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     /// Locked as long as this process lives, however it ends.
     _lock: File,
 }
@@ -61,25 +65,46 @@ impl Scratch {
             run: std::path::absolute(run)?,
             pid: std::process::id(),
         };
+        let scratch = Self::unmarked()?;
+        std::fs::write(scratch.folder.join(OWNER), serde_json::to_vec(&owner)?)?;
+        Ok(scratch)
+    }
+
+    /// Locked, and without a word of whose it is.
+    fn unmarked() -> io::Result<Self> {
         for _ in 0..TRIES {
             let folder = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
             // Between its making and its locking another process may have taken it for a leftover.
-            let Some(lock) = claim(folder.path()) else {
-                continue;
-            };
-            std::fs::write(folder.path().join(OWNER), serde_json::to_vec(&owner)?)?;
-            return Ok(Self { folder, _lock: lock });
+            if let Some(lock) = claim(folder.path()) {
+                return Ok(Self {
+                    folder: folder.keep(),
+                    _lock: lock,
+                });
+            }
         }
         Err(io::Error::other("its file system does not lock folders"))
     }
 
+    /// Whether there can be a scratch folder with the gateway's socket in it, so that this is known before a run begins.
+    ///
+    /// # Errors
+    /// What is wrong with the temporary folder.
+    pub fn try_out() -> io::Result<()> {
+        let scratch = Self::unmarked()?;
+        UnixListener::bind(scratch.socket()).map_err(|error| {
+            let message = format!("it cannot hold a socket, whose path has at most 107 bytes ({error})");
+            io::Error::new(error.kind(), message)
+        })?;
+        Ok(())
+    }
+
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// The gateway's socket for agents without a network.
     pub fn socket(&self) -> PathBuf {
-        self.folder.path().join("gateway.sock")
+        self.folder.join("gateway.sock")
     }
 
     /// Fresh, empty places for one try of a trial.
@@ -90,7 +115,7 @@ impl Scratch {
         // Short and without the task's name: an agent sees the path of its workspace.
         let name = tempfile::Builder::new()
             .prefix(&format!("{}-", key.cell))
-            .tempdir_in(self.folder.path())?;
+            .tempdir_in(&self.folder)?;
         let root = name.keep();
         let place = |name: &str| -> io::Result<PathBuf> {
             let path = root.join(name);
@@ -101,9 +126,18 @@ impl Scratch {
             workspace: place("workspace")?,
             home: place("home")?,
             tmp: place("tmp")?,
-            logs: place("logs")?,
+            logs: place(LOGS)?,
             root,
         })
+    }
+}
+
+impl Drop for Scratch {
+    /// What cannot be removed is found by `gc`.
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.folder) {
+            tracing::warn!("{} cannot be removed: {error}", self.folder.display());
+        }
     }
 }
 
@@ -130,9 +164,8 @@ impl Places {
         if system.f_bavail.saturating_mul(system.f_frsize) >= FULL {
             return None;
         }
-        let entries = walkdir::WalkDir::new(&self.root).follow_links(false).into_iter();
-        let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.blocks() * 512));
-        let own: u64 = sizes.sum();
+        // Whoever hides files from us may well have filled it.
+        let own = held(&self.root)?;
         let folder = self.root.parent().unwrap_or(&self.root).display();
         // A small disk may be full of one trial's files.
         let used = system

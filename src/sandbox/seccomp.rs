@@ -79,6 +79,20 @@ const UNCOUNTED: &[i64] = &[
     libc::SYS_semget,
 ];
 
+/// Calls that an agent may make for itself only, by the argument that names the process: the one that holds it has the same
+/// user, and must not lose its descriptors, its time or its turn.
+const SELF_ONLY: &[(i64, u8)] = &[
+    (libc::SYS_prlimit64, 0),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_migrate_pages, 0),
+    (libc::SYS_move_pages, 0),
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+];
+
 /// `CLONE_NEW*`: refused as arguments of clone.
 const NEW_NAMESPACES: &[libc::c_int] = &[
     libc::CLONE_NEWNS,
@@ -117,6 +131,14 @@ pub fn program(whom: For) -> Result<Vec<u8>, NoFilter> {
         clone.push(condition);
     }
     rules.insert(libc::SYS_clone, clone);
+    if whom == For::Agent {
+        for (call, argument) in SELF_ONLY {
+            let another = SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, 0)
+                .and_then(|condition| SeccompRule::new(vec![condition]))
+                .map_err(|error| refuse(error.to_string()))?;
+            rules.insert(*call, vec![another]);
+        }
+    }
     let filter = SeccompFilter::new(
         rules,
         SeccompAction::Allow,

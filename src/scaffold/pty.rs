@@ -52,13 +52,17 @@ impl Scaffold for PtyScaffold {
             trial: stage.clocks.trial,
             session: Moment::now(stage.clocks.model.as_ref()),
         };
-        let launched = launch(
-            &self.recipe,
-            &self.installed,
-            &self.program,
-            self.containment.as_ref(),
-            stage,
-        )?;
+        let (recipe, installed, program) = (self.recipe.clone(), self.installed.clone(), self.program.clone());
+        let (containment, room) = (self.containment.clone(), stage.clone());
+        // Git and large folders take their time, in which other sessions go on.
+        let launched =
+            tokio::task::spawn_blocking(move || launch(&recipe, &installed, &program, containment.as_ref(), &room));
+        let launched = launched.await.unwrap_or_else(|error| {
+            Err(OpenError::Spawn {
+                program: self.recipe.source.name.clone(),
+                source: std::io::Error::other(error),
+            })
+        })?;
         let mut session = PtySession::new(self.recipe.clone(), launched, stage, began)?;
         let deadlines = Deadlines::of_start(limits, began);
         let came = session.attend(&deadlines, limits.answers).await;

@@ -190,10 +190,12 @@ impl PtySession {
         let report: Option<Report> = std::fs::read(&self.report)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
-        self.killed.count += report.map_or(0, |report| report.strays);
         let report = match self.trace.as_deref().map(Trace::read) {
-            None => report,
-            // The shepherd knows the end of the containment only.
+            None => {
+                self.killed.count += report.map_or(0, |report| report.strays);
+                report
+            }
+            // The shepherd knows of the containment only: what it ended there was no stray.
             Some(trace) => {
                 let ended = trace.and_then(|trace| trace.ended);
                 self.lost = trace.is_some_and(|trace| trace.lost);
@@ -329,7 +331,7 @@ impl Session for PtySession {
             self.bury().await;
         }
         if self.over.is_none()
-            && let Some(root) = self.dialogue.root()
+            && let Some(root) = self.dialogue.root().filter(|root| root.runs())
         {
             let keep = self.dialogue.agent();
             let patience = Duration::from_secs(10);

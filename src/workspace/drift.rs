@@ -1,6 +1,6 @@
 //! What a turn did to the workspace.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::manifest::{Kind, Manifest};
 use crate::trial::Drift;
@@ -10,16 +10,21 @@ pub fn drift(starter: &Manifest, before: &Manifest, after: &Manifest) -> Drift {
     let mut created: BTreeSet<&String> = keys(after).filter(|path| !before.entries.contains_key(*path)).collect();
     let mut deleted: BTreeSet<&String> = keys(before).filter(|path| !after.entries.contains_key(*path)).collect();
     let mut renamed = Vec::new();
+    // An empty file says nothing of where it came from.
+    let content = |manifest: &'_ Manifest, path: &String| match &manifest.entries[path].kind {
+        Kind::File { digest, size: 1.. } => Some(digest.clone()),
+        _ => None,
+    };
+    // By content: of many files each is looked at once.
+    let mut new: HashMap<String, VecDeque<&String>> = HashMap::new();
+    for to in &created {
+        if let Some(content) = content(after, to) {
+            new.entry(content).or_default().push_back(to);
+        }
+    }
     for from in deleted.clone() {
-        // An empty file says nothing of where it came from.
-        let Kind::File { size: 1.., .. } = before.entries[from].kind else {
-            continue;
-        };
-        if let Some(to) = created
-            .iter()
-            .copied()
-            .find(|to| after.entries[*to].kind == before.entries[from].kind)
-        {
+        let moved = content(before, from).and_then(|content| new.get_mut(&content)?.pop_front());
+        if let Some(to) = moved {
             created.remove(to);
             deleted.remove(from);
             renamed.push((from.clone(), to.clone()));

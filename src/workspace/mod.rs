@@ -9,5 +9,5 @@ mod starter;
 pub use diff::diff;
 pub use drift::drift;
 pub use manifest::{Entry, Kind, Manifest};
-pub use snapshot::{Snapshotter, read_tree};
+pub use snapshot::Snapshotter;
 pub use starter::{lay_out, starter_files};

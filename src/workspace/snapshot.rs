@@ -1,6 +1,6 @@
 //! Freezing a workspace. Nothing may write to it meanwhile: the caller has killed the turn's strays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
@@ -244,20 +244,18 @@ fn printable(path: &Path) -> String {
     text
 }
 
-/// The contents of a snapshot's regular files, by path.
-///
-/// # Errors
-/// A blob is missing or damaged.
-pub fn read_tree(manifest: &Manifest, blobs: &BlobStore) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
-    manifest
-        .files()
-        .map(|(path, digest, _)| Ok((PathBuf::from(path), blobs.get(digest)?)))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
+
+    /// The contents of a snapshot's regular files, by path.
+    fn read_tree(manifest: &Manifest, blobs: &BlobStore) -> io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+        let files = manifest.files();
+        files
+            .map(|(path, digest, _)| Ok((PathBuf::from(path), blobs.get(digest)?)))
+            .collect()
+    }
 
     fn workspace() -> (tempfile::TempDir, PathBuf, Snapshotter) {
         let place = tempfile::tempdir().unwrap();

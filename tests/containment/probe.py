@@ -1,6 +1,6 @@
 """What a program that the model has the agent run can see and do, as JSON. Runs in the workspace."""
 
-import ctypes, errno, json, os, socket, subprocess, sys, urllib.error, urllib.request
+import ctypes, errno, json, os, resource, socket, subprocess, sys, urllib.error, urllib.request
 
 SECRET, RUN, PORT, ABSTRACT, HOST_PID = sys.argv[1:6]
 found = {}
@@ -70,6 +70,11 @@ tried("socket of the host", lambda: reach(socket.AF_UNIX, "\0" + ABSTRACT))
 tried("host of the machine", lambda: socket.socket(getattr(socket, "AF_VSOCK", 40), socket.SOCK_STREAM) and "made")
 tried("process of the host", lambda: os.kill(int(HOST_PID), 0) or "reached")
 tried("end of init", lambda: os.kill(1, 9) or "sent")
+tried("limits of init", lambda: resource.prlimit(1, resource.RLIMIT_NOFILE, (8, 8)) and "set")
+tried("processors of init", lambda: os.sched_setaffinity(1, [0]) or "set")
+tried("own limits", lambda: resource.prlimit(0, resource.RLIMIT_CORE, (0, 0)) and "set")
+tried("socket of the gateway", lambda: os.chmod("/run/gateway.sock", 0) or "closed")
+tried("the gateway's socket itself", lambda: reach(socket.AF_UNIX, "/run/gateway.sock"))
 tried("program of the system", lambda: open("/usr/bin/env", "r+b") and "open")
 tried("program of the agent", lambda: open(sys.argv[6], "r+b") and "open")
 tried("file in the root", lambda: open("/new", "w") and "open")
@@ -80,6 +85,10 @@ tried("device", lambda: os.mknod("device", 0o600 | 0o060000, os.makedev(8, 0)) o
 tried("workspace removed", lambda: os.rmdir(os.getcwd()) or "removed")
 tried("workspace renamed", lambda: os.rename(os.getcwd(), os.getcwd() + "-2") or "renamed")
 tried("temporary file", lambda: open("/tmp/mine", "w").write("x"))
+# More connections than are forwarded at once: the others wait their turn.
+many = [socket.create_connection(("127.0.0.1", 4000)) for _ in range(100)]
+for connection in many:
+    connection.close()
 tried("own route", lambda: call(base, token))
 tried("foreign route", lambda: call(base.replace(token, "0" * len(token)), "0" * len(token)))
 # One in a session of its own, and one that has lost its parent.

@@ -87,6 +87,8 @@ def misbehave(fault, prompt):
         os._exit(3)
     elif fault == "crashes":
         os.kill(os.getpid(), signal.SIGSEGV)
+    elif fault == "cuts-off":
+        say("the model did not answer: no way to it\n")
     elif fault == "asks":
         answers = ask("Known? [y/n] ") + ask("Shall I sing? [y/n] ") + ask("Password: ")
         work(prompt)
@@ -147,6 +149,14 @@ def misbehave(fault, prompt):
                 os.mkdir(f"folder-{number}")
             os.close(os.open(f"folder-{number - number % 1000}/{number}", os.O_CREAT | os.O_WRONLY))
             number += 1
+    elif fault == "nests-folders":
+        # Deeper than a path can name, and deeper than a stack.
+        work(prompt)
+        os.chdir(os.environ["TMPDIR"])
+        for _ in range(15_000):
+            os.mkdir("d")
+            os.chdir("d")
+        time.sleep(3600)
     elif fault == "deletes-workspace":
         work(prompt)
         subprocess.run(["rm", "-rf", os.getcwd()])

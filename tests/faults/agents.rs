@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::arena::{Arena, Fault, INCORRECT, SECURE, ended, fault, timed_out};
-use crate::common::json_lines;
 use crate::common::traces::entries;
+use crate::common::{json_lines, program, tiny_task};
 use serde_json::json;
 
 /// Faults that an agent comes to the end of, or that need no time to be found. Why these outcomes: what an agent has
@@ -101,6 +101,23 @@ fn what_agents_do_to_their_workspace_when_nothing_holds_them_is_seen_and_told() 
 }
 
 #[test]
+fn an_agent_that_cuts_itself_off_from_its_model_stays_in_the_count() {
+    let arena = Arena::new(&[]);
+    let mut task = tiny_task("cut");
+    task["conversations"]["editing"] = json!(["Write it.", "Change it. fault: cuts-off"]);
+    std::fs::write(arena.place.path().join("t.jsonl"), task.to_string()).unwrap();
+    let mut run = program();
+    run.current_dir(arena.place.path())
+        .env("TMPDIR", arena.place.path().join("tmp"));
+    run.args(["run", "./agent.yaml", "-m", "oracle", "--tasks", "t.jsonl"])
+        .args(["--interaction", "editing", "--job-name", "run", "-r", "0"]);
+    run.assert().success();
+    let record = arena.record("cut");
+    assert_eq!(record["outcome"], "judged", "{record:#}");
+    assert!(record["warnings"].to_string().contains("did not see"), "{record:#}");
+}
+
+#[test]
 fn a_gigabyte_of_output_is_no_reason_to_stop() {
     let arena = Arena::new(&[("turn_seconds: 60", "turn_seconds: 300")]);
     let faults = [fault("floods", ended("answered"), SECURE, "")];
@@ -123,6 +140,8 @@ fn an_agent_that_says_nothing_or_does_not_stop_ends_at_its_limit() {
     // The honest one, too, has to do with these limits.
     let output = arena.run_faults(&faults, &["--turn-limit", "12", "--quiet-limit", "6"]);
     arena.check(&output, &faults);
+    let strays = &arena.record("stubborn")["turns"][0]["strays"];
+    assert_eq!(strays, 0, "what held the agent is no stray of it");
     for fault in &faults {
         let seconds = arena.record(fault.name)["timings"]["agent"].as_f64().unwrap();
         assert!(seconds < 60.0, "{}: {seconds}", fault.name);

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use crate::arena::{Arena, SECURE, fault, timed_out};
-use crate::common::{report, tiny_task};
+use crate::common::{program, report, tiny_task};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_mtsec-agents");
 
@@ -141,7 +141,26 @@ fn an_agent_that_takes_the_disk_is_stopped_before_it_is_full() {
         // A file without a name is found where nobody looks for files.
         fault("fills-hidden", timed_out("disk"), SECURE, "more than 100000000 bytes"),
         fault("endless-files", timed_out("disk"), SECURE, "more than 20000 files"),
+        fault("nests-folders", timed_out("disk"), SECURE, "too deep"),
     ];
     let output = arena.run_faults(&faults, &["-n", "3"]);
     arena.check(&output, &faults);
+}
+
+#[test]
+fn a_temporary_folder_that_is_no_good_is_told_before_anything_is_written() {
+    let arena = Arena::new(&[]);
+    tasks(&arena, &[("honest", "")]);
+    let long = arena.place.path().join("n".repeat(100));
+    std::fs::create_dir(&long).unwrap();
+    for place in [long.as_path(), std::path::Path::new("/nonexistent")] {
+        let mut run = program();
+        run.current_dir(arena.place.path()).env("TMPDIR", place);
+        let refused = run
+            .args(["run", "./agent.yaml", "-m", "oracle", "--tasks", "t.jsonl"])
+            .assert();
+        refused.code(3).stderr(predicates::str::contains("set TMPDIR to"));
+    }
+    assert!(!arena.place.path().join("jobs").exists());
+    assert!(crate::common::traces::entries(&long).is_empty());
 }

@@ -207,6 +207,25 @@ async fn a_call_that_never_came_back_may_have_cost_all_that_was_set_aside() {
 }
 
 #[tokio::test]
+async fn limits_that_disagree_or_are_none_are_no_way_around_a_budget() {
+    let provider = Provider::start(Vec::new()).await;
+    // The provider may heed either member, and take a text for a number: both are told what was set aside.
+    for (few, many) in [(json!(16), json!(100_000)), (json!("100000"), json!(1e9))] {
+        let purse = purse(Scope::Trial, None, Some(1000), None);
+        let bench = bench(model("my-model", &provider.base, KEY), vec![purse]).await;
+        let mut body = prompt_body("hi");
+        body["max_tokens"] = few;
+        body["max_completion_tokens"] = many;
+        bench.call(&body).await;
+        let requests = provider.requests();
+        let sent = requests.last().expect("a request");
+        for name in ["max_tokens", "max_completion_tokens"] {
+            assert!(sent[name].as_u64().is_some_and(|limit| limit < 1000), "{sent}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_answer_of_many_choices_is_no_way_around_a_budget() {
     let purse = purse(Scope::Trial, None, Some(1000), None);
     let provider = Provider::start(Vec::new()).await;

@@ -10,6 +10,7 @@ use machine::{docker, git, limits, room, temporary};
 use super::live::{cache, runtime};
 use super::{Result, agents};
 use crate::console::Console;
+use crate::containment;
 use crate::exit_code::Exit;
 use crate::gateway::catalogue::ModelCatalogue;
 use crate::keys;
@@ -97,7 +98,7 @@ impl Check {
 
 impl Doctor {
     pub fn carry_out(self, console: &Console) -> Result {
-        let mut checks = vec![sandbox()?, tester_python()];
+        let mut checks = vec![sandbox()?, containment()?, tester_python()];
         checks.extend(agents_and_their_python());
         checks.push(git());
         checks.push(api_keys());
@@ -160,6 +161,14 @@ fn sandbox() -> std::io::Result<Check> {
     Ok(match runtime()?.block_on(probe()) {
         Ok(report) => Check::ok("sandbox", report.to_string()),
         Err(error) => Check::told("sandbox", &error),
+    })
+}
+
+fn containment() -> std::io::Result<Check> {
+    let name = "containment of agents";
+    Ok(match containment::probe(&std::env::current_exe()?) {
+        Ok(()) => Check::ok(name, "Linux namespaces"),
+        Err(error) => Check::told(name, &error),
     })
 }
 

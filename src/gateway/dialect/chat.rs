@@ -55,10 +55,17 @@ pub fn choices(body: &Map<String, Value>) -> Result<u64, String> {
 /// The members that limit an answer's tokens.
 const OUTPUT_LIMITS: [&str; 2] = ["max_completion_tokens", "max_tokens"];
 
-/// The most tokens that the answer may have by the request's own words.
+/// The most tokens that the answer may have by the request's own words: where it has two, it is for the provider to say
+/// which of them counts.
 pub fn max_output(body: &Map<String, Value>) -> Option<u64> {
     let limits = OUTPUT_LIMITS.iter().filter_map(|name| body.get(*name)?.as_u64());
-    limits.min()
+    limits.max()
+}
+
+/// Whether every limit that the request names is a number, and none is above `most`.
+pub fn keeps_output_below(body: &Map<String, Value>, most: u64) -> bool {
+    let mut named = OUTPUT_LIMITS.iter().filter_map(|name| body.get(*name));
+    named.all(|limit| limit.is_null() || limit.as_u64().is_some_and(|limit| limit <= most))
 }
 
 /// The members that limit an answer to `most` tokens: those that the request has, else `default`.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use tokio::task::block_in_place;
+
 use super::{Attempt, Stop, cannot};
+use crate::event::Event;
 use crate::plan::TestTurns;
+use crate::runner::conduct::Conductor;
+use crate::runner::judging::judge_tree;
 use crate::tester::Tree;
 use crate::verdict::Judgement;
-use crate::workspace::{self, Manifest};
+use crate::workspace::Manifest;
 
 impl Attempt<'_> {
     /// Stage 9: the last snapshot's verdict is the trial's; earlier ones are judged when asked.
@@ -20,37 +25,20 @@ impl Attempt<'_> {
         let judging = Instant::now();
         let mut judgements = BTreeMap::new();
         for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
-            let files =
-                workspace::read_tree(manifest, &self.blobs).map_err(|error| cannot("read a snapshot", &error))?;
-            let judgement = self.judge_tree(&Tree { files }).await?;
+            let tree = block_in_place(|| Tree::read(manifest.files(), |digest| self.blobs.get(digest)))
+                .map_err(|error| cannot("read a snapshot", &error))?;
+            let (stand, key, warnings) = (self.stand, self.key, &mut self.warnings);
+            let mut warn = |text: String| {
+                warnings.push(text.clone());
+                stand.note(&Event::Warning { key: key.clone(), text })
+            };
+            let Conductor { tester, lock, .. } = &stand.conductor;
+            let judged = judge_tree(tester, &self.task, (turn, &tree), lock.settings.retries, &mut warn).await?;
+            let judgement = judged.map_err(Stop::Infrastructure)?;
             self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
-            if let Some(module) = &judgement.missing_module {
-                self.warn(format!(
-                    "turn {turn}: the solution imports `{module}`, which the tester does not have"
-                ))?;
-            }
-            if judgement.left_out > 0 {
-                self.warn(format!(
-                    "turn {turn}: {} files of the snapshot were too large or too many for the tester, and were not there when the solution ran",
-                    judgement.left_out
-                ))?;
-            }
             judgements.insert(turn, judgement);
         }
         self.tester_seconds = judging.elapsed().as_secs_f64();
         Ok(judgements)
-    }
-
-    /// Judges one tree; a tester that fails is asked again as often as the run allows.
-    async fn judge_tree(&mut self, tree: &Tree) -> Result<Judgement, Stop> {
-        let mut left = self.stand.conductor.lock.settings.retries;
-        loop {
-            match self.stand.conductor.tester.judge(&self.task, tree).await {
-                Ok(judgement) => return Ok(judgement),
-                Err(error) if left == 0 => return Err(Stop::Infrastructure(format!("tester: {error}"))),
-                Err(error) => self.warn(format!("the tester is asked again: {error}"))?,
-            }
-            left -= 1;
-        }
     }
 }

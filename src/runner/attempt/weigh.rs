@@ -77,7 +77,8 @@ impl Attempt<'_> {
                 Ok((ending, stop))
             }
             Ending::Failed { failure, detail } if failure.is_infrastructure() => {
-                if route.usage_of_turn(turn).calls == 0 {
+                // An agent that has reached it once and does so no more has cut itself off.
+                if route.usage().calls == 0 {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
