@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn one_connection_too_many_waits_for_the_end_of_another() {
         let open = Arc::new(Open::default());
-        let mut places: Vec<Place> = (0..CONNECTIONS).map(|_| open.place()).collect();
+        let mut places: Vec<Place> = (0..CONNECTIONS).map(|_| open.enter()).collect();
         let (sender, accepted) = channel();
         let waits = open.clone();
-        let thread = thread::spawn(move || sender.send(waits.place()));
+        let thread = thread::spawn(move || sender.send(waits.enter()));
         assert_eq!(accepted.try_recv().err(), Some(TryRecvError::Empty));
         places.pop();
         assert!(accepted.recv_timeout(Duration::from_secs(20)).is_ok());
