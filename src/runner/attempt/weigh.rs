@@ -42,18 +42,14 @@ impl Attempt<'_> {
             return Ok((Ending::Failed { failure, detail }, None));
         }
         // A provider that answers other calls of the trial and does not take this one says something of the call.
-        let made_badly = |kind| kind == FailureKind::Rejected && route.was_answered();
-        if let Some(failed) = &failed
-            && noticed
-            && made_badly(failed.failure.kind)
-        {
-            let failure = &failed.failure;
-            self.warn(format!(
-                "turn {turn}: a call was not as the provider takes it: {failure}"
-            ))?;
-            return Ok((Ending::Answered, None));
-        }
+        let rejected = failed
+            .as_ref()
+            .filter(|failed| failed.failure.kind == FailureKind::Rejected);
+        let rejected = rejected
+            .filter(|_| route.was_answered())
+            .map(|failed| failed.failure.to_string());
         if let Some(failed) = failed
+            && rejected.is_none()
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
             let reason = format!("turn {turn}: {}", failed.failure);
@@ -86,9 +82,10 @@ impl Attempt<'_> {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
-                self.warn(format!(
-                    "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
-                ))?;
+                self.warn(match rejected {
+                    Some(why) => format!("turn {turn}: a call was not as the provider takes it: {why}"),
+                    None => format!("turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"),
+                })?;
                 Ok((Ending::Answered, None))
             }
             _ => Ok((ending, None)),
