@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::live::{Job, Start};
 use super::{Failed, Result, tasks};
 use crate::budget::Budget;
+use crate::containment;
 use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
@@ -198,6 +199,16 @@ pub fn check_temporary() -> std::result::Result<(), Failed> {
             std::env::temp_dir().display()
         ))
     })
+}
+
+/// Tries whether agents can be held, before anything is started.
+pub fn check_containment() -> std::result::Result<(), Failed> {
+    let program = std::env::current_exe()?;
+    // On a full disk nothing can be tried; who needs the room will say so.
+    let Ok(scratch) = Scratch::passing() else {
+        return Ok(());
+    };
+    containment::probe(&program, scratch.path()).map_err(Failed::missing)
 }
 
 /// Refuses conversations that the agent's terminal could not carry to its model byte for byte.

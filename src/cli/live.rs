@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::{Checked, check_carried, check_temporary, check_writable};
+use super::check::{Checked, check_carried, check_containment, check_temporary, check_writable};
 use super::lock::{RECIPE, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
@@ -12,7 +12,7 @@ use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
 use crate::console::Console;
-use crate::containment::{Containers, Namespaces, probe};
+use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
 use crate::docker::Engine;
 use crate::exit_code::Exit;
@@ -130,8 +130,7 @@ impl Job {
         let engine = match held {
             ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
             ContainmentKind::Namespaces => {
-                let program = std::env::current_exe()?;
-                tokio::task::block_in_place(|| probe(&program)).map_err(Failed::missing)?;
+                tokio::task::block_in_place(check_containment)?;
                 None
             }
             ContainmentKind::None => None,

@@ -18,13 +18,13 @@ pub enum ProbeError {
     Io(#[from] io::Error),
 }
 
-/// Holds an agent that does nothing, as every other would be held. `program` as for [`Namespaces::new`]. Blocks for some
-/// milliseconds.
+/// Holds an agent that does nothing, as every other would be held. `program` as for [`Namespaces::new`]; `place` is an empty
+/// folder, for the caller to remove. Blocks for some milliseconds.
 ///
 /// # Errors
 /// [`ProbeError::Refused`] names the step that failed and the remedy.
-pub fn probe(program: &Path) -> Result<(), ProbeError> {
-    match hold_nothing(program) {
+pub fn probe(program: &Path, place: &Path) -> Result<(), ProbeError> {
+    match hold_nothing(program, place) {
         // A full disk tells nothing of the kernel; whoever needs the room will say so.
         Err(ProbeError::Io(error)) if error.kind() == io::ErrorKind::StorageFull => Ok(()),
         Err(ProbeError::Refused(said)) if said.contains(&format!("os error {}", libc::ENOSPC)) => Ok(()),
@@ -32,16 +32,15 @@ pub fn probe(program: &Path) -> Result<(), ProbeError> {
     }
 }
 
-fn hold_nothing(program: &Path) -> Result<(), ProbeError> {
-    let place = tempfile::tempdir()?;
-    let base = place.path().canonicalize()?;
+fn hold_nothing(program: &Path, place: &Path) -> Result<(), ProbeError> {
+    let base = place.canonicalize()?;
     let folder = |name: &str| -> io::Result<_> {
         let path = base.join(name);
         std::fs::create_dir(&path)?;
         Ok(path)
     };
     let (workspace, home, tmp) = (folder("workspace")?, folder("home")?, folder("tmp")?);
-    let (logs, private, gateway) = (folder("logs")?, folder("private")?, base.join("gateway.sock"));
+    let (logs, private, gateway) = (folder("logs")?, folder("private")?, base.join("probe.sock"));
     let _listener = UnixListener::bind(&gateway)?;
     let room = Room {
         trial: "probe",

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::removal::{mounts_below, remove_all};
-use super::scratch::{OWNER, Owner, PREFIX, claim};
+use super::scratch::{OWNER, Owner, PREFIX, SOCKET, claim};
 use crate::event::Event;
 use crate::process::mark::marked_below;
 use crate::process::tree::{self, Process};
@@ -106,12 +106,15 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 /// Whether its process died before it could mark it: it has a name that we make, and nothing in it but a mark without a
-/// word.
+/// word or a socket.
 fn is_unmarked(scratch: &Path, name: &str) -> bool {
     let made = name.strip_prefix(PREFIX).unwrap_or_default();
     let is_made = made.len() == 6 && made.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let is_blank = |entry: io::Result<std::fs::DirEntry>| {
-        entry.is_ok_and(|entry| entry.file_name() == OWNER && entry.metadata().is_ok_and(|mark| mark.len() == 0))
+        entry.is_ok_and(|entry| {
+            let is_empty = || entry.metadata().is_ok_and(|mark| mark.len() == 0);
+            entry.file_name() == SOCKET || entry.file_name() == OWNER && is_empty()
+        })
     };
     is_made && std::fs::read_dir(scratch).is_ok_and(|mut entries| entries.all(is_blank))
 }

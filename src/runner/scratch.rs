@@ -19,6 +19,8 @@ use crate::plan::TrialKey;
 pub(super) const PREFIX: &str = "mtsec-agents-";
 /// How often a folder may be taken from us before it can be locked.
 const TRIES: u32 = 20;
+/// The gateway's socket in a scratch folder.
+pub(super) const SOCKET: &str = "gateway.sock";
 /// The file in a scratch folder that tells whose it is, and that it is one.
 pub(super) const OWNER: &str = ".owner";
 /// The folder of a trial's places that is ours: no agent sees it as a whole.
@@ -70,6 +72,15 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// A scratch folder of no run, for what is tried before one begins. What is left of it when this process is killed is found
+    /// like that of a run.
+    ///
+    /// # Errors
+    /// As [`Scratch::new`].
+    pub fn passing() -> io::Result<Self> {
+        Self::new(&std::env::temp_dir())
+    }
+
     /// Locked, and without a word of whose it is.
     fn unmarked() -> io::Result<Self> {
         for _ in 0..TRIES {
@@ -104,7 +115,7 @@ impl Scratch {
 
     /// The gateway's socket for agents without a network.
     pub fn socket(&self) -> PathBuf {
-        self.folder.join("gateway.sock")
+        self.folder.join(SOCKET)
     }
 
     /// Fresh, empty places for one try of a trial.

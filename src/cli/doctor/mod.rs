@@ -16,6 +16,7 @@ use crate::gateway::catalogue::ModelCatalogue;
 use crate::keys;
 use crate::python::{self, Wanted};
 use crate::recipe::{Install, Recipe};
+use crate::runner::Scratch;
 use crate::sandbox::probe;
 use crate::scaffold::Status;
 use crate::tester::PYTHON;
@@ -166,7 +167,11 @@ fn sandbox() -> std::io::Result<Check> {
 
 fn containment() -> std::io::Result<Check> {
     let name = "containment of agents";
-    Ok(match containment::probe(&std::env::current_exe()?) {
+    let scratch = match Scratch::passing() {
+        Ok(scratch) => scratch,
+        Err(error) => return Ok(Check::told(name, &error)),
+    };
+    Ok(match containment::probe(&std::env::current_exe()?, scratch.path()) {
         Ok(()) => Check::ok(name, "Linux namespaces"),
         Err(error) => Check::told(name, &error),
     })
