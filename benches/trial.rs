@@ -23,7 +23,7 @@ use mtsec_agents::plan::{ContainmentKind, Lock, Settings, TestTurns, trials};
 use mtsec_agents::process::{Bare, Containment};
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::runner::{Conductor, Request, resolve};
-use mtsec_agents::scaffold::{Installed, PtyScaffold};
+use mtsec_agents::scaffold::{Installed, driver};
 use mtsec_agents::store::RunFolder;
 use mtsec_agents::task::Task;
 use mtsec_agents::tester::{PYTHON, TestLimits, Tester, TesterConfig};
@@ -34,20 +34,21 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_mtsec-agents");
 
 const RECIPE: &str = r#"
 name: instant
-mode: pty
 version: "1"
 install: {python: ">=3.8", requirements: [], distribution: instant, program: instant}
 supports: {edit_formats: [whole], default_edit_format: whole}
 argv: [{args: ["sh", "{{ agent.program }}"]}]
 env: {LANG: C.UTF-8, SHELL: /bin/sh}
-prompts:
-  ready: '\r\nready> $'
-  questions: ['(?:^|\n)(?P<question>[^\r\n]*) \[y/n\] $']
-answers: []
-default_answer: "n"
-message: {open: "{TAG\n", close: "TAG}\n"}
-enter: "\n"
-exit: "exit\n"
+drive:
+  pty:
+    prompts:
+      ready: '\r\nready> $'
+      questions: ['(?:^|\n)(?P<question>[^\r\n]*) \[y/n\] $']
+    answers: []
+    default_answer: "n"
+    message: {open: "{TAG\n", close: "TAG}\n"}
+    enter: "\n"
+    exit: "exit\n"
 limits: {ready_seconds: 5, turn_seconds: 5, session_seconds: 60, quiet_seconds: 5, answers: 5}
 exit_seconds: 1
 grace_seconds: 1
@@ -129,11 +130,11 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
             ContainmentKind::Namespaces => Arc::new(Namespaces::new(PROGRAM.into())),
             _ => Arc::new(Bare),
         };
-        let scaffold = PtyScaffold::new(recipe.clone(), installed.clone(), PROGRAM.into()).contained(containment);
+        let scaffold = driver(recipe.clone(), installed.clone(), PROGRAM.into(), containment);
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, &recipe, Box::new(scaffold), backends.clone(), None).unwrap()),
+            Arc::new(resolve::runtime(cell, &recipe, scaffold, backends.clone(), None).unwrap()),
         );
     }
     let run = RunFolder::create(place, &format!("{kind}-{attempts}")).unwrap();

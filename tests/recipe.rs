@@ -123,7 +123,7 @@ fn a_recipe_that_cannot_be_used_is_told_before_anything_starts() {
             line,
             "install: {program: agent.py, python: '>=3.8'}",
             2,
-            "agent.yaml:7:10: ",
+            "agent.yaml:6:10: ",
         ),
         (
             line,

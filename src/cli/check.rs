@@ -15,7 +15,7 @@ use crate::recipe::Recipe;
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
-use crate::scaffold::{PtyScaffold, Scaffold};
+use crate::scaffold::Scaffold;
 use crate::store::RunFolder;
 use crate::task::Task;
 use sha2::{Digest, Sha256};
@@ -212,7 +212,7 @@ pub fn check_containment() -> std::result::Result<(), Failed> {
 }
 
 /// Refuses conversations that the agent's terminal could not carry to its model byte for byte.
-pub fn check_carried(checked: &Checked, scaffold: &PtyScaffold) -> std::result::Result<(), Failed> {
+pub fn check_carried(checked: &Checked, scaffold: &dyn Scaffold) -> std::result::Result<(), Failed> {
     for task in &checked.tasks {
         for interaction in task.interactions() {
             if !checked

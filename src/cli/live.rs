@@ -27,7 +27,7 @@ use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
 use crate::sandbox::{InDocker, Launcher};
-use crate::scaffold::{Installed, Installer, PtyScaffold};
+use crate::scaffold::{Installed, Installer, Scaffold, driver};
 use crate::store::{RunFolder, StoreError};
 use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
 use crate::yaml;
@@ -146,7 +146,7 @@ impl Job {
             tester.check(task).await.map_err(no_verdict)?;
         }
         let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
-        check_carried(&checked, &scaffold(&recipe, &installed, Arc::new(Bare))?)?;
+        check_carried(&checked, scaffold(&recipe, &installed, Arc::new(Bare))?.as_ref())?;
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
@@ -171,11 +171,11 @@ impl Job {
         };
         let containment = containment(held, engine, run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
+        let agent = scaffold(&recipe, &installed, containment)?;
         let mut cells = HashMap::new();
         for cell in checked.cells {
             let id = cell.cell.id();
-            let agent = Box::new(scaffold(&recipe, &installed, containment.clone())?);
-            let runtime = resolve::runtime(cell, &recipe, agent, backends.clone(), checked.source.clone())
+            let runtime = resolve::runtime(cell, &recipe, agent.clone(), backends.clone(), checked.source.clone())
                 .map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
@@ -303,9 +303,9 @@ fn scaffold(
     recipe: &Arc<Recipe>,
     installed: &Installed,
     containment: Arc<dyn Containment>,
-) -> std::result::Result<PtyScaffold, Failed> {
+) -> std::result::Result<Arc<dyn Scaffold>, Failed> {
     let program = std::env::current_exe()?;
-    Ok(PtyScaffold::new(recipe.clone(), installed.clone(), program).contained(containment))
+    Ok(driver(recipe.clone(), installed.clone(), program, containment))
 }
 
 /// What the run's agents are held in; Docker's `engine` where there is one.

@@ -3,6 +3,7 @@
 pub mod children;
 pub mod containment;
 pub mod mark;
+pub mod pipes;
 pub mod shepherd;
 pub mod system;
 pub mod tree;

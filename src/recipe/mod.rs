@@ -3,10 +3,12 @@
 mod compiled;
 mod schema;
 mod template;
+mod terminal;
 
-pub use compiled::{Evidence, OwnRecipe, Recipe, Rule};
+pub use compiled::{Driven, OwnRecipe, Recipe};
 pub use schema::*;
 pub use template::{Places, Rendered};
+pub use terminal::*;
 
 use std::path::Path;
 
@@ -140,13 +142,17 @@ mod tests {
         let RecipeError::Syntax(YamlError { file, line, .. }) = &error else {
             panic!("{error}")
         };
-        let expected = text.lines().position(|line| line.starts_with("default_answr")).unwrap() + 1;
+        let expected = text
+            .lines()
+            .position(|line| line.trim_start().starts_with("default_answr"))
+            .unwrap()
+            + 1;
         assert_eq!((file.as_str(), *line), ("mine.yaml", expected as u64), "{error}");
 
         let text = BUILTIN[0].1.replace(r"'^Create new file\?$'", "'^Create ( new file'");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();
         assert!(
-            error.starts_with("mine.yaml: answers[") && error.contains("new file"),
+            error.starts_with("mine.yaml: drive.pty.answers[") && error.contains("new file"),
             "{error}"
         );
 

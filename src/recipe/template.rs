@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use minijinja::{Environment, UndefinedBehavior, Value};
 
-use super::{Recipe, Source};
+use super::{Drive, Driven, Recipe, Source};
 
 /// The templates of a recipe, checked. Rendering compiles them again, which takes microseconds.
 #[derive(Debug)]
@@ -60,8 +60,10 @@ impl Templates {
             template(format!("files[{index}].path"), &file.path)?;
             template(format!("files[{index}].content"), &file.content)?;
         }
-        if let Some(calls) = &source.calls {
-            template("calls.log".into(), &calls.log)?;
+        if let Drive::Pty(pty) = &source.drive
+            && let Some(calls) = &pty.calls
+        {
+            template("drive.pty.calls.log".into(), &calls.log)?;
         }
         Ok(Self { environment })
     }
@@ -108,7 +110,10 @@ impl Recipe {
         for file in &self.source.files {
             files.push((PathBuf::from(text(&file.path)?), text(&file.content)?));
         }
-        let calls = match &self.source.calls {
+        let calls = match &self.driven {
+            Driven::Pty(rules) => rules.source.calls.as_ref(),
+        };
+        let calls = match calls {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),
             None => None,
         };

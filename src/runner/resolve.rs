@@ -174,7 +174,7 @@ pub fn check_budgets(cells: &[ResolvedCell], budgets: &[Budget]) -> Result<(), R
 pub fn runtime(
     resolved: ResolvedCell,
     recipe: &Recipe,
-    scaffold: Box<dyn Scaffold>,
+    scaffold: Arc<dyn Scaffold>,
     backends: Arc<Backends>,
     source: Option<Arc<Source>>,
 ) -> Result<CellRuntime, ResolveError> {

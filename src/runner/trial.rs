@@ -16,7 +16,7 @@ use crate::trial::Outcome;
 /// A cell, ready to run: its agent installed, its model resolved.
 pub struct CellRuntime {
     pub cell: Cell,
-    pub scaffold: Box<dyn Scaffold>,
+    pub scaffold: Arc<dyn Scaffold>,
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,

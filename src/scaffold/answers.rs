@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::recipe::{Condition, Recipe};
+use crate::recipe::{Condition, TerminalRules};
 use crate::trial::{Answer, Failure};
 
 /// A question as it stands at the end of the output.
@@ -24,8 +24,8 @@ pub struct Reply {
 
 impl Question {
     /// Reads the question at the end of `tail`; `None` when there is none.
-    pub fn read(recipe: &Recipe, tail: &[u8]) -> Option<Self> {
-        let captures = recipe.questions.iter().find_map(|question| question.captures(tail))?;
+    pub fn read(rules: &TerminalRules, tail: &[u8]) -> Option<Self> {
+        let captures = rules.questions.iter().find_map(|question| question.captures(tail))?;
         let question = captures.name("question")?;
         let text = String::from_utf8_lossy(question.as_bytes()).trim().to_owned();
         Some(Self {
@@ -72,13 +72,13 @@ fn subject(text: &[u8]) -> Vec<String> {
 }
 
 /// Looks the question up. `shell_commands`: whether they are enabled.
-pub fn reply(recipe: &Recipe, question: &Question, workspace: &Path, shell_commands: bool) -> Reply {
+pub fn reply(rules: &TerminalRules, question: &Question, workspace: &Path, shell_commands: bool) -> Reply {
     let subject = question.subject.join("\n");
-    let Some(rule) = recipe
+    let Some(rule) = rules
         .rule(&question.text)
-        .and_then(|rule| recipe.source.answers.get(rule.0))
+        .and_then(|rule| rules.source.answers.get(rule.0))
     else {
-        let answer = recipe.source.default_answer.clone();
+        let answer = rules.source.default_answer.clone();
         let answer = Answer {
             question: question.text.clone(),
             subject,
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn question(tail: &str) -> Question {
-        Question::read(&Recipe::builtin("aider").unwrap(), tail.as_bytes()).unwrap()
+        Question::read(&TerminalRules::of_aider(), tail.as_bytes()).unwrap()
     }
 
     #[test]
@@ -170,16 +170,16 @@ mod tests {
         );
         let tail = "\r\n\r\necho 1\r\necho 2\r\nRun shell commands? (Y)es/(N)o/(S)kip all/(D)on't ask again [Yes]: ";
         assert_eq!(question(tail).subject, ["echo 1", "echo 2"]);
-        let recipe = Recipe::builtin("aider").unwrap();
+        let rules = TerminalRules::of_aider();
         let glued = question("no newlineAdd command output to the chat? (Y)es/(N)o [Yes]: ");
-        let told = reply(&recipe, &glued, Path::new("/"), true).answer;
+        let told = reply(&rules, &glued, Path::new("/"), true).answer;
         assert_eq!(
             (told.answer.as_str(), told.rule.as_deref()),
             ("y", Some("command output"))
         );
         let crash = question("x\r\nOpen a GitHub Issue pre-filled with the above error in your browser? (Y/n) ");
         assert_eq!(
-            reply(&Recipe::builtin("aider").unwrap(), &crash, Path::new("/"), true).failure,
+            reply(&TerminalRules::of_aider(), &crash, Path::new("/"), true).failure,
             Some(Failure::AgentCrashed)
         );
     }
@@ -221,10 +221,10 @@ mod tests {
     #[test]
     fn a_path_that_is_not_seen_whole_is_refused() {
         let workspace = tempfile::tempdir().unwrap();
-        let recipe = Recipe::builtin("aider").unwrap();
+        let rules = TerminalRules::of_aider();
         let told = |before: &str| {
             let tail = format!("{before}x.py\r\nCreate new file? (Y)es/(N)o [Yes]: ");
-            reply(&recipe, &question(&tail), workspace.path(), true).answer.answer
+            reply(&rules, &question(&tail), workspace.path(), true).answer.answer
         };
         assert_eq!(told("said\r\n\r\n"), "y");
         assert_eq!(told("\r\n"), "y");

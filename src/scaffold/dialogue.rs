@@ -3,7 +3,6 @@
 //! `expectrl` conducts the short dialogues, an answer and the exit; it does not do the long wait, because it keeps all
 //! that it reads in memory, looks at 128 bytes at a time, and cannot write and read at once.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::answers::Question;
 use super::deadlines::{Deadlines, ModelClock, Moment};
 use super::endings::Seen;
-use crate::process::Trace;
-use crate::process::tree::{self, Process};
+use super::ward::Lineage;
+use crate::process::tree::Process;
 use crate::pty::{Lines, PtyIo, Tail};
-use crate::recipe::Recipe;
+use crate::recipe::TerminalRules;
 use crate::trial::Limit;
 
 /// Why a wait is over.
@@ -40,11 +39,7 @@ pub enum Waited {
 /// The conversation with one process at one terminal.
 pub struct Dialogue {
     session: Session<(), PtyIo>,
-    shepherd: i32,
-    /// Where a containment tells which process the agent is the first child of; `None`: of the shepherd.
-    trace: Option<PathBuf>,
-    root: Option<Process>,
-    agent: Option<Process>,
+    lineage: Lineage,
     tail: Tail,
     lines: Lines,
     pub seen: Seen,
@@ -68,13 +63,10 @@ const SHORTEST_NAP: Duration = Duration::from_millis(1);
 const LONGEST_NAP: Duration = Duration::from_millis(20);
 
 impl Dialogue {
-    pub fn new(io: PtyIo, shepherd: i32, trace: Option<PathBuf>, clock: Arc<dyn ModelClock>) -> std::io::Result<Self> {
+    pub fn new(io: PtyIo, lineage: Lineage, clock: Arc<dyn ModelClock>) -> std::io::Result<Self> {
         Ok(Self {
             session: Session::new((), io)?,
-            shepherd,
-            trace,
-            root: None,
-            agent: None,
+            lineage,
             tail: Tail::default(),
             lines: Lines::default(),
             seen: Seen::default(),
@@ -95,25 +87,12 @@ impl Dialogue {
 
     /// The process that the agent and all that it starts descend from; `None` as long as there is none.
     pub fn root(&mut self) -> Option<Process> {
-        if self.root.is_none() {
-            self.root = match &self.trace {
-                None => Process::of(self.shepherd),
-                Some(trace) => Trace::read(trace).map(|trace| trace.root),
-            };
-        }
-        self.root
+        self.lineage.root()
     }
 
-    /// The agent's process. What it orphans has the same parent, but came later.
+    /// The agent's process.
     pub fn agent(&mut self) -> Option<Process> {
-        if self.agent.is_none()
-            && let Some(root) = self.root()
-        {
-            self.agent = tree::children_of(root.pid)
-                .into_iter()
-                .min_by_key(|process| (process.started, process.pid));
-        }
-        self.agent
+        self.lineage.agent()
     }
 
     /// Forgets what was printed so far: it belongs to what is over.
@@ -124,11 +103,17 @@ impl Dialogue {
     }
 
     /// Writes a message while listening, so that neither side waits for the other. False when the agent is gone.
-    pub async fn enter(&mut self, recipe: &Recipe, bytes: &[u8], cancel: &CancellationToken, end: Instant) -> bool {
+    pub async fn enter(
+        &mut self,
+        rules: &TerminalRules,
+        bytes: &[u8],
+        cancel: &CancellationToken,
+        end: Instant,
+    ) -> bool {
         self.mark();
         let mut left = bytes;
         while !left.is_empty() {
-            self.drain(recipe);
+            self.drain(rules);
             match self.io().try_write(left) {
                 Ok(Some(count)) => {
                     left = &left[count..];
@@ -170,10 +155,10 @@ impl Dialogue {
     }
 
     /// Listens, without looking, until the terminal is closed; false when it is not closed in time.
-    pub async fn until_closed(&mut self, recipe: &Recipe, patience: Duration) -> bool {
+    pub async fn until_closed(&mut self, rules: &TerminalRules, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         loop {
-            self.drain(recipe);
+            self.drain(rules);
             if self.io().ended() {
                 return true;
             }
@@ -187,20 +172,20 @@ impl Dialogue {
     }
 
     /// Waits for the agent.
-    pub async fn wait(&mut self, recipe: &Recipe, deadlines: &Deadlines, cancel: &CancellationToken) -> Waited {
+    pub async fn wait(&mut self, rules: &TerminalRules, deadlines: &Deadlines, cancel: &CancellationToken) -> Waited {
         let mut nap = SHORTEST_NAP;
         let mut prompt = false;
         let mut looked = false;
         loop {
-            if self.drain(recipe) || !looked {
+            if self.drain(rules) || !looked {
                 nap = SHORTEST_NAP;
                 looked = true;
-                prompt = recipe.prompts.is_match(self.window());
+                prompt = rules.prompts.is_match(self.window());
             }
             // What outlives a killed shepherd may hold the terminal open.
-            let left = Process::of(self.shepherd).is_none();
+            let left = self.lineage.is_lost();
             if left {
-                self.drain(recipe);
+                self.drain(rules);
             }
             if left || self.io().ended() {
                 return Waited::Ended;
@@ -210,7 +195,7 @@ impl Dialogue {
             let mut wake = (now + LOOK).min(deadlines.next(&moment, &self.last_output));
             if prompt {
                 match self.stands(now) {
-                    Ok(()) => return self.prompt(recipe),
+                    Ok(()) => return self.prompt(rules),
                     Err(Some(time)) => wake = wake.min(time),
                     Err(None) => {
                         wake = wake.min(now + nap);
@@ -229,7 +214,7 @@ impl Dialogue {
                     wake = wake.min(now + PUZZLED / 4);
                 }
             }
-            if let Some(give_up) = &recipe.source.give_up
+            if let Some(give_up) = &rules.source.give_up
                 && self.seen.waits_to_retry
                 && self.seen.retries > give_up.after
             {
@@ -239,7 +224,7 @@ impl Dialogue {
                 }
                 wake = wake.min(believed);
             }
-            if let Some(due) = self.command_due(recipe, now) {
+            if let Some(due) = self.command_due(rules, now) {
                 wake = wake.min(due);
             }
             if let Some(limit) = deadlines.passed(&moment, &self.last_output) {
@@ -256,7 +241,7 @@ impl Dialogue {
     }
 
     /// Reads what there is, up to a bound; whether there was anything.
-    fn drain(&mut self, recipe: &Recipe) -> bool {
+    fn drain(&mut self, rules: &TerminalRules) -> bool {
         let mut buffer = [0; 16 << 10];
         let mut any = false;
         for _ in 0..64 {
@@ -269,7 +254,7 @@ impl Dialogue {
             any = true;
             self.tail.push(&buffer[..count]);
             let seen = &mut self.seen;
-            self.lines.push(&buffer[..count], |line| seen.line(recipe, line));
+            self.lines.push(&buffer[..count], |line| seen.line(rules, line));
         }
         if any {
             self.last_output = Moment::now(self.clock.as_ref());
@@ -294,10 +279,10 @@ impl Dialogue {
         }
     }
 
-    fn prompt(&mut self, recipe: &Recipe) -> Waited {
+    fn prompt(&mut self, rules: &TerminalRules) -> Waited {
         self.end_command();
         // A question that also looks like a ready prompt is a question.
-        match Question::read(recipe, self.window()) {
+        match Question::read(rules, self.window()) {
             Some(question) => Waited::Question(question),
             None => Waited::Ready,
         }
@@ -309,9 +294,9 @@ impl Dialogue {
     }
 
     /// Writes the next key to a command that has run too long; when that is due again.
-    fn command_due(&mut self, recipe: &Recipe, now: Instant) -> Option<Instant> {
+    fn command_due(&mut self, rules: &TerminalRules, now: Instant) -> Option<Instant> {
         let (since, count) = self.command?;
-        let commands = recipe.source.commands.as_ref()?;
+        let commands = rules.source.commands.as_ref()?;
         let key = commands.keys.get(count)?;
         let due = since + Duration::from_secs_f64(commands.seconds);
         if now < due {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::recipe::{Evidence, Recipe};
+use crate::recipe::{Evidence, TerminalRules};
 use crate::trial::{Ending, Failure};
 
 /// What has been seen of failures in the current turn.
@@ -33,13 +33,13 @@ pub struct Seen {
 }
 
 impl Seen {
-    pub fn line(&mut self, recipe: &Recipe, line: &[u8]) {
+    pub fn line(&mut self, rules: &TerminalRules, line: &[u8]) {
         if self.muted || line.is_empty() {
             return;
         }
-        self.lines.resize(recipe.source.failures.len(), None);
+        self.lines.resize(rules.source.failures.len(), None);
         self.waits_to_retry = false;
-        for evidence in recipe.evidence(line) {
+        for evidence in rules.evidence(line) {
             match evidence {
                 Evidence::Retry => {
                     self.retries += 1;
@@ -47,7 +47,7 @@ impl Seen {
                 }
                 Evidence::ReplyEnd => {
                     self.retries = 0;
-                    for (seen, failure) in self.lines.iter_mut().zip(&recipe.source.failures) {
+                    for (seen, failure) in self.lines.iter_mut().zip(&rules.source.failures) {
                         if !failure.before_reply_end {
                             *seen = None;
                         }
@@ -64,8 +64,8 @@ impl Seen {
 
     /// The crash that the agent reported before it left. Only then: an agent that stands at its prompt has not crashed,
     /// whatever text it quotes.
-    pub fn crash(&self, recipe: &Recipe) -> Option<Ending> {
-        let seen = self.lines.iter().zip(&recipe.source.failures);
+    pub fn crash(&self, rules: &TerminalRules) -> Option<Ending> {
+        let seen = self.lines.iter().zip(&rules.source.failures);
         let line = seen
             .filter(|(_, failure)| failure.kind == Failure::AgentCrashed)
             .find_map(|(line, _)| line.clone());
@@ -78,7 +78,7 @@ impl Seen {
     }
 
     /// The failure that the turn ended with. `last_call`: what the log of calls says, `None` without one.
-    pub fn failure(&self, recipe: &Recipe, last_call: Option<Call>) -> Option<Ending> {
+    pub fn failure(&self, rules: &TerminalRules, last_call: Option<Call>) -> Option<Ending> {
         if let Some(failure) = self.failure {
             return Some(Ending::Failed {
                 failure,
@@ -92,7 +92,7 @@ impl Seen {
                 detail,
             });
         }
-        for (seen, failure) in self.lines.iter().zip(&recipe.source.failures) {
+        for (seen, failure) in self.lines.iter().zip(&rules.source.failures) {
             if let Some(detail) = seen
                 && failure.kind != Failure::AgentCrashed
                 && (!failure.failed_call || last_call != Some(Call::Finished))
@@ -103,7 +103,7 @@ impl Seen {
                 });
             }
         }
-        let calls = recipe.source.calls.as_ref()?;
+        let calls = rules.source.calls.as_ref()?;
         (last_call == Some(Call::Failed)).then(|| Ending::Failed {
             failure: calls.failure,
             detail: "a call of the model did not return".into(),
@@ -136,8 +136,8 @@ impl CallLog {
     }
 
     /// Reads what is new; how the last call of it went: `None` when there was no call.
-    pub fn last_call(&mut self, recipe: &Recipe) -> Option<Call> {
-        let calls = recipe.source.calls.as_ref()?;
+    pub fn last_call(&mut self, rules: &TerminalRules) -> Option<Call> {
+        let calls = rules.source.calls.as_ref()?;
         // The agent, and what it runs, can put anything in the place of its log.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::open(&self.path, flags, Mode::empty()).ok()?);
@@ -175,12 +175,12 @@ mod tests {
     use super::*;
 
     fn ending(lines: &[&str], failed: bool) -> Option<Failure> {
-        let recipe = Recipe::builtin("aider").unwrap();
+        let rules = TerminalRules::of_aider();
         let mut seen = Seen::default();
         for line in lines {
-            seen.line(&recipe, line.as_bytes());
+            seen.line(&rules, line.as_bytes());
         }
-        match seen.failure(&recipe, Some(if failed { Call::Failed } else { Call::Finished })) {
+        match seen.failure(&rules, Some(if failed { Call::Failed } else { Call::Finished })) {
             Some(Ending::Failed { failure, .. }) => Some(failure),
             _ => None,
         }
@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn a_quoted_crash_is_none_while_the_agent_lives() {
-        let recipe = Recipe::builtin("aider").unwrap();
+        let rules = TerminalRules::of_aider();
         let mut seen = Seen::default();
-        seen.line(&recipe, b"# Uncaught KeyError in models.py line 5");
-        assert_eq!(seen.failure(&recipe, Some(Call::Finished)), None);
-        let Some(Ending::Failed { failure, detail }) = seen.crash(&recipe) else {
+        seen.line(&rules, b"# Uncaught KeyError in models.py line 5");
+        assert_eq!(seen.failure(&rules, Some(Call::Finished)), None);
+        let Some(Ending::Failed { failure, detail }) = seen.crash(&rules) else {
             panic!()
         };
         assert_eq!(failure, Failure::AgentCrashed);
         assert!(detail.contains("KeyError"));
-        assert_eq!(Seen::default().crash(&recipe), None);
+        assert_eq!(Seen::default().crash(&rules), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::installed::{MARKER, present, verify};
+use super::installed::{MARKER, own, present, verify};
 use crate::process::children;
 use crate::python::{self, PythonError, Wanted};
 use crate::recipe::{Install, Recipe};
@@ -97,6 +97,15 @@ impl Installer {
         let versions = self.agents.join(&recipe.source.name);
         let pip = match &recipe.source.install {
             Install::Pip(pip) => pip,
+            Install::Own => {
+                return match own(recipe) {
+                    Ok(installed) => Status::Ready(installed),
+                    Err(error) => Status::Broken {
+                        folder: versions,
+                        reason: error.to_string(),
+                    },
+                };
+            }
             Install::Present(program) => {
                 return match present(recipe, program) {
                     Ok(installed) => Status::Ready(installed),
@@ -142,6 +151,7 @@ impl Installer {
         }
         let pip = match &recipe.source.install {
             Install::Pip(pip) => pip,
+            Install::Own => return own(recipe),
             Install::Present(program) => return present(recipe, program),
         };
         let range = pip.python.parse().map_err(|message| InstallError::Range {

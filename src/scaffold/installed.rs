@@ -61,6 +61,22 @@ pub(super) fn verify(recipe: &Recipe, pip: &Pip, folder: &Path) -> Result<Instal
 /// Where programs are looked for that are named and not placed; what agents find as well.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// An agent that is part of this program.
+pub(super) fn own(recipe: &Recipe) -> Result<Installed, InstallError> {
+    let program = std::env::current_exe().map_err(|source| InstallError::Io {
+        path: "this program".into(),
+        source,
+    })?;
+    Ok(Installed {
+        name: recipe.source.name.clone(),
+        version: recipe.source.version.clone(),
+        folder: program.parent().unwrap_or(&program).to_owned(),
+        interpreter: program.clone(),
+        visible: vec![program.clone()],
+        program,
+    })
+}
+
 /// An agent that is there already, checked.
 pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, InstallError> {
     use std::os::unix::fs::PermissionsExt;

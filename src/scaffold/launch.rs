@@ -8,114 +8,178 @@ use minijinja::Value;
 use super::install::Installed;
 use super::installed::PATH;
 use super::{OpenError, Stage, repository, shown};
-use crate::process::{Containment, Room, children, mark, shepherd};
+use crate::process::{Containment, Room, Shown, children, mark, shepherd};
 use crate::pty::{self, Recorder, Spawned};
-use crate::recipe::{Places, Recipe};
+use crate::recipe::{Places, Recipe, Rendered, Terminal};
 
-/// What was started, and where it leaves its traces.
+/// The places of a session, and everything that its recipe's templates may name.
+pub struct Prepared {
+    pub workspace: PathBuf,
+    /// The driver's own folder: recordings and reports lie above the agent's, so that it cannot lay links in their way.
+    pub logs: PathBuf,
+    home: PathBuf,
+    tmp: PathBuf,
+    /// The agent's own folder below `logs`.
+    own: PathBuf,
+    shown: Vec<Shown>,
+    gateway: PathBuf,
+    trial: String,
+    places: Places,
+}
+
+/// A process to be started below its shepherd.
+pub struct Start {
+    pub argv: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where the shepherd tells how its agent ended.
+    pub report: PathBuf,
+    /// Where the containment tells of the agent's processes.
+    pub trace: Option<PathBuf>,
+}
+
+/// What was started at a terminal, and where it leaves its traces.
 pub struct Launched {
     pub spawned: Spawned,
     pub workspace: PathBuf,
     pub report: PathBuf,
-    /// Where the containment tells of the agent's processes.
     pub trace: Option<PathBuf>,
     pub calls: Option<PathBuf>,
 }
 
-/// Starts the agent under a shepherd; `program` is our own executable.
+fn prepare(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    move |source| OpenError::Prepare { path, source }
+}
+
+impl Prepared {
+    /// Resolves the places of a stage, and makes the repository where the agent needs one. Nothing is rendered yet.
+    pub fn new(
+        recipe: &Recipe,
+        installed: &Installed,
+        containment: &dyn Containment,
+        stage: &Stage,
+    ) -> Result<Self, OpenError> {
+        let real = |path: &Path| path.canonicalize().map_err(prepare(path));
+        let (workspace, home, tmp) = (real(&stage.workspace)?, real(&stage.home)?, real(&stage.tmp)?);
+        let own = stage.logs.join("agent");
+        std::fs::create_dir_all(&own).map_err(prepare(&own))?;
+        let (logs, own) = (real(&stage.logs)?, real(&own)?);
+        if !installed.program.is_file() {
+            let source = std::io::ErrorKind::NotFound.into();
+            return Err(OpenError::Spawn {
+                program: installed.program.display().to_string(),
+                source,
+            });
+        }
+        let with_repository = repository::is_needed(stage);
+        if with_repository {
+            repository::create(stage, &workspace)?;
+        }
+        let api_base = containment.api_base(&stage.api_base);
+        let folders = [&workspace, &home, &tmp, &own];
+        let places = places(recipe, installed, stage, &api_base, folders, with_repository);
+        Ok(Self {
+            places,
+            shown: shown(installed),
+            gateway: stage.gateway.clone(),
+            trial: stage.trial.clone(),
+            workspace,
+            logs,
+            home,
+            tmp,
+            own,
+        })
+    }
+
+    /// Fills in the recipe's templates, which may also name `more`, and writes its files.
+    pub fn render(&self, recipe: &Recipe, more: Places) -> Result<Rendered, OpenError> {
+        let mut places = self.places.clone();
+        places.extend(more);
+        let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
+            path: recipe.source.name.clone().into(),
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        for (path, content) in &rendered.files {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).map_err(prepare(parent))?;
+            }
+            std::fs::write(path, content).map_err(prepare(path))?;
+        }
+        Ok(rendered)
+    }
+
+    /// The rendered command line in its containment, below a shepherd; `program` is our own executable, and `private` a
+    /// folder of the driver's that exists, for this process alone.
+    pub fn start(
+        &self,
+        rendered: &Rendered,
+        program: &Path,
+        containment: &dyn Containment,
+        private: &Path,
+    ) -> Result<Start, OpenError> {
+        let room = Room {
+            workspace: &self.workspace,
+            home: &self.home,
+            tmp: &self.tmp,
+            logs: &self.own,
+            shown: &self.shown,
+            gateway: &self.gateway,
+            private,
+            trial: &self.trial,
+        };
+        let wrapped = containment
+            .wrap(rendered.argv.clone(), room)
+            .map_err(prepare(&self.workspace))?;
+        let report = private.join("shepherd.json");
+        let own = [
+            ("PATH", PATH.into()),
+            ("HOME", self.home.clone().into_os_string()),
+            ("TMPDIR", self.tmp.clone().into()),
+        ];
+        let own = own
+            .into_iter()
+            .map(|(name, value): (&str, OsString)| (name.into(), value));
+        let given = rendered.env.iter().map(|(name, value)| (name.into(), value.into()));
+        // Before there is a shepherd that could be killed.
+        children::adopt().map_err(|source| OpenError::Spawn {
+            program: program.display().to_string(),
+            source,
+        })?;
+        Ok(Start {
+            argv: shepherd::command(program, &report, wrapped.argv),
+            env: own.chain([mark::mark(&self.home)]).chain(given).collect(),
+            report,
+            trace: wrapped.trace,
+        })
+    }
+}
+
+/// Starts the agent at a terminal of its own; `program` is our own executable.
 pub fn launch(
     recipe: &Recipe,
+    terminal: Terminal,
     installed: &Installed,
     program: &Path,
     containment: &dyn Containment,
     stage: &Stage,
 ) -> Result<Launched, OpenError> {
-    let prepare = |path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError::Prepare { path, source }
-    };
-    let real = |path: &Path| path.canonicalize().map_err(prepare(path));
-    let (workspace, home, tmp) = (real(&stage.workspace)?, real(&stage.home)?, real(&stage.tmp)?);
-    // Recordings and the shepherd's report lie above the folder that the agent writes to, so that it cannot lay links
-    // in their way.
-    let own = stage.logs.join("agent");
-    std::fs::create_dir_all(&own).map_err(prepare(&own))?;
-    let (logs, own) = (real(&stage.logs)?, real(&own)?);
-    if !installed.program.is_file() {
-        let source = std::io::ErrorKind::NotFound.into();
-        return Err(OpenError::Spawn {
-            program: installed.program.display().to_string(),
-            source,
-        });
-    }
-    let with_repository = repository::is_needed(stage);
-    let places = places(
-        recipe,
-        installed,
-        stage,
-        &containment.api_base(&stage.api_base),
-        [&workspace, &home, &tmp, &own],
-        with_repository,
-    );
-    let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
-        path: recipe.source.name.clone().into(),
-        source: std::io::Error::other(error.to_string()),
-    })?;
-    for (path, content) in &rendered.files {
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(prepare(parent))?;
-        }
-        std::fs::write(path, content).map_err(prepare(path))?;
-    }
-    if with_repository {
-        repository::create(stage, &workspace)?;
-    }
-
-    let room = Room {
-        workspace: &workspace,
-        home: &home,
-        tmp: &tmp,
-        logs: &own,
-        shown: &shown(installed),
-        gateway: &stage.gateway,
-        private: &logs,
-        trial: &stage.trial,
-    };
-    let report = logs.join("shepherd.json");
-    let wrapped = containment.wrap(rendered.argv, room).map_err(prepare(&workspace))?;
-    let argv = shepherd::command(program, &report, wrapped.argv);
-    let private = [
-        ("PATH", PATH.into()),
-        ("HOME", home.clone().into_os_string()),
-        ("TMPDIR", tmp.clone().into()),
-    ];
-    let env = private
-        .into_iter()
-        .map(|(name, value): (&str, OsString)| (name.into(), value))
-        .chain([mark::mark(&home)])
-        .chain(
-            rendered
-                .env
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
-    let folder = logs.join("turns/0");
+    let prepared = Prepared::new(recipe, installed, containment, stage)?;
+    let rendered = prepared.render(recipe, Places::new())?;
+    let start = prepared.start(&rendered, program, containment, &prepared.logs)?;
+    let folder = prepared.logs.join("turns/0");
     let recorder = Recorder::open(&folder).map_err(prepare(&folder))?;
-    let size = (recipe.source.terminal.rows, recipe.source.terminal.columns);
-    // Before there is a shepherd that could be killed.
-    children::adopt().map_err(|source| OpenError::Spawn {
-        program: program.display().to_string(),
-        source,
-    })?;
-    let spawned = pty::spawn(argv, env, &workspace, size, recorder).map_err(|source| OpenError::Spawn {
-        program: program.display().to_string(),
-        source,
-    })?;
+    let size = (terminal.rows, terminal.columns);
+    let spawned =
+        pty::spawn(start.argv, start.env, &prepared.workspace, size, recorder).map_err(|source| OpenError::Spawn {
+            program: program.display().to_string(),
+            source,
+        })?;
     Ok(Launched {
         spawned,
-        workspace,
-        report,
-        trace: wrapped.trace,
+        workspace: prepared.workspace,
+        report: start.report,
+        trace: start.trace,
         calls: rendered.calls,
     })
 }

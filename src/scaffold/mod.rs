@@ -3,6 +3,7 @@
 mod answers;
 mod deadlines;
 mod dialogue;
+mod driver;
 mod endings;
 pub mod install;
 mod installed;
@@ -11,6 +12,7 @@ mod message;
 mod pty;
 mod repository;
 mod session;
+mod ward;
 
 use std::path::PathBuf;
 
@@ -22,10 +24,10 @@ use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
+pub use driver::driver;
 pub use install::{InstallError, Installed, Installer, Progress, Status};
 pub use installed::shown;
 pub use message::Refusal;
-pub use pty::PtyScaffold;
 
 /// Everything an agent is given: its places, its model, its options.
 #[derive(Debug, Clone)]

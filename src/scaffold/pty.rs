@@ -12,12 +12,13 @@ use super::message::{self, Refusal};
 use super::session::{Attended, PtySession};
 use super::{Exit, OpenError, Scaffold, Session, Stage};
 use crate::plan::Limits;
-use crate::process::{Bare, Containment};
-use crate::recipe::Recipe;
+use crate::process::Containment;
+use crate::recipe::{Recipe, TerminalRules};
 
 /// An agent that is driven as its recipe says.
 pub struct PtyScaffold {
     recipe: Arc<Recipe>,
+    rules: Arc<TerminalRules>,
     installed: Installed,
     /// Our own executable, which knows the hidden shepherd command.
     program: PathBuf,
@@ -25,19 +26,21 @@ pub struct PtyScaffold {
 }
 
 impl PtyScaffold {
-    pub fn new(recipe: Arc<Recipe>, installed: Installed, program: PathBuf) -> Self {
+    /// `rules` are those of the recipe, `program` is our own executable.
+    pub fn new(
+        recipe: Arc<Recipe>,
+        rules: Arc<TerminalRules>,
+        installed: Installed,
+        program: PathBuf,
+        containment: Arc<dyn Containment>,
+    ) -> Self {
         Self {
             recipe,
+            rules,
             installed,
             program,
-            containment: Arc::new(Bare),
+            containment,
         }
-    }
-
-    /// The same agent in another containment.
-    pub fn contained(mut self, containment: Arc<dyn Containment>) -> Self {
-        self.containment = containment;
-        self
     }
 }
 
@@ -55,15 +58,17 @@ impl Scaffold for PtyScaffold {
         let (recipe, installed, program) = (self.recipe.clone(), self.installed.clone(), self.program.clone());
         let (containment, room) = (self.containment.clone(), stage.clone());
         // Git and large folders take their time, in which other sessions go on.
-        let launched =
-            tokio::task::spawn_blocking(move || launch(&recipe, &installed, &program, containment.as_ref(), &room));
+        let terminal = self.rules.source.terminal;
+        let launched = tokio::task::spawn_blocking(move || {
+            launch(&recipe, terminal, &installed, &program, containment.as_ref(), &room)
+        });
         let launched = launched.await.unwrap_or_else(|error| {
             Err(OpenError::Spawn {
                 program: self.recipe.source.name.clone(),
                 source: std::io::Error::other(error),
             })
         })?;
-        let mut session = PtySession::new(self.recipe.clone(), launched, stage, began)?;
+        let mut session = PtySession::new(self.recipe.clone(), self.rules.clone(), launched, stage, began)?;
         let deadlines = Deadlines::of_start(limits, began);
         let came = session.attend(&deadlines, limits.answers).await;
         if came == Attended::Ready {

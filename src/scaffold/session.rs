@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
-use tokio::io::unix::AsyncFd;
+use rustix::process::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::answers;
@@ -15,28 +13,21 @@ use super::dialogue::{Dialogue, Waited};
 use super::endings::{CallLog, Seen};
 use super::launch::Launched;
 use super::message;
+use super::ward::{Lineage, Ward};
 use super::{Exit, Killed, OpenError, Session, Stage, TurnEnd};
 use crate::plan::Limits;
-use crate::process::shepherd::Report;
-use crate::process::tree::{self, Process};
-use crate::process::{Trace, children};
-use crate::pty::Recorder;
-use crate::recipe::Recipe;
-use crate::trial::{Answer, Ending, Failure, Limit};
+use crate::pty::{Recorder, Spawned};
+use crate::recipe::{Recipe, TerminalRules};
+use crate::trial::{Answer, Ending, Limit};
 
 /// One agent at its terminal.
 pub(super) struct PtySession {
     recipe: Arc<Recipe>,
+    rules: Arc<TerminalRules>,
     pub(super) dialogue: Dialogue,
-    child: Option<Box<dyn portable_pty::Child + Send + Sync>>,
-    shepherd: i32,
-    /// When the shepherd was started, in clock ticks: what it may leave to us is younger.
-    since: u64,
+    ward: Ward,
     workspace: PathBuf,
     logs: PathBuf,
-    report: PathBuf,
-    /// What a containment leaves.
-    trace: Option<PathBuf>,
     calls: Option<CallLog>,
     guard: String,
     shell_commands: bool,
@@ -45,12 +36,6 @@ pub(super) struct PtySession {
     clock: Arc<dyn ModelClock>,
     answers: Vec<Answer>,
     warnings: Vec<String>,
-    /// How everything ended, once nothing runs any more.
-    over: Option<Exit>,
-    /// Whether it was the containment that ended, and not the agent.
-    lost: bool,
-    /// What was killed, or could not be, and was not yet told of.
-    killed: Killed,
 }
 
 /// How attending to the agent's questions came to an end.
@@ -63,23 +48,27 @@ pub(super) enum Attended {
 }
 
 impl PtySession {
-    pub(super) fn new(recipe: Arc<Recipe>, launched: Launched, stage: &Stage, began: Began) -> Result<Self, OpenError> {
-        let shepherd = launched.spawned.pid;
-        let (trace, clock) = (launched.trace.clone(), stage.clocks.model.clone());
-        let dialogue =
-            Dialogue::new(launched.spawned.io, shepherd, trace, clock).map_err(|source| OpenError::Spawn {
-                program: recipe.source.name.clone(),
-                source,
-            })?;
+    pub(super) fn new(
+        recipe: Arc<Recipe>,
+        rules: Arc<TerminalRules>,
+        launched: Launched,
+        stage: &Stage,
+        began: Began,
+    ) -> Result<Self, OpenError> {
+        let Spawned { io, pid, child } = launched.spawned;
+        let (report, trace) = (launched.report, launched.trace);
+        let lineage = Lineage::new(pid, trace.clone());
+        // Before anything can fail: from here on it is ended whatever happens.
+        let ward = Ward::new(child, pid, report, trace);
+        let dialogue = Dialogue::new(io, lineage, stage.clocks.model.clone()).map_err(|source| OpenError::Spawn {
+            program: recipe.source.name.clone(),
+            source,
+        })?;
         Ok(Self {
             dialogue,
-            child: Some(launched.spawned.child),
-            shepherd,
-            since: Process::existing(shepherd).map_or(u64::MAX, |shepherd| shepherd.started),
+            ward,
             workspace: launched.workspace,
             logs: stage.logs.clone(),
-            report: launched.report,
-            trace: launched.trace,
             calls: launched.calls.map(CallLog::new),
             guard: stage.guard.clone(),
             shell_commands: !stage.options.no_shell_commands,
@@ -88,10 +77,8 @@ impl PtySession {
             clock: stage.clocks.model.clone(),
             answers: Vec::new(),
             warnings: Vec::new(),
-            over: None,
-            lost: false,
-            killed: Killed::default(),
             recipe,
+            rules,
         })
     }
 
@@ -101,7 +88,7 @@ impl PtySession {
         let mut given_up = false;
         let cancel = self.cancel.clone();
         loop {
-            let question = match self.dialogue.wait(&self.recipe, deadlines, &cancel).await {
+            let question = match self.dialogue.wait(&self.rules, deadlines, &cancel).await {
                 Waited::Ready => return Attended::Ready,
                 Waited::Ended => return Attended::Ended,
                 Waited::Cancelled => return Attended::Cancelled,
@@ -121,7 +108,7 @@ impl PtySession {
                 return Attended::Limit(Limit::Answers);
             }
             asked += 1;
-            let reply = answers::reply(&self.recipe, &question, &self.workspace, self.shell_commands);
+            let reply = answers::reply(&self.rules, &question, &self.workspace, self.shell_commands);
             if reply.answer.rule.is_none() {
                 let told = &reply.answer.answer;
                 self.warnings.push(format!(
@@ -129,7 +116,7 @@ impl PtySession {
                     question.text
                 ));
             }
-            let text = format!("{}{}", reply.answer.answer, self.recipe.source.enter);
+            let text = format!("{}{}", reply.answer.answer, self.rules.source.enter);
             self.dialogue.seen.failure = self.dialogue.seen.failure.or(reply.failure);
             self.answers.push(reply.answer);
             if !self.dialogue.answer(&text, reply.runs_command).await {
@@ -140,7 +127,7 @@ impl PtySession {
 
     /// Ends the agent whatever it does, and everything that it started; on return nothing of it runs.
     pub(super) async fn stop(&mut self) -> Exit {
-        if let Some(exit) = self.over {
+        if let Some(exit) = self.ward.over() {
             return exit;
         }
         if self.dialogue.io().ended() {
@@ -150,77 +137,21 @@ impl PtySession {
             let grace = seconds(self.recipe.source.grace_seconds);
             // The interrupt lets it write down what it has; it may also take it for a wish to go on.
             agent.signal(Signal::INT);
-            if !self.dialogue.until_closed(&self.recipe, grace / 10).await {
+            if !self.dialogue.until_closed(&self.rules, grace / 10).await {
                 agent.signal(Signal::TERM);
-                self.dialogue.until_closed(&self.recipe, grace).await;
+                self.dialogue.until_closed(&self.rules, grace).await;
             }
         }
         self.bury().await;
-        // What had to be told to leave was killed, whatever status it left with.
-        self.over = Some(Exit::Killed);
-        Exit::Killed
+        self.ward.had_to_be_killed()
     }
 
-    /// Waits for the shepherd, which kills what is left; makes it when it does not.
+    /// Waits until nothing of the agent runs.
     async fn bury(&mut self) -> Exit {
-        let patience = Duration::from_secs(12);
-        if let Some(shepherd) = Process::of(self.shepherd) {
-            if !self.dialogue.io().ended() {
-                shepherd.signal(Signal::TERM);
-            }
-            if !gone(self.shepherd, patience).await {
-                let root = self.shepherd;
-                let _ = tokio::task::spawn_blocking(move || tree::kill_descendants(root, &[], patience)).await;
-                shepherd.signal(Signal::KILL);
-                gone(self.shepherd, patience).await;
-            }
-        }
-        if let Some(mut child) = self.child.take() {
-            // It has ended, so this does not wait.
-            let status = child.try_wait();
-            // What was left by a shepherd that was killed came to us, and nothing else can end it. One that left by
-            // itself left nothing: what came to us meanwhile is another session's to end and to count.
-            if !matches!(status, Ok(Some(status)) if status.signal().is_none()) {
-                let since = self.since;
-                let orphans = tokio::task::spawn_blocking(move || children::kill_adopted(since, patience)).await;
-                self.account(orphans.unwrap_or_default());
-            }
-        }
+        let ended = self.dialogue.io().ended();
+        let exit = self.ward.bury(ended).await;
         self.dialogue.io().recorder.flush();
-        let report: Option<Report> = std::fs::read(&self.report)
-            .ok()
-            .and_then(|text| serde_json::from_slice(&text).ok());
-        let report = match self.trace.as_deref().map(Trace::read) {
-            None => {
-                self.killed.count += report.map_or(0, |report| report.strays);
-                report
-            }
-            // The shepherd knows of the containment only: what it ended there was no stray.
-            Some(trace) => {
-                let ended = trace.and_then(|trace| trace.ended);
-                self.lost = trace.is_some_and(|trace| trace.lost);
-                self.killed.count += ended.map_or(0, |ended| ended.strays);
-                if let Some(Trace { root, .. }) = trace {
-                    let outlived = move || {
-                        tree::kill_all(
-                            || Process::of(root.pid).filter(|now| *now == root).into_iter().collect(),
-                            patience,
-                        )
-                    };
-                    let left = tokio::task::spawn_blocking(outlived).await;
-                    self.killed.left += left.unwrap_or_default().left;
-                }
-                ended
-            }
-        };
-        let exit = report.map_or(Exit::Killed, |report| Exit::Code(report.status));
-        self.over = Some(exit);
         exit
-    }
-
-    fn account(&mut self, killed: Killed) {
-        self.killed.count += killed.count;
-        self.killed.left += killed.left;
     }
 
     fn turn_end(&mut self, ending: Ending) -> TurnEnd {
@@ -234,17 +165,17 @@ impl PtySession {
 
     /// The ending of a turn that came to `attended`.
     async fn ending(&mut self, attended: Attended) -> Ending {
-        let last_call = self.calls.as_mut().and_then(|calls| calls.last_call(&self.recipe));
+        let last_call = self.calls.as_mut().and_then(|calls| calls.last_call(&self.rules));
         // Nobody watches an agent without its shepherd: it cannot go on.
         let attended = match attended {
-            Attended::Ready if Process::of(self.shepherd).is_none() => Attended::Ended,
+            Attended::Ready if self.ward.is_unwatched() => Attended::Ended,
             attended => attended,
         };
         match attended {
             Attended::Ready => self
                 .dialogue
                 .seen
-                .failure(&self.recipe, last_call)
+                .failure(&self.rules, last_call)
                 .unwrap_or(Ending::Answered),
             Attended::Limit(limit) => {
                 self.stop().await;
@@ -256,10 +187,10 @@ impl PtySession {
             }
             Attended::Ended => {
                 let exit = self.bury().await;
-                if self.lost {
-                    return lost();
+                if let Some(lost) = self.ward.lost() {
+                    return lost;
                 }
-                let crash = self.dialogue.seen.crash(&self.recipe);
+                let crash = self.dialogue.seen.crash(&self.rules);
                 crash.unwrap_or(Ending::AgentExited {
                     code: match exit {
                         Exit::Code(code) => code,
@@ -271,35 +202,14 @@ impl PtySession {
     }
 }
 
-/// The ending of a session whose containment was killed.
-fn lost() -> Ending {
-    Ending::Failed {
-        failure: Failure::ContainmentLost,
-        detail: "what held the agent was killed, and the agent with it".to_owned(),
-    }
-}
-
-/// Waits until a child of ours has ended.
-async fn gone(pid: i32, patience: Duration) -> bool {
-    let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
-        return true;
-    };
-    // SAFETY: an `OwnedFd` always gives the same, open descriptor.
-    let Ok(fd) = (unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }) else {
-        return false;
-    };
-    let ended = tokio::time::timeout(patience, fd.readable()).await;
-    matches!(ended, Ok(Ok(_)))
-}
-
 #[async_trait]
 impl Session for PtySession {
     async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd {
-        if self.over.is_some() {
-            let ending = if self.lost { lost() } else { Ending::NotReached };
+        if self.ward.over().is_some() {
+            let ending = self.ward.lost().unwrap_or(Ending::NotReached);
             return self.turn_end(ending);
         }
-        let bytes = match message::framed(&self.recipe.source.message, prompt, &self.guard) {
+        let bytes = match message::framed(&self.rules.source.message, prompt, &self.guard) {
             Ok(bytes) => bytes,
             Err(refusal) => {
                 self.warnings.push(refusal.to_string());
@@ -318,7 +228,7 @@ impl Session for PtySession {
         let deadlines = Deadlines::of_turn(limits, self.began, Moment::now(self.clock.as_ref()));
         let end = deadlines.by_wall();
         let cancel = self.cancel.clone();
-        let attended = match self.dialogue.enter(&self.recipe, bytes.as_bytes(), &cancel, end).await {
+        let attended = match self.dialogue.enter(&self.rules, bytes.as_bytes(), &cancel, end).await {
             true => self.attend(&deadlines, limits.answers).await,
             false => Attended::Ended,
         };
@@ -327,51 +237,31 @@ impl Session for PtySession {
     }
 
     async fn settle(&mut self) -> Killed {
-        if self.over.is_none() && Process::of(self.shepherd).is_none() {
+        if self.ward.over().is_none() && self.ward.is_unwatched() {
             self.bury().await;
         }
-        if self.over.is_none()
+        if self.ward.over().is_none()
             && let Some(root) = self.dialogue.root().filter(|root| root.runs())
         {
             let keep = self.dialogue.agent();
-            let patience = Duration::from_secs(10);
-            let kill = move || tree::kill_descendants(root.pid, keep.as_slice(), patience);
-            let killed = tokio::task::spawn_blocking(kill).await;
-            self.account(killed.unwrap_or_default());
+            self.ward.kill_strays(root, keep.into_iter().collect()).await;
         }
-        std::mem::take(&mut self.killed)
+        self.ward.take_killed()
     }
 
     async fn close(mut self: Box<Self>) -> (Exit, Killed) {
         let killed = self.settle().await;
-        let exit = match self.over {
+        let exit = match self.ward.over() {
             Some(exit) => exit,
             None => {
-                let (text, patience) = (
-                    self.recipe.source.exit.clone(),
-                    seconds(self.recipe.source.exit_seconds),
-                );
+                let (text, patience) = (self.rules.source.exit.clone(), seconds(self.recipe.source.exit_seconds));
                 match self.dialogue.leave(&text, patience).await {
                     true => self.bury().await,
                     false => self.stop().await,
                 }
             }
         };
-        self.account(killed);
-        (exit, self.killed)
-    }
-}
-
-impl Drop for PtySession {
-    /// The terminal closes with the dialogue, and then the shepherd ends everything; only its own end is left to wait for.
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let since = self.since;
-            std::thread::spawn(move || {
-                if !matches!(child.wait(), Ok(status) if status.signal().is_none()) {
-                    children::kill_adopted(since, Duration::from_secs(10));
-                }
-            });
-        }
+        self.ward.account(killed);
+        (exit, self.ward.take_killed())
     }
 }

@@ -5,10 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
+use mtsec_agents::process::Bare;
 use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{
-    AgentModel, Clocks, Installed, Installer, Killed, NoCalls, PtyScaffold, Scaffold, Session, Stage,
-};
+use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
@@ -99,7 +98,7 @@ impl Bench {
     /// Opens a session with the real Aider.
     pub async fn aider(&self) -> Box<dyn Session> {
         let (recipe, installed) = aider();
-        let scaffold = PtyScaffold::new(recipe, installed, program());
+        let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
         scaffold
             .open(&self.stage, &self.limits)
             .await

@@ -1,32 +1,35 @@
 //! Faults that the real agent does not show on demand, shown by small fake agents.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mtsec_agents::process::Bare;
 use mtsec_agents::process::children;
 use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{Exit, Installed, OpenError, PtyScaffold, Scaffold, Session};
+use mtsec_agents::scaffold::{Exit, Installed, OpenError, Scaffold, Session, driver};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
 use crate::bench::{Bench, appears, killed, processes, program};
 
 const RECIPE: &str = r#"
 name: fake
-mode: pty
 version: "1"
 install: {python: ">=3.8", requirements: [], distribution: fake, program: fake}
 argv: [{args: ["python3", "-u", "{{ agent.program }}"]}]
 env: {LANG: C.UTF-8, SHELL: /bin/sh}
-prompts:
-  ready: '\r\nready> $'
-  questions: ['(?:^|\n)(?P<question>[^\r\n]*) \[y/n\] $']
-answers:
-  - {rule: known, question: '^Known\?$', answer: "y"}
-  - {rule: crash, question: '^Report\?$', answer: "n", failure: agent_crashed}
-default_answer: "n"
-message: {open: "{TAG\n", close: "TAG}\n"}
-enter: "\n"
-exit: "exit\n"
+drive:
+  pty:
+    prompts:
+      ready: '\r\nready> $'
+      questions: ['(?:^|\n)(?P<question>[^\r\n]*) \[y/n\] $']
+    answers:
+      - {rule: known, question: '^Known\?$', answer: "y"}
+      - {rule: crash, question: '^Report\?$', answer: "n", failure: agent_crashed}
+    default_answer: "n"
+    message: {open: "{TAG\n", close: "TAG}\n"}
+    enter: "\n"
+    exit: "exit\n"
 limits: {ready_seconds: 20, turn_seconds: 20, session_seconds: 60, quiet_seconds: 20, answers: 5}
 exit_seconds: 4
 grace_seconds: 0.3
@@ -60,7 +63,7 @@ pub const LOOP: &str = "\nwhile True:\n    ready()\n    turn(message())\n";
 
 pub struct Fake {
     pub bench: Bench,
-    scaffold: PtyScaffold,
+    scaffold: Arc<dyn Scaffold>,
 }
 
 /// An agent made of the frame and this code.
@@ -78,7 +81,7 @@ pub fn fake(code: &str) -> Fake {
     };
     let recipe = Recipe::parse("fake.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
     bench.limits = recipe.source.limits;
-    let scaffold = PtyScaffold::new(recipe.into(), installed, program());
+    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
     Fake { bench, scaffold }
 }
 

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::EditFormat;
-use mtsec_agents::scaffold::{Exit, PtyScaffold, Refusal, Scaffold};
+use mtsec_agents::process::Bare;
+use mtsec_agents::scaffold::{Exit, Refusal, driver};
 use mtsec_agents::trial::{Ending, Failure, Limit};
+use std::sync::Arc;
 
 use crate::bench::{Bench, GUARD, aider, appears, edit, killed, processes, program};
 use crate::model::{Model, Reply, text};
@@ -141,7 +143,7 @@ async fn prompts_arrive_byte_for_byte() {
     }
     assert!(!bench.exists("ran"));
     let (recipe, installed) = aider();
-    let scaffold = PtyScaffold::new(recipe, installed, program());
+    let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
     assert_eq!(scaffold.carries(""), Err(Refusal::Empty));
     assert_eq!(scaffold.carries("a\0b"), Err(Refusal::Nul));
     assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
@@ -173,7 +175,7 @@ async fn questions_are_answered_as_the_recipe_says() {
     let (recipe, installed) = aider();
     let recipe = mtsec_agents::recipe::Recipe::parse(
         "test.yaml",
-        &include_str!("../../scaffolds/aider.yaml").replace("\n  seconds: 60\n", "\n  seconds: 5\n"),
+        &include_str!("../../scaffolds/aider.yaml").replace("\n      seconds: 60\n", "\n      seconds: 5\n"),
     )
     .map(|quick| {
         (quick.source.version == recipe.source.version)
@@ -181,7 +183,7 @@ async fn questions_are_answered_as_the_recipe_says() {
             .unwrap()
     })
     .unwrap();
-    let scaffold = PtyScaffold::new(recipe.into(), installed, program());
+    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
     let mut session = scaffold.open(&bench.stage, &bench.limits).await.unwrap();
     let mut turn = 0;
     macro_rules! say {

@@ -1,0 +1,23 @@
+//! From a recipe to the driver of its agent.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Scaffold;
+use super::install::Installed;
+use super::pty::PtyScaffold;
+use crate::process::Containment;
+use crate::recipe::{Driven, Recipe};
+
+/// The recipe's agent, driven as the recipe says, in a containment. `program` is our own executable, which knows the hidden
+/// commands.
+pub fn driver(
+    recipe: Arc<Recipe>,
+    installed: Installed,
+    program: PathBuf,
+    containment: Arc<dyn Containment>,
+) -> Arc<dyn Scaffold> {
+    match recipe.driven.clone() {
+        Driven::Pty(rules) => Arc::new(PtyScaffold::new(recipe, rules, installed, program, containment)),
+    }
+}
