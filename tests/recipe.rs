@@ -129,10 +129,10 @@ fn a_recipe_that_cannot_be_used_is_told_before_anything_starts() {
             line,
             "install: {program: agent.py, interpretre: python3}",
             2,
-            "agent.yaml:7:",
+            "agent.yaml:6:",
         ),
         ("name: fake", "name: ../fake", 2, "agent.yaml: name: expected letters"),
-        ("ready> $'", "ready> ($'", 2, "agent.yaml: prompts.ready: "),
+        ("ready> $'", "ready> ($'", 2, "agent.yaml: drive.pty.prompts.ready: "),
     ] {
         std::fs::write(&recipe, whole.replace(from, to)).unwrap();
         let refused = run(place.path(), "none", &[]).code(code);
