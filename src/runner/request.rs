@@ -68,3 +68,19 @@ fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::E
         Names::More(names) => names,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_earlier_versions_name_one_scaffold() {
+        for (text, wanted) in [
+            ("scaffold: aider", vec!["aider"]),
+            ("scaffolds: [aider, llm]", vec!["aider", "llm"]),
+        ] {
+            let request: Request = crate::yaml::read("run.yaml", text).unwrap();
+            assert_eq!(request.scaffolds, wanted);
+        }
+    }
+}
