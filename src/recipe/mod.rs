@@ -1,11 +1,13 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod install;
 mod schema;
 mod template;
 mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use install::{Install, Npm, Packed, Pip, Present};
 pub use schema::*;
 pub use template::{Places, Rendered};
 pub use terminal::*;
