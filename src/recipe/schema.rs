@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::install::Install;
+use super::supports::Supports;
 use super::terminal::Pty;
 use crate::gateway::dialect::Dialect;
-use crate::plan::{EditFormat, Limits};
+use crate::plan::Limits;
 
 /// A recipe as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,8 +19,12 @@ pub struct Source {
     /// The program itself, where nothing is said.
     #[serde(default)]
     pub install: Install,
+    /// What the agent can do; a request for anything else is refused.
     #[serde(default)]
     pub supports: Supports,
+    /// Programs that the agent starts, by name, besides what its installation brings.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// The wire dialects that the agent can be told to speak, the preferred one first.
     #[serde(default = "chat")]
     pub speaks: Vec<Dialect>,
@@ -55,14 +60,13 @@ pub enum Drive {
     Pty(Box<Pty>),
 }
 
-/// The options that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Supports {
-    #[serde(default)]
-    pub edit_formats: Vec<EditFormat>,
-    #[serde(default)]
-    pub default_edit_format: Option<EditFormat>,
+impl Drive {
+    /// As it is written in a recipe.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pty(_) => "pty",
+        }
+    }
 }
 
 /// Some arguments of the command line.
