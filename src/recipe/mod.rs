@@ -1,14 +1,18 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod exec;
 mod schema;
 mod template;
 mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use exec::*;
 pub use schema::*;
 pub use template::{Places, Rendered};
 pub use terminal::*;
+
+pub use crate::gateway::dialect::Dialect;
 
 use std::path::Path;
 
@@ -17,7 +21,10 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
+const BUILTIN: [(&str, &str); 2] = [
+    ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
+    ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
+];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]

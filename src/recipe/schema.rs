@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::exec::Exec;
 use super::terminal::Pty;
 use crate::gateway::dialect::Dialect;
 use crate::plan::{EditFormat, Limits};
@@ -53,6 +54,8 @@ fn chat() -> Vec<Dialect> {
 pub enum Drive {
     /// One interactive process per conversation, through a terminal.
     Pty(Box<Pty>),
+    /// One process per turn, without a terminal, that goes on with the session of the turn before.
+    Exec(Box<Exec>),
 }
 
 /// How the agent gets onto the machine.

@@ -13,7 +13,7 @@ use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::Recipe;
+use crate::recipe::{Dialect, Recipe};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -180,7 +180,7 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model);
+    let agent_model = agent_model(&cell, &model, recipe);
     let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
@@ -224,7 +224,7 @@ pub fn runtime(
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
+fn agent_model(cell: &Cell, model: &ResolvedModel, recipe: &Recipe) -> AgentModel {
     let Pricing { input, output, .. } = model.pricing;
     AgentModel {
         name: model.wire_model.clone(),
@@ -235,6 +235,7 @@ fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
         temperature: model.temperature,
         accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
         accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
+        dialect: recipe.source.speaks.first().copied().unwrap_or(Dialect::OpenaiChat),
     }
 }
 

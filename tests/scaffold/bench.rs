@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Dialect, Recipe};
 use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
@@ -64,6 +64,7 @@ impl Bench {
                 temperature: Some(0.0),
                 accepts_reasoning_effort: false,
                 accepts_thinking_tokens: false,
+                dialect: Dialect::OpenaiChat,
             },
             options: Options::default(),
             clocks: Clocks::start(Arc::new(NoCalls)),
