@@ -3,6 +3,8 @@
 
 #[path = "scaffold/bench.rs"]
 mod bench;
+#[path = "scaffold/codex.rs"]
+mod codex;
 #[path = "scaffold/faults.rs"]
 mod faults;
 #[path = "scaffold/install.rs"]
@@ -11,5 +13,7 @@ mod install;
 mod model;
 #[path = "scaffold/real.rs"]
 mod real;
+#[path = "scaffold/responses.rs"]
+mod responses;
 #[path = "scaffold/time.rs"]
 mod time;

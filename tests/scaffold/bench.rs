@@ -24,6 +24,24 @@ pub fn aider() -> (Arc<Recipe>, Installed) {
     (Arc::new(recipe), installed.clone())
 }
 
+/// The pinned Codex, installed likewise.
+pub fn codex() -> (Arc<Recipe>, Installed) {
+    static CODEX: OnceLock<Installed> = OnceLock::new();
+    let recipe = Recipe::builtin("codex").unwrap();
+    let installed = CODEX.get_or_init(|| {
+        let program: PathBuf = std::env::var_os("DEV_CODEX").unwrap().into();
+        Installed {
+            name: "codex".into(),
+            version: "0.39.0".into(),
+            folder: program.parent().unwrap().to_owned(),
+            visible: vec![program.clone()],
+            interpreter: program.clone(),
+            program,
+        }
+    });
+    (Arc::new(recipe), installed.clone())
+}
+
 /// Our own executable, which knows the shepherd command.
 pub fn program() -> PathBuf {
     env!("CARGO_BIN_EXE_mtsec-agents").into()
@@ -99,6 +117,17 @@ impl Bench {
     /// Opens a session with the real Aider.
     pub async fn aider(&self) -> Box<dyn Session> {
         let (recipe, installed) = aider();
+        let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
+        scaffold
+            .open(&self.stage, &self.limits)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Opens a session with the real Codex.
+    pub async fn codex(&mut self) -> Box<dyn Session> {
+        self.stage.model.dialect = Dialect::OpenaiResponses;
+        let (recipe, installed) = codex();
         let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
         scaffold
             .open(&self.stage, &self.limits)
