@@ -5,6 +5,8 @@
 mod bench;
 #[path = "scaffold/codex.rs"]
 mod codex;
+#[path = "scaffold/exec_faults.rs"]
+mod exec_faults;
 #[path = "scaffold/faults.rs"]
 mod faults;
 #[path = "scaffold/install.rs"]

@@ -81,10 +81,6 @@ impl Model {
         Self { script, base }
     }
 
-    pub fn then(&self, reply: Reply) {
-        self.script.lock().unwrap().replies.push_back(reply);
-    }
-
     pub fn requests(&self) -> Vec<Value> {
         self.script.lock().unwrap().requests.clone()
     }
