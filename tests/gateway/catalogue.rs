@@ -68,8 +68,8 @@ fn names_may_have_their_provider_in_front() {
     }
     let model = resolve("openrouter/anthropic/claude-3.7-sonnet");
     assert_eq!(
-        (model.wire_model.as_str(), model.dialect),
-        ("anthropic/claude-3.7-sonnet", Dialect::OpenaiChat)
+        (model.wire_model.as_str(), model.dialects()),
+        ("anthropic/claude-3.7-sonnet", &[Dialect::OpenaiChat][..])
     );
     assert_eq!((model.pricing.input, model.temperature), (None, Some(0.0)));
     assert!(!model.is_scripted());
@@ -110,7 +110,7 @@ fn what_cannot_be_called_is_refused_in_words() {
     assert!(error("gpt5", &[]).contains("gpt-5"), "{}", error("gpt5", &[]));
     assert!(error("nowhere/model", &[]).contains("unknown model `nowhere/model`"));
     assert!(error("o3", &[]).contains("OPENAI_API_KEY"));
-    assert!(error("claude-3-7-sonnet", &["ANTHROPIC_API_KEY"]).contains("anthropic-messages"));
+    assert!(error("claude-3-7-sonnet", &[]).contains("ANTHROPIC_API_KEY"));
     assert!(error("qwen3-8b", &[]).contains("--api-base"));
     assert!(error("openai/", &["OPENAI_API_KEY"]).contains("unknown model"));
     assert!(resolve_with_keys("oracle", Some("http://localhost/v1"), &[]).is_err());
@@ -130,9 +130,49 @@ fn wishes_are_checked_against_the_model() {
     assert!(resolve("o3").settings(None, Some(4000)).is_err());
     let budget = |tokens| {
         let settings = resolve("gemini-2.5-pro").settings(None, tokens).expect("settings");
-        settings.extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
+        settings.chat_extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
     };
     assert_eq!((budget(None), budget(Some(0))), (Some(4000), Some(0)));
+}
+
+#[test]
+fn a_models_dialects_are_those_of_its_provider() {
+    use Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
+    let keys = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"];
+    let of = |name: &str, base| {
+        let model = resolve_with_keys(name, base, &keys).expect("a model");
+        assert!(model.dialects().iter().all(|dialect| model.serves(*dialect)));
+        model.dialects().to_vec()
+    };
+    assert_eq!(of("gpt-5", None), [OpenaiChat, OpenaiResponses]);
+    assert_eq!(of("claude-sonnet-4", None), [AnthropicMessages]);
+    assert_eq!(of("anthropic/claude-next", None), [AnthropicMessages]);
+    assert_eq!(of("gemini-2.5-pro", None), [OpenaiChat]);
+    for (name, base) in [
+        ("nop", None),
+        ("qwen3-8b", Some("http://localhost:1/v1")),
+        ("x", Some("http://localhost:1")),
+    ] {
+        assert_eq!(of(name, base), Dialect::ALL, "{name}");
+    }
+    let model = resolve("gemini-2.5-pro");
+    assert!(!model.serves(OpenaiResponses) && !model.serves(AnthropicMessages));
+}
+
+#[test]
+fn claude_thinks_as_the_paper_had_it_or_as_the_user_wishes() {
+    let model = |name| resolve_with_keys(name, None, &["ANTHROPIC_API_KEY"]).expect("a model");
+    let settings = |name, thinking| model(name).settings(None, thinking).expect("settings");
+    let thinking = settings("claude-sonnet-4", None);
+    assert_eq!(
+        (thinking.thinking_tokens, thinking.temperature),
+        (Some(4000), Temperature::Omit)
+    );
+    let off = settings("claude-sonnet-4", Some(0));
+    assert_eq!((off.thinking_tokens, off.temperature), (Some(0), Temperature::Set(0.0)));
+    assert_eq!(settings("claude-3-5-sonnet", None).thinking_tokens, None);
+    assert!(model("claude-sonnet-4").settings(Some("low"), None).is_err());
+    assert!(model("anthropic/claude-next").settings(Some("low"), None).is_err());
 }
 
 #[test]
@@ -153,7 +193,7 @@ fn a_malformed_table_is_refused_with_its_place() {
         .expect_err("an error")
         .to_string();
     assert!(error.contains("line 3"), "{error}");
-    let twice = "providers: {p: {dialect: openai-chat, api_base: null, key: null}}\nmodels:\n".to_owned()
+    let twice = "providers: {p: {dialects: [openai-chat], api_base: null, key: null}}\nmodels:\n".to_owned()
         + &"  - {name: a, provider: p, checkpoint: c, max_input_tokens: 1, max_output_tokens: 1}\n".repeat(2);
     assert!(
         ModelCatalogue::parse(&twice)
