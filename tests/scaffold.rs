@@ -13,6 +13,8 @@ mod faults;
 mod install;
 #[path = "scaffold/model.rs"]
 mod model;
+#[path = "scaffold/packed.rs"]
+mod packed;
 #[path = "scaffold/real.rs"]
 mod real;
 #[path = "scaffold/responses.rs"]

@@ -52,6 +52,9 @@ impl Recipe {
             let compiled = regex::Regex::new(text);
             varies.push(compiled.map_err(|error| wrong(field, error.to_string().replace('\n', " ")))?);
         }
+        for text in source.install.templates() {
+            versioned(text, &source.version).map_err(|message| wrong("install".into(), message))?;
+        }
         let at = |(field, message)| wrong(field, message);
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
@@ -66,10 +69,26 @@ impl Recipe {
         })
     }
 
+    /// A text of `install` with the agent's version in it.
+    ///
+    /// # Errors
+    /// It is no template, or names something else; never for a recipe that was loaded.
+    pub fn versioned(&self, text: &str) -> Result<String, String> {
+        versioned(text, &self.source.version)
+    }
+
     /// Why these options cannot be had, if they cannot.
     pub fn refuses(&self, options: &Options) -> Option<String> {
         let format = options.edit_format?;
         let known = &self.source.supports.edit_formats;
         (!known.contains(&format)).then(|| format!("{} has no edit format `{format}`", self.source.name))
     }
+}
+
+/// Fills `{{ version }}` in.
+fn versioned(text: &str, version: &str) -> Result<String, String> {
+    let mut environment = minijinja::Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    let rendered = environment.render_str(text, minijinja::context! { version });
+    rendered.map_err(|error| error.to_string())
 }

@@ -2,6 +2,7 @@
 
 mod compiled;
 mod exec;
+mod install;
 mod recipes;
 mod schema;
 mod template;
@@ -9,6 +10,7 @@ mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
 pub use exec::*;
+pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
 pub use template::{Places, Rendered};

@@ -1,11 +1,11 @@
 //! What a recipe's YAML may say. Unknown fields are refused.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::exec::Exec;
+use super::install::Install;
 use super::terminal::Pty;
 use crate::gateway::dialect::Dialect;
 use crate::plan::{EditFormat, Limits};
@@ -56,94 +56,6 @@ pub enum Drive {
     Pty(Box<Pty>),
     /// One process per turn, without a terminal, that goes on with the session of the turn before.
     Exec(Box<Exec>),
-}
-
-/// How the agent gets onto the machine.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "InstallFields")]
-pub enum Install {
-    /// It is part of this program.
-    #[default]
-    Own,
-    /// By pip, into an environment of its own.
-    Pip(Pip),
-    /// It is there already, and is used where it is.
-    Present(Present),
-}
-
-/// A pinned agent that pip installs.
-#[derive(Debug, Clone)]
-pub struct Pip {
-    /// Versions of Python that it runs on, such as `>=3.10,<3.13`.
-    pub python: String,
-    /// What pip is asked for.
-    pub requirements: Vec<String>,
-    /// The distribution whose version must be the recipe's.
-    pub distribution: String,
-    /// The program, relative to the installation.
-    pub program: String,
-    /// Arguments of the installation's Python, run once.
-    pub prewarm: Vec<String>,
-}
-
-/// A program that is there already.
-#[derive(Debug, Clone)]
-pub struct Present {
-    /// Absolute once the recipe is loaded; in the file it may be relative to the file's folder.
-    pub program: PathBuf,
-    /// What runs it, by path or by name; a program without one is executable itself.
-    pub interpreter: Option<String>,
-    /// Files and folders that the contained agent must see besides its program; placed as `program` is.
-    pub needs: Vec<PathBuf>,
-}
-
-/// Both ways as they are written: with `distribution` it is pip's.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InstallFields {
-    python: Option<String>,
-    requirements: Option<Vec<String>>,
-    distribution: Option<String>,
-    program: String,
-    prewarm: Option<Vec<String>>,
-    interpreter: Option<String>,
-    needs: Option<Vec<PathBuf>>,
-}
-
-impl TryFrom<InstallFields> for Install {
-    type Error = String;
-
-    fn try_from(fields: InstallFields) -> Result<Self, Self::Error> {
-        let InstallFields {
-            python,
-            requirements,
-            distribution,
-            program,
-            prewarm,
-            interpreter,
-            needs,
-        } = fields;
-        let present_only = interpreter.is_some() || needs.is_some();
-        match (python, requirements, distribution) {
-            (Some(python), Some(requirements), Some(distribution)) if !present_only => Ok(Self::Pip(Pip {
-                python,
-                requirements,
-                distribution,
-                program,
-                prewarm: prewarm.unwrap_or_default(),
-            })),
-            (None, None, None) if prewarm.is_none() => Ok(Self::Present(Present {
-                program: program.into(),
-                interpreter,
-                needs: needs.unwrap_or_default(),
-            })),
-            _ => Err(
-                "`install` is either `python`, `requirements`, `distribution` and `program` (and `prewarm`), or \
-                      `program`, `interpreter` and `needs` alone"
-                    .to_owned(),
-            ),
-        }
-    }
 }
 
 /// The options that can be set.

@@ -11,16 +11,18 @@ use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, N
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
+fn installed(recipe: &Recipe) -> Installed {
+    let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
+    installer
+        .ensure(recipe, &mut |progress| eprintln!("{progress:?}"))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// The pinned Aider, installed into the user's cache by whichever test comes first.
 pub fn aider() -> (Arc<Recipe>, Installed) {
     static AIDER: OnceLock<Installed> = OnceLock::new();
     let recipe = Recipe::builtin("aider").unwrap();
-    let installed = AIDER.get_or_init(|| {
-        let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
-        installer
-            .ensure(&recipe, &mut |progress| eprintln!("{progress:?}"))
-            .unwrap_or_else(|error| panic!("{error}"))
-    });
+    let installed = AIDER.get_or_init(|| installed(&recipe));
     (Arc::new(recipe), installed.clone())
 }
 
@@ -28,17 +30,7 @@ pub fn aider() -> (Arc<Recipe>, Installed) {
 pub fn codex() -> (Arc<Recipe>, Installed) {
     static CODEX: OnceLock<Installed> = OnceLock::new();
     let recipe = Recipe::builtin("codex").unwrap();
-    let installed = CODEX.get_or_init(|| {
-        let program: PathBuf = std::env::var_os("DEV_CODEX").unwrap().into();
-        Installed {
-            name: "codex".into(),
-            version: "0.39.0".into(),
-            folder: program.parent().unwrap().to_owned(),
-            visible: vec![program.clone()],
-            interpreter: program.clone(),
-            program,
-        }
-    });
+    let installed = CODEX.get_or_init(|| installed(&recipe));
     (Arc::new(recipe), installed.clone())
 }
 
