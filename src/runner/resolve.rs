@@ -9,11 +9,11 @@ use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
 use crate::gateway::model::Tokens;
-use crate::gateway::oracle::OracleScript;
+use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::{Recipe, Recipes};
+use crate::recipe::{OracleForm, Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -189,11 +189,11 @@ pub fn runtime(
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
     let agent_model = agent_model(&cell, &model);
-    let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
+    let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
-        let mut script = oracle_script(&model, task, conversation, edit_format);
+        let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
         let answers = match &replay {
             None => live(script).map_err(|error| error.to_string())?,
@@ -246,12 +246,22 @@ fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
     }
 }
 
+/// How an oracle speaks to the agent of a recipe.
+fn voice(form: OracleForm, options: &Options) -> Voice {
+    match form {
+        OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
+        OracleForm::ApplyPatch => Voice::ApplyPatch,
+        OracleForm::Editor => Voice::Editor,
+        OracleForm::Fenced => Voice::Fenced { diffs: false },
+    }
+}
+
 /// What an oracle is to write, turn by turn; nothing for other models.
 fn oracle_script(
     model: &ResolvedModel,
     task: &Task,
     conversation: &Conversation,
-    edit_format: EditFormat,
+    voice: Voice,
 ) -> Option<OracleScript> {
     let Backend::Oracle { insecure } = model.backend else {
         return None;
@@ -270,7 +280,7 @@ fn oracle_script(
     Some(OracleScript {
         file: SOLUTION_FILE.to_owned(),
         states,
-        edit_format,
+        voice,
         answered: 0,
     })
 }
