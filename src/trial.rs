@@ -84,6 +84,8 @@ pub enum Failure {
     Budget,
     /// What held the agent was killed from outside, and the agent with it.
     ContainmentLost,
+    /// The agent did not go on with the conversation, but began another one or lost its record of it.
+    SessionLost,
 }
 
 impl Failure {
@@ -102,7 +104,8 @@ impl Ending {
         match self {
             Self::Answered => true,
             Self::Failed { failure, .. } => {
-                !failure.is_infrastructure() && !matches!(failure, Failure::AgentCrashed | Failure::Budget)
+                !failure.is_infrastructure()
+                    && !matches!(failure, Failure::AgentCrashed | Failure::Budget | Failure::SessionLost)
             }
             _ => false,
         }

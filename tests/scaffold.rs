@@ -3,6 +3,10 @@
 
 #[path = "scaffold/bench.rs"]
 mod bench;
+#[path = "scaffold/codex.rs"]
+mod codex;
+#[path = "scaffold/exec_faults.rs"]
+mod exec_faults;
 #[path = "scaffold/faults.rs"]
 mod faults;
 #[path = "scaffold/install.rs"]
@@ -13,5 +17,7 @@ mod model;
 mod packed;
 #[path = "scaffold/real.rs"]
 mod real;
+#[path = "scaffold/responses.rs"]
+mod responses;
 #[path = "scaffold/time.rs"]
 mod time;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::exec::ExecRules;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, Install, RecipeError, Source};
@@ -27,6 +28,8 @@ pub struct Recipe {
 pub enum Driven {
     /// Through a terminal.
     Pty(Arc<TerminalRules>),
+    /// By one process per turn.
+    Exec(Arc<ExecRules>),
 }
 
 /// A recipe that the user wrote.
@@ -57,6 +60,7 @@ impl Recipe {
         let at = |(field, message)| wrong(field, message);
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
+            Drive::Exec(exec) => Driven::Exec(Arc::new(ExecRules::compile(exec.as_ref().clone()).map_err(at)?)),
         };
         Ok(Self {
             templates: Templates::compile(&source).map_err(at)?,

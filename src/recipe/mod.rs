@@ -1,6 +1,7 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod exec;
 mod install;
 mod recipes;
 mod schema;
@@ -9,12 +10,15 @@ mod template;
 mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use exec::*;
 pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
 pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
+
+pub use crate::gateway::dialect::Dialect;
 
 use std::path::Path;
 
@@ -23,7 +27,10 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
+const BUILTIN: [(&str, &str); 2] = [
+    ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
+    ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
+];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::exec::Exec;
 use super::install::Install;
 use super::supports::Supports;
 use super::terminal::Pty;
@@ -28,6 +29,9 @@ pub struct Source {
     /// The wire dialects that the agent can be told to speak, the preferred one first.
     #[serde(default = "chat")]
     pub speaks: Vec<Dialect>,
+    /// In which form the scripted model `oracle` hands its edits to the agent.
+    #[serde(default)]
+    pub oracle: OracleForm,
     #[serde(default)]
     pub argv: Vec<Arguments>,
     #[serde(default)]
@@ -52,12 +56,29 @@ fn chat() -> Vec<Dialect> {
     vec![Dialect::OpenaiChat]
 }
 
+/// The form of the edits that an agent takes from its model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OracleForm {
+    /// Text in the cell's edit format, as Aider takes it.
+    #[default]
+    EditFormat,
+    /// Calls of a `shell` tool with `apply_patch`, as Codex takes them.
+    ApplyPatch,
+    /// Calls of `str_replace_editor`, as OpenHands takes them.
+    Editor,
+    /// Fenced code.
+    Fenced,
+}
+
 /// How an agent is driven.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Drive {
     /// One interactive process per conversation, through a terminal.
     Pty(Box<Pty>),
+    /// One process per turn, without a terminal, that goes on with the session of the turn before.
+    Exec(Box<Exec>),
 }
 
 impl Drive {
