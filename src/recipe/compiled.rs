@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::template::Templates;
 use super::terminal::TerminalRules;
-use super::{Drive, RecipeError, Source};
-use crate::plan::Options;
+use super::{Drive, RecipeError, Source, Supports};
+use crate::plan::{Concat, Options};
 
 /// A recipe that is ready for use.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Recipe {
 pub enum Driven {
     /// Through a terminal.
     Pty(Arc<TerminalRules>),
+    /// There is no agent, only its model.
+    Api,
 }
 
 /// A recipe that the user wrote.
@@ -52,6 +54,7 @@ impl Recipe {
         let at = |(field, message)| wrong(field, message);
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
+            Drive::Api(_) => Driven::Api,
         };
         Ok(Self {
             templates: Templates::compile(&source).map_err(at)?,
@@ -64,6 +67,21 @@ impl Recipe {
 
     /// Why these options cannot be had, if they cannot.
     pub fn refuses(&self, options: &Options) -> Option<String> {
+        let Supports { concat, code_diff, .. } = self.source.supports;
+        let name = &self.source.name;
+        if options.concat != Concat::default() && !concat {
+            return Some(format!(
+                "{name} has no --concat: what counts is what an agent leaves in its workspace"
+            ));
+        }
+        if options.code_diff && !code_diff {
+            return Some(format!(
+                "{name} has no --code-diff: it writes its edits as --edit-format says"
+            ));
+        }
+        if options.code_diff && options.concat != Concat::default() {
+            return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());
+        }
         let format = options.edit_format?;
         let known = &self.source.supports.edit_formats;
         (!known.contains(&format)).then(|| format!("{} has no edit format `{format}`", self.source.name))

@@ -12,6 +12,8 @@ pub use schema::*;
 pub use template::{Places, Rendered};
 pub use terminal::*;
 
+pub use crate::gateway::dialect::Dialect;
+
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -19,7 +21,10 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
+const BUILTIN: [(&str, &str); 2] = [
+    ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
+    ("scaffolds/llm.yaml", include_str!("../../scaffolds/llm.yaml")),
+];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::terminal::Pty;
+use crate::conversation::Delivery;
 use crate::gateway::dialect::Dialect;
 use crate::plan::{EditFormat, Limits};
 
@@ -26,6 +27,9 @@ pub struct Source {
     /// In which form the scripted model `oracle` hands its edits to the agent.
     #[serde(default)]
     pub oracle: OracleForm,
+    /// Where the user asks for the code.
+    #[serde(default)]
+    pub prompts: Delivery,
     #[serde(default)]
     pub argv: Vec<Arguments>,
     #[serde(default)]
@@ -71,7 +75,14 @@ pub enum OracleForm {
 pub enum Drive {
     /// One interactive process per conversation, through a terminal.
     Pty(Box<Pty>),
+    /// There is no agent: the conversation goes straight to the model, and code is taken from its answers.
+    Api(Api),
 }
+
+/// What there is to know of a model without an agent: nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {}
 
 /// How the agent gets onto the machine.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -169,6 +180,12 @@ pub struct Supports {
     pub edit_formats: Vec<EditFormat>,
     #[serde(default)]
     pub default_edit_format: Option<EditFormat>,
+    /// `--concat`.
+    #[serde(default)]
+    pub concat: bool,
+    /// `--code-diff`.
+    #[serde(default)]
+    pub code_diff: bool,
 }
 
 /// Some arguments of the command line.

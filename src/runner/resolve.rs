@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::canary;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Delivery};
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
@@ -13,7 +13,7 @@ use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::{OracleForm, Recipe, Recipes};
+use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -73,6 +73,8 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 repo_map: request.repo_map,
                 reasoning_effort: request.reasoning_effort.clone(),
                 thinking_tokens: request.thinking_tokens,
+                concat: request.concat,
+                code_diff: request.code_diff,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -188,10 +190,14 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model);
+    let agent_model = agent_model(&cell, &model, recipe);
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
+    let delivery = match recipe.source.prompts {
+        Delivery::Answer if cell.options.code_diff => Delivery::Differences,
+        delivery => delivery,
+    };
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
         let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
@@ -228,11 +234,12 @@ pub fn runtime(
         scaffold,
         model: agent_model,
         litter: recipe.source.litter.clone(),
+        delivery,
         backend: Box::new(backend),
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
+fn agent_model(cell: &Cell, model: &ResolvedModel, recipe: &Recipe) -> AgentModel {
     let Pricing { input, output, .. } = model.pricing;
     AgentModel {
         name: model.wire_model.clone(),
@@ -243,6 +250,7 @@ fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
         temperature: model.temperature,
         accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
         accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
+        dialect: recipe.source.speaks.first().copied().unwrap_or(Dialect::OpenaiChat),
     }
 }
 
@@ -252,7 +260,9 @@ fn voice(form: OracleForm, options: &Options) -> Voice {
         OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
         OracleForm::ApplyPatch => Voice::ApplyPatch,
         OracleForm::Editor => Voice::Editor,
-        OracleForm::Fenced => Voice::Fenced { diffs: false },
+        OracleForm::Fenced => Voice::Fenced {
+            diffs: options.code_diff,
+        },
     }
 }
 

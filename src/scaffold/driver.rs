@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Scaffold;
+use super::api::ApiScaffold;
 use super::install::Installed;
 use super::pty::PtyScaffold;
 use crate::process::Containment;
@@ -19,5 +20,6 @@ pub fn driver(
 ) -> Arc<dyn Scaffold> {
     match recipe.driven.clone() {
         Driven::Pty(rules) => Arc::new(PtyScaffold::new(recipe, rules, installed, program, containment)),
+        Driven::Api => Arc::new(ApiScaffold),
     }
 }

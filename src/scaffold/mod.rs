@@ -1,6 +1,7 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
 mod answers;
+mod api;
 mod deadlines;
 mod dialogue;
 mod driver;
@@ -19,7 +20,9 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::conversation::Interaction;
 use crate::plan::{Limits, Options};
+use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
@@ -34,6 +37,7 @@ pub use message::Refusal;
 pub struct Stage {
     /// The trial, as its record is named: for labels only.
     pub trial: String,
+    pub interaction: Interaction,
     /// The folder the agent works in.
     pub workspace: PathBuf,
     /// Files of the workspace that the agent is told of, relative to it.
@@ -72,6 +76,8 @@ pub struct AgentModel {
     pub temperature: Option<f64>,
     pub accepts_reasoning_effort: bool,
     pub accepts_thinking_tokens: bool,
+    /// What the agent is to speak on its route.
+    pub dialect: Dialect,
 }
 
 /// What happened in one turn, as the session saw it.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Dialect, Recipe};
 use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
@@ -53,6 +53,7 @@ impl Bench {
             api_base: api_base.into(),
             gateway: "/dev/null".into(),
             trial: String::new(),
+            interaction: mtsec_agents::conversation::Interaction::Single,
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
@@ -64,6 +65,7 @@ impl Bench {
                 temperature: Some(0.0),
                 accepts_reasoning_effort: false,
                 accepts_thinking_tokens: false,
+                dialect: Dialect::OpenaiChat,
             },
             options: Options::default(),
             clocks: Clocks::start(Arc::new(NoCalls)),
