@@ -30,6 +30,8 @@ pub enum Driven {
     Pty(Arc<TerminalRules>),
     /// By one process per turn.
     Exec(Arc<ExecRules>),
+    /// There is no agent, only its model.
+    Api,
 }
 
 /// A recipe that the user wrote.
@@ -61,6 +63,7 @@ impl Recipe {
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
             Drive::Exec(exec) => Driven::Exec(Arc::new(ExecRules::compile(exec.as_ref().clone()).map_err(at)?)),
+            Drive::Api(_) => Driven::Api,
         };
         Ok(Self {
             templates: Templates::compile(&source).map_err(at)?,

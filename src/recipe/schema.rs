@@ -8,6 +8,7 @@ use super::exec::Exec;
 use super::install::Install;
 use super::supports::Supports;
 use super::terminal::Pty;
+use crate::conversation::Delivery;
 use crate::gateway::dialect::Dialect;
 use crate::plan::Limits;
 
@@ -32,6 +33,9 @@ pub struct Source {
     /// In which form the scripted model `oracle` hands its edits to the agent.
     #[serde(default)]
     pub oracle: OracleForm,
+    /// Where the user asks for the code.
+    #[serde(default)]
+    pub prompts: Delivery,
     #[serde(default)]
     pub argv: Vec<Arguments>,
     #[serde(default)]
@@ -79,13 +83,22 @@ pub enum Drive {
     Pty(Box<Pty>),
     /// One process per turn, without a terminal, that goes on with the session of the turn before.
     Exec(Box<Exec>),
+    /// There is no agent: the conversation goes straight to the model, and code is taken from its answers.
+    Api(Api),
 }
+
+/// What there is to know of a model without an agent: nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {}
 
 impl Drive {
     /// As it is written in a recipe.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pty(_) => "pty",
+            Self::Exec(_) => "exec",
+            Self::Api(_) => "api",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{EditFormat, Options};
+use crate::plan::{Concat, EditFormat, Options};
 
 /// What an agent can do. What is not named it cannot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,10 @@ pub struct Supports {
     pub multi_file: bool,
     /// Its session goes on in another process.
     pub resume: bool,
+    /// For `--concat`.
+    pub concat: bool,
+    /// For `--code-diff`.
+    pub code_diff: bool,
 }
 
 impl Supports {
@@ -59,7 +63,12 @@ impl Supports {
                 options.thinking_tokens.is_some(),
                 self.thinking_tokens,
             ),
+            ("--concat", options.concat != Concat::default(), self.concat),
+            ("--code-diff", options.code_diff, self.code_diff),
         ];
+        if options.code_diff && options.concat != Concat::default() && self.code_diff {
+            return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());
+        }
         let (option, ..) = asked.into_iter().find(|(_, asked, can)| *asked && !can)?;
         let can: Vec<&str> = asked
             .into_iter()
@@ -88,6 +97,8 @@ impl fmt::Display for Supports {
             ("thinking-tokens", self.thinking_tokens),
             ("multi-file", self.multi_file),
             ("resume", self.resume),
+            ("concat", self.concat),
+            ("code-diff", self.code_diff),
         ];
         let words: Vec<&str> = words
             .into_iter()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,8 @@ pub struct Request {
     pub repo_map: u32,
     pub reasoning_effort: Option<String>,
     pub thinking_tokens: Option<u32>,
+    pub concat: Concat,
+    pub code_diff: bool,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
