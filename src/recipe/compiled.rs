@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, RecipeError, Source};
+use crate::diagnosis::Signs;
 use crate::plan::Options;
 
 /// A recipe that is ready for use.
@@ -18,6 +19,8 @@ pub struct Recipe {
     pub driven: Driven,
     /// What varies from session to session in the agent's requests.
     pub varies: Vec<regex::Regex>,
+    /// By what words the traffic shows what went wrong.
+    pub signs: Arc<Signs>,
 }
 
 /// `drive` of a recipe, ready for use.
@@ -53,7 +56,10 @@ impl Recipe {
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
         };
+        let signs = Signs::compile(source.signs.clone());
+        let signs = signs.map_err(|(field, message)| wrong(format!("signs.{field}"), message))?;
         Ok(Self {
+            signs: Arc::new(signs),
             templates: Templates::compile(&source).map_err(at)?,
             driven,
             varies,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::terminal::Pty;
+use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
 use crate::plan::{EditFormat, Limits};
 
@@ -36,6 +37,9 @@ pub struct Source {
     /// run is replayed.
     #[serde(default)]
     pub varies: Vec<String>,
+    /// By what words this agent tells its model of failures; see `scaffolds/signs.yaml`.
+    #[serde(default)]
+    pub signs: SignsSource,
     pub drive: Drive,
     pub limits: Limits,
     /// Time to leave after having been told to, and after SIGTERM, in seconds.

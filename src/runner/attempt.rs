@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod contamination;
+mod findings;
 mod judge;
 mod record;
 mod weigh;
@@ -224,6 +225,8 @@ impl<'a> Attempt<'a> {
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
         self.keep_logs(places)?;
+        // Calls may outlive their turns: from here on their records are whole.
+        self.read_traffic(conversation.turns.len(), &snapshots)?;
         self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
@@ -292,6 +295,8 @@ impl<'a> Attempt<'a> {
                 usage,
                 seconds,
                 waited_seconds: waited.as_secs_f64(),
+                finished_early: end.finished_early,
+                findings: Vec::new(),
             });
             if let Some(stop) = stop {
                 return Err(stop);

@@ -220,6 +220,7 @@ pub fn runtime(
         scaffold,
         model: agent_model,
         litter: recipe.source.litter.clone(),
+        signs: recipe.signs.clone(),
         backend: Box::new(backend),
     })
 }

@@ -6,6 +6,7 @@ use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
 use super::rejudge::judge_again;
 use crate::conversation::Conversation;
+use crate::diagnosis::Signs;
 use crate::event::Event;
 use crate::gateway::RouteSpec;
 use crate::plan::{Cell, TrialKey};
@@ -20,6 +21,8 @@ pub struct CellRuntime {
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,
+    /// By what words the traffic shows what went wrong.
+    pub signs: Arc<Signs>,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }
