@@ -21,7 +21,7 @@ use mtsec_agents::gateway::upstream::UpstreamConfig;
 use mtsec_agents::gateway::{Gateway, GatewayConfig};
 use mtsec_agents::plan::{ContainmentKind, Lock, Settings, TestTurns, trials};
 use mtsec_agents::process::{Bare, Containment};
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Recipe, Recipes};
 use mtsec_agents::runner::{Conductor, Request, resolve};
 use mtsec_agents::scaffold::{Installed, driver};
 use mtsec_agents::store::RunFolder;
@@ -101,18 +101,19 @@ fn main() {
 
 /// Runs so many attempts at one built-in task; wall and CPU seconds.
 async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f64) {
-    let recipe = Arc::new(Recipe::parse("instant.yaml", RECIPE).unwrap());
+    let recipes = Recipes::new(vec![Recipe::parse("instant.yaml", RECIPE).unwrap()]).unwrap();
+    let recipe = recipes.of("instant").unwrap();
     let script = place.join("instant.sh");
     std::fs::write(&script, AGENT).unwrap();
     let (wall, cpu) = (Instant::now(), cpu_seconds());
     let task: Task = dataset::builtin().unwrap().tasks.remove(0);
     let request = Request {
-        scaffold: "instant".into(),
+        scaffolds: vec!["instant".into()],
         models: vec!["nop".into()],
         attempts,
         ..Request::default()
     };
-    let cells = resolve::cells(&request, &recipe).unwrap();
+    let cells = resolve::cells(&request, &recipes).unwrap();
     let plain: Vec<_> = cells.iter().map(|cell| cell.cell.clone()).collect();
     let trials = trials(std::slice::from_ref(&task), &[Interaction::Editing], &plain, attempts);
     let installed = Installed {
@@ -134,7 +135,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         let id = cell.cell.id();
         runtimes.insert(
             id,
-            Arc::new(resolve::runtime(cell, &recipe, scaffold, backends.clone(), None).unwrap()),
+            Arc::new(resolve::runtime(cell, recipe, scaffold, backends.clone(), None).unwrap()),
         );
     }
     let run = RunFolder::create(place, &format!("{kind}-{attempts}")).unwrap();

@@ -129,10 +129,10 @@ fn a_recipe_that_cannot_be_used_is_told_before_anything_starts() {
             line,
             "install: {program: agent.py, interpretre: python3}",
             2,
-            "agent.yaml:7:",
+            "agent.yaml:6:",
         ),
         ("name: fake", "name: ../fake", 2, "agent.yaml: name: expected letters"),
-        ("ready> $'", "ready> ($'", 2, "agent.yaml: prompts.ready: "),
+        ("ready> $'", "ready> ($'", 2, "agent.yaml: drive.pty.prompts.ready: "),
     ] {
         std::fs::write(&recipe, whole.replace(from, to)).unwrap();
         let refused = run(place.path(), "none", &[]).code(code);
@@ -142,4 +142,33 @@ fn a_recipe_that_cannot_be_used_is_told_before_anything_starts() {
     }
     let absent = program().args(["run", "./absent.yaml", "-m", "nop"]).assert().code(2);
     absent.stderr(predicate::str::contains("/absent.yaml: No such file"));
+}
+
+#[test]
+fn one_run_drives_several_scaffolds_and_is_gone_on_with() {
+    let place = place();
+    let other = place.path().join("mine/other.yaml");
+    std::fs::copy(place.path().join("mine/agent.yaml"), &other).unwrap();
+    run(place.path(), "twice", &["mine/other.yaml"])
+        .code(2)
+        .stderr(predicate::str::contains("two scaffolds of the run are named `fake`"));
+    edit(other, "name: fake", "name: other");
+    run(place.path(), "both", &["mine/other.yaml", "-n", "2"]).success();
+    let folder = place.path().join("jobs/both");
+    let rows = || {
+        let rows = report(&folder).into_iter();
+        rows.map(|row| (row["scaffold"].clone(), row["correct_secure"].clone()))
+            .collect::<Vec<_>>()
+    };
+    let wanted = [("fake".into(), 1.into()), ("other".into(), 1.into())];
+    assert_eq!(rows(), wanted);
+
+    let lost = std::fs::read_dir(folder.join("trials"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    std::fs::remove_file(lost.path().join("trial.json")).unwrap();
+    program().arg("resume").arg(&folder).assert().success();
+    assert_eq!(rows(), wanted);
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::live::{Job, Start};
+use super::lock::recipe_file;
 use super::{Failed, Result, tasks};
 use crate::budget::Budget;
 use crate::containment;
@@ -11,7 +12,7 @@ use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, Lock, Settings, TrialKey};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Recipes};
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -32,11 +33,11 @@ pub struct Checked {
 
 impl Job {
     /// Everything that can be wrong with the input, found before anything is started.
-    pub fn check(&self, recipe: &Recipe) -> std::result::Result<Checked, Failed> {
+    pub fn check(&self, recipes: &Recipes) -> std::result::Result<Checked, Failed> {
         let mut source = None;
         let (cells, tasks, trials, skipped_rows) = match &self.start {
             Start::New { dataset, .. } => {
-                let cells = resolve::cells(&self.request, recipe).map_err(Failed::bad_input)?;
+                let cells = resolve::cells(&self.request, recipes).map_err(Failed::bad_input)?;
                 let interactions = match self.request.interactions.as_slice() {
                     [] => Interaction::ALL.to_vec(),
                     chosen => chosen.to_vec(),
@@ -54,17 +55,18 @@ impl Job {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
                 let tasks = stored_tasks(folder, &lock)?;
                 if let Some(path) = &lock.replays {
-                    let opened = Source::open(path, recipe).map_err(Failed::bad_input)?;
+                    let opened = Source::open(path, recipes).map_err(Failed::bad_input)?;
                     opened.check(&lock.cells).map_err(Failed::bad_input)?;
                     source = Some(Arc::new(opened));
                 }
                 let api_base = lock.settings.api_base.as_deref();
-                let digest = recipe.own.as_ref().map(|own| &own.digest);
                 let cells = lock.cells.into_iter().map(|cell| {
+                    let recipe = recipe_of(&cell, recipes)?;
+                    let digest = recipe.own.as_ref().map(|own| &own.digest);
                     if cell.recipe.as_ref() != digest {
                         return Err(Failed::bad_input(anyhow::anyhow!(
                             "{}: it is not the recipe that the run was started with, or its program has changed: put it back, or start a new run",
-                            folder.path().join("recipe.yaml").display()
+                            folder.path().join(recipe_file(recipes.index(&cell.scaffold))).display()
                         )));
                     }
                     same_version(&cell, recipe)?;
@@ -232,6 +234,19 @@ pub fn check_carried(checked: &Checked, scaffold: &dyn Scaffold) -> std::result:
         }
     }
     Ok(())
+}
+
+/// The recipe of a cell's scaffold.
+///
+/// # Errors
+/// The run's request does not name it.
+pub fn recipe_of<'a>(cell: &plan::Cell, recipes: &'a Recipes) -> std::result::Result<&'a Arc<Recipe>, Failed> {
+    recipes.of(&cell.scaffold).ok_or_else(|| {
+        Failed::bad_input(anyhow::anyhow!(
+            "the run's lock.json has a cell of `{}`, which its run.yaml does not name",
+            cell.scaffold
+        ))
+    })
 }
 
 /// Refuses a run of another version of the agent.

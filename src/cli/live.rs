@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check::{Checked, check_carried, check_containment, check_temporary, check_writable};
-use super::lock::{RECIPE, write_lock};
+use super::lock::{recipe_file, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
 use super::{Failed, Result, agents, gc, tasks};
@@ -22,7 +22,7 @@ use crate::gateway::{Gateway, GatewayConfig};
 use crate::plan::{ContainmentKind, Lock, SandboxKind};
 use crate::process::{Bare, Containment};
 use crate::python;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Recipes};
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
@@ -78,8 +78,8 @@ fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, S
 
 impl Job {
     pub fn carry_out(self) -> Result {
-        let recipe = Arc::new(self.recipe()?);
-        let checked = self.check(&recipe)?;
+        let recipes = self.recipes()?;
+        let checked = self.check(&recipes)?;
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
@@ -89,20 +89,23 @@ impl Job {
             Start::Replay(planned) => check_writable(&planned.jobs)?,
             Start::Again { .. } => {}
         }
-        runtime()?.block_on(self.live(recipe, checked))
+        runtime()?.block_on(self.live(recipes, checked))
     }
 
-    /// The recipe: of a run that is gone on with or replayed, the run's own copy.
-    fn recipe(&self) -> std::result::Result<Recipe, Failed> {
-        let scaffold = &self.request.scaffold;
+    /// The recipes: of a run that is gone on with or replayed, the run's own copies.
+    fn recipes(&self) -> std::result::Result<Recipes, Failed> {
+        let scaffolds = &self.request.scaffolds;
         match &self.start {
-            Start::New { .. } => agents::recipe(scaffold),
-            Start::Replay(planned) => stored_recipe(&planned.source.path, scaffold),
-            Start::Again { folder, .. } => stored_recipe(folder.path(), scaffold),
+            Start::New { .. } => {
+                let recipes = scaffolds.iter().map(|scaffold| agents::recipe(scaffold));
+                Recipes::new(recipes.collect::<std::result::Result<_, _>>()?).map_err(Failed::bad_input)
+            }
+            Start::Replay(planned) => stored_recipes(&planned.source.path, scaffolds),
+            Start::Again { folder, .. } => stored_recipes(folder.path(), scaffolds),
         }
     }
 
-    async fn live(self, recipe: Arc<Recipe>, mut checked: Checked) -> Result {
+    async fn live(self, recipes: Recipes, mut checked: Checked) -> Result {
         let Self {
             request,
             start,
@@ -145,18 +148,22 @@ impl Job {
         for task in &checked.tasks {
             tester.check(task).await.map_err(no_verdict)?;
         }
-        let installed = tokio::task::block_in_place(|| agents::ensure(&recipe, &console))?;
-        check_carried(&checked, scaffold(&recipe, &installed, Arc::new(Bare))?.as_ref())?;
+        let mut installed = Vec::new();
+        for recipe in recipes.iter() {
+            let agent = tokio::task::block_in_place(|| agents::ensure(recipe, &console))?;
+            check_carried(&checked, scaffold(recipe, &agent, Arc::new(Bare))?.as_ref())?;
+            installed.push((recipe, agent));
+        }
 
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester)?;
                 (run, lock, false)
             }
             Start::Replay(planned) => {
                 let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipe, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester)?;
                 (run, lock, false)
             }
             Start::Again {
@@ -171,11 +178,18 @@ impl Job {
         };
         let containment = containment(held, engine, run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
-        let agent = scaffold(&recipe, &installed, containment)?;
+        let mut scaffolds = HashMap::new();
+        for (recipe, agent) in &installed {
+            let driven = scaffold(recipe, agent, containment.clone())?;
+            scaffolds.insert(recipe.source.name.clone(), (*recipe, driven));
+        }
         let mut cells = HashMap::new();
         for cell in checked.cells {
             let id = cell.cell.id();
-            let runtime = resolve::runtime(cell, &recipe, agent.clone(), backends.clone(), checked.source.clone())
+            let (recipe, agent) = scaffolds
+                .get(&cell.cell.scaffold)
+                .ok_or_else(|| anyhow::anyhow!("no scaffold of the cell {id} was started"))?;
+            let runtime = resolve::runtime(cell, recipe, agent.clone(), backends.clone(), checked.source.clone())
                 .map_err(Failed::bad_input)?;
             cells.insert(id, Arc::new(runtime));
         }
@@ -233,12 +247,20 @@ impl Job {
     }
 }
 
-/// The recipe that a run was made with, from what its user named as the scaffold.
-pub fn stored_recipe(run: &Path, scaffold: &str) -> std::result::Result<Recipe, Failed> {
+/// The recipes that a run was made with, from what its user named as the scaffolds.
+pub fn stored_recipes(run: &Path, scaffolds: &[String]) -> std::result::Result<Recipes, Failed> {
+    let mut recipes = Vec::new();
+    for (index, scaffold) in scaffolds.iter().enumerate() {
+        recipes.push(stored_recipe(run, scaffold, index)?);
+    }
+    Recipes::new(recipes).map_err(Failed::bad_input)
+}
+
+fn stored_recipe(run: &Path, scaffold: &str, index: usize) -> std::result::Result<Recipe, Failed> {
     if !Recipe::is_path(scaffold) {
         return agents::recipe(scaffold);
     }
-    let file = run.join(RECIPE);
+    let file = run.join(recipe_file(index));
     let text = std::fs::read_to_string(&file)
         .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", file.display())))?;
     Recipe::own(Path::new(scaffold), &file.display().to_string(), text).map_err(Failed::bad_input)

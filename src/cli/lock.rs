@@ -5,20 +5,25 @@ use sha2::{Digest, Sha256};
 use super::Failed;
 use super::check::Checked;
 use crate::plan::{Lock, Settings};
-use crate::recipe::Recipe;
+use crate::recipe::Recipes;
 use crate::runner::Request;
 use crate::store::RunFolder;
 use crate::tester::Tester;
 use crate::yaml;
 
-/// The run's own copy of a recipe that the user wrote.
-pub const RECIPE: &str = "recipe.yaml";
+/// The run's own copy of a recipe that the user wrote; `index` is the place of its scaffold in the request, from 0.
+pub fn recipe_file(index: usize) -> String {
+    match index {
+        0 => "recipe.yaml".to_owned(),
+        _ => format!("recipe.{}.yaml", index + 1),
+    }
+}
 
 /// Writes what was asked and what it was resolved to; `lock.json` last, for it makes the folder a run.
 pub fn write_lock(
     run: &RunFolder,
     request: &Request,
-    recipe: &Recipe,
+    recipes: &Recipes,
     checked: &Checked,
     tester: &Tester,
 ) -> std::result::Result<Lock, Failed> {
@@ -29,8 +34,10 @@ pub fn write_lock(
     }
     run.write("tasks.jsonl", &lines)?;
     run.write("run.yaml", yaml::write(request)?.as_bytes())?;
-    if let Some(own) = &recipe.own {
-        run.write(RECIPE, own.text.as_bytes())?;
+    for (index, recipe) in recipes.iter().enumerate() {
+        if let Some(own) = &recipe.own {
+            run.write(&recipe_file(index), own.text.as_bytes())?;
+        }
     }
     let lock = Lock {
         version: env!("CARGO_PKG_VERSION").to_owned(),

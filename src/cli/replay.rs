@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::budgets::Budgets;
 use super::check::stored_tasks;
-use super::live::{Job, Start, stored_recipe, stored_request};
+use super::live::{Job, Start, stored_recipes, stored_request};
 use super::select::Filter;
 use super::{Failed, Result, run};
 use crate::console::Console;
 use crate::plan::{ContainmentKind, Lock, TrialKey};
-use crate::recipe::Recipe;
+use crate::recipe::Recipes;
 use crate::report::{Comparison, Format, Summary, compare, render, render_comparison};
 use crate::runner::Request;
 use crate::runner::replay::Source;
@@ -83,10 +83,10 @@ impl Replay {
             .and_then(|run| run.read_json("lock.json"))
             .map_err(Failed::bad_input)?;
         let recorded = stored_request(&self.run)?;
-        let recipe = stored_recipe(&self.run, &recorded.scaffold)?;
-        let planned = self.plan(&recipe, console)?;
+        let recipes = stored_recipes(&self.run, &recorded.scaffolds)?;
+        let planned = self.plan(&recipes, console)?;
         let request = Request {
-            scaffold: recorded.scaffold,
+            scaffolds: recorded.scaffolds,
             // Nobody has said in this command that an agent may do what the user can.
             containment: match lock.settings.containment {
                 ContainmentKind::None => ContainmentKind::default(),
@@ -125,8 +125,8 @@ impl Replay {
         }
     }
 
-    fn plan(&self, recipe: &Recipe, console: &Console) -> std::result::Result<Planned, Failed> {
-        let source = Source::open(&self.run, recipe).map_err(Failed::bad_input)?;
+    fn plan(&self, recipes: &Recipes, console: &Console) -> std::result::Result<Planned, Failed> {
+        let source = Source::open(&self.run, recipes).map_err(Failed::bad_input)?;
         let mut tasks = stored_tasks(&RunFolder::open(&self.run)?, &source.lock)?;
         self.filter.apply(&mut tasks)?;
         let model = self.model.as_deref().map(resolve::absolute).transpose();
@@ -135,7 +135,7 @@ impl Replay {
         let api_base = self.settings_base(&source.lock);
         let (mut cells, mut trials, mut left_out) = (Vec::new(), Vec::new(), 0);
         for recorded in &source.lock.cells {
-            super::check::same_version(recorded, recipe)?;
+            super::check::same_version(recorded, super::check::recipe_of(recorded, recipes)?)?;
             let cell = source.cell(recorded, then);
             let recorded = recorded.id();
             let of_cell = source.lock.trials.iter().filter(|trial| trial.cell == recorded);

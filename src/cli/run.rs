@@ -19,8 +19,10 @@ use crate::runner::Request;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Run {
-    /// The agent to drive: `mtsec-agents agents list` names them; or the path of a recipe, such as ./my-agent.yaml
-    scaffold: String,
+    /// The agents to drive: `mtsec-agents agents list` names them; or paths of recipes, such as ./my-agent.yaml; more
+    /// than one makes a cell of each
+    #[arg(required = true, value_delimiter = ',', value_name = "SCAFFOLD", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    scaffolds: Vec<String>,
     /// A model name (`mtsec-agents models` lists them), provider/model, or a scripted model: oracle, oracle:insecure,
     /// nop, script:FILE; more than one makes a cell of each
     #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -133,6 +135,7 @@ Examples:
   mtsec-agents run aider --model oracle
   mtsec-agents run aider --model o3 --interaction expansion,editing -n 4
   mtsec-agents run aider --model o3 --edit-format diff,udiff,whole      a sweep: one cell each
+  mtsec-agents run aider codex openhands llm --model gpt-5             four scaffolds in one run
   mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
   mtsec-agents run ./my-agent.yaml --model o3                           an agent of your own, by its recipe
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
@@ -160,13 +163,17 @@ impl Run {
 
     fn request(self) -> Request {
         // The run may be resumed from another folder.
-        let scaffold = match Recipe::is_path(&self.scaffold) {
-            true => std::path::absolute(&self.scaffold).map_or(self.scaffold, |path| path.display().to_string()),
-            false => self.scaffold,
-        };
+        let scaffolds = self
+            .scaffolds
+            .into_iter()
+            .map(|scaffold| match Recipe::is_path(&scaffold) {
+                true => std::path::absolute(&scaffold).map_or(scaffold, |path| path.display().to_string()),
+                false => scaffold,
+            });
+        let scaffolds = scaffolds.collect();
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
-            scaffold,
+            scaffolds,
             models: self.models,
             api_base: self.api_base,
             tasks,

@@ -99,11 +99,21 @@ pub enum Content {
     Events(BoxStream<'static, Result<Bytes, Failure>>),
 }
 
-/// A text answer.
+/// A call of one of the agent's tools. Its id is made by the dialect, from the numbers of turn and call.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCall {
+    pub name: String,
+    /// An object.
+    pub arguments: Value,
+}
+
+/// An answer: a text, and calls of tools after it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub text: String,
-    /// `stop` unless something else is to be shown.
+    pub calls: Vec<ToolCall>,
+    /// `stop`, or `tool_calls` where there are any, unless something else is to be shown.
     pub finish_reason: String,
     pub tokens: Tokens,
     /// Break the connection after so many characters of the text.
@@ -120,18 +130,31 @@ impl Answer {
         };
         Self {
             text,
+            calls: Vec::new(),
             finish_reason: "stop".to_owned(),
             tokens,
             cut_after: None,
         }
     }
+
+    /// The answer with calls of tools, whose tokens are counted as well.
+    pub fn with_calls(mut self, calls: Vec<ToolCall>) -> Self {
+        let tokens = |call: &ToolCall| tokens_of(&call.name) + tokens_of(&call.arguments.to_string());
+        self.tokens.output += calls.iter().map(tokens).sum::<u64>();
+        if !calls.is_empty() && self.finish_reason == "stop" {
+            self.finish_reason = "tool_calls".to_owned();
+        }
+        self.calls = calls;
+        self
+    }
 }
 
 impl Answer {
-    /// The answer as a model breaks it off at a limit.
+    /// The answer as a model breaks it off at a limit: calls of tools, which come last, are lost.
     pub fn limited(mut self, most: u64) -> Self {
         if self.tokens.output > most {
             self.text = self.text.chars().take((most as usize).saturating_mul(4)).collect();
+            self.calls.clear();
             self.tokens.output = most;
             self.finish_reason = "length".to_owned();
         }

@@ -8,7 +8,9 @@
 //!   - turn: 2                 # only for calls of this turn; otherwise for any
 //!     text: |                 # what the model says
 //!       Done.
-//!     finish_reason: length   # default: stop
+//!     calls:                  # tools of the agent that it calls, after the text
+//!       - {name: shell, arguments: {command: [ls]}}
+//!     finish_reason: length   # default: stop, or tool_calls
 //!     usage: {input: 10, output: 5}   # tokens; default: estimated
 //!     delay_seconds: 0.5      # before answering
 //!     cut_after: 20           # break the connection after so many characters (of a stream: of its text)
@@ -29,7 +31,7 @@ use serde::Deserialize;
 use serde_json::Map;
 
 use super::failure::{Failure, FailureKind};
-use super::model::{Answer, Call, Content, Model, Reply, Tokens};
+use super::model::{Answer, Call, Content, Model, Reply, Tokens, ToolCall};
 use crate::yaml;
 
 /// Longest delay, in seconds.
@@ -49,6 +51,8 @@ struct Entry {
     turn: Option<usize>,
     #[serde(default)]
     text: String,
+    #[serde(default)]
+    calls: Vec<ToolCall>,
     #[serde(default)]
     finish_reason: Option<String>,
     #[serde(default)]
@@ -164,6 +168,9 @@ impl Entry {
         if self.turn == Some(0) {
             return Some("turns are counted from 1");
         }
+        if !self.calls.iter().all(|call| call.arguments.is_object()) {
+            return Some("the `arguments` of a call must be a mapping");
+        }
         None
     }
 
@@ -203,7 +210,7 @@ impl Entry {
     }
 
     fn answer(&self, call: &Call) -> Answer {
-        let mut answer = Answer::new(call, self.text.clone());
+        let mut answer = Answer::new(call, self.text.clone()).with_calls(self.calls.clone());
         if let Some(EntryUsage { input, output }) = self.usage {
             answer.tokens = Tokens {
                 input,

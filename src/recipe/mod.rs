@@ -1,11 +1,13 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod recipes;
 mod schema;
 mod template;
 mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use recipes::Recipes;
 pub use schema::*;
 pub use template::{Places, Rendered};
 pub use terminal::*;
@@ -26,6 +28,8 @@ pub enum RecipeError {
     Unknown { name: String, known: String },
     #[error("cannot read the recipe {file}: {source}")]
     Read { file: String, source: std::io::Error },
+    #[error("two scaffolds of the run are named `{name}`: give one of the recipes another name")]
+    Twice { name: String },
     #[error(transparent)]
     Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]

@@ -12,7 +12,7 @@ use crate::gateway::recording::Recording;
 use crate::gateway::replay::{ReplayModel, Then};
 use crate::gateway::{Model, Varying};
 use crate::plan::{Cell, Lock, Replay, TrialKey};
-use crate::recipe::Recipe;
+use crate::recipe::Recipes;
 use crate::store::{RunFolder, StoreError};
 use crate::trial::{Outcome, TrialRecord};
 use crate::workspace::Manifest;
@@ -44,7 +44,7 @@ impl Source {
     ///
     /// # Errors
     /// It is no run folder, or is damaged.
-    pub fn open(path: &Path, recipe: &Recipe) -> Result<Self, SourceError> {
+    pub fn open(path: &Path, recipes: &Recipes) -> Result<Self, SourceError> {
         let run = RunFolder::open(path)?;
         let lock_path = path.join("lock.json");
         let text = std::fs::read(&lock_path).map_err(|source| StoreError::Read {
@@ -63,7 +63,7 @@ impl Source {
             name,
             varying: Varying {
                 places: Regex::new(PLACES).ok(),
-                texts: recipe.varies.clone(),
+                texts: recipes.iter().flat_map(|recipe| recipe.varies.clone()).collect(),
             },
         })
     }

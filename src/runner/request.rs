@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::Interaction;
@@ -12,7 +12,9 @@ use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Request {
-    pub scaffold: String,
+    /// Names, or paths of recipes. Runs of earlier versions had one, under another name.
+    #[serde(alias = "scaffold", deserialize_with = "one_or_more")]
+    pub scaffolds: Vec<String>,
     pub models: Vec<String>,
     pub api_base: Option<String>,
     /// Empty: the built-in tasks.
@@ -52,4 +54,33 @@ pub struct Request {
     /// The last turn that is answered from the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<usize>,
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Names {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match Names::deserialize(source)? {
+        Names::One(name) => vec![name],
+        Names::More(names) => names,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_earlier_versions_name_one_scaffold() {
+        for (text, wanted) in [
+            ("scaffold: aider", vec!["aider"]),
+            ("scaffolds: [aider, llm]", vec!["aider", "llm"]),
+        ] {
+            let request: Request = crate::yaml::read("run.yaml", text).unwrap();
+            assert_eq!(request.scaffolds, wanted);
+        }
+    }
 }

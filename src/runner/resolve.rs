@@ -13,7 +13,7 @@ use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -45,11 +45,19 @@ pub struct ResolvedCell {
     pub model: ResolvedModel,
 }
 
-/// The cells of a request: every model in every edit format.
+/// The cells of a request: every scaffold with every model in every edit format.
 ///
 /// # Errors
 /// A model is unknown or cannot be called, or an option cannot be had.
-pub fn cells(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, ResolveError> {
+pub fn cells(request: &Request, recipes: &Recipes) -> Result<Vec<ResolvedCell>, ResolveError> {
+    let mut cells = Vec::new();
+    for recipe in recipes.iter() {
+        cells.extend(cells_of(request, recipe)?);
+    }
+    Ok(cells)
+}
+
+fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, ResolveError> {
     let formats: Vec<Option<EditFormat>> = match request.edit_formats.as_slice() {
         [] => vec![recipe.source.supports.default_edit_format],
         formats => formats.iter().copied().map(Some).collect(),

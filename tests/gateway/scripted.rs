@@ -185,3 +185,37 @@ fn malformed_scripts_are_refused_with_their_place() {
         Err(ScriptError::Read { .. })
     ));
 }
+
+#[tokio::test]
+async fn a_script_can_call_the_tools_of_an_agent() {
+    let text = r#"
+replies:
+  - text: I look first.
+    calls: [{name: shell, arguments: {command: [ls, -l]}}, {name: read, arguments: {}}]
+  - calls: [{name: shell, arguments: {command: [ls, -l]}}]
+"#;
+    let script = Script::parse(Path::new("s.yaml"), text).expect("a script");
+    let bench = Bench::new(Arc::new(ScriptedModel::new(script))).await;
+    let (_, whole) = bench.call(&prompt_body("go")).await;
+    let choice = &whole["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["content"], "I look first.");
+    let call = json!({
+        "id": "call-1-1-1", "type": "function",
+        "function": {"name": "shell", "arguments": r#"{"command":["ls","-l"]}"#},
+    });
+    assert_eq!(choice["message"]["tool_calls"][0], call);
+    assert_eq!(choice["message"]["tool_calls"][1]["function"]["arguments"], "{}");
+    assert_eq!(whole["usage"]["completion_tokens"], 4 + 2 + 6 + 1 + 1);
+
+    let mut body = prompt_body("go");
+    body["stream"] = json!(true);
+    bench.call(&body).await;
+    let streamed = &bench.records(1)[1]["response"];
+    assert_eq!(streamed["finish_reason"], "tool_calls");
+    let calls = &streamed["message"]["tool_calls"];
+    assert_eq!(calls[0]["function"], call["function"]);
+    assert_eq!(calls[0]["id"], "call-1-2-1");
+    let no_object = "replies: [{calls: [{name: shell, arguments: [ls]}]}]";
+    assert!(Script::parse(Path::new("s.yaml"), no_object).is_err());
+}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::gateway::failure::{Failure, FailureKind};
-use crate::gateway::model::{Answer, Tokens};
+use crate::gateway::model::{Answer, Tokens, ToolCall};
 
 /// Characters of content per event of a rendered stream.
 const PIECE: usize = 200;
@@ -134,13 +134,31 @@ pub fn tokens(answer: &Value) -> Option<Tokens> {
     })
 }
 
+/// A call of a tool; its id follows from that of the answer.
+fn tool_call(id: &str, index: usize, call: &ToolCall, arguments: &str) -> Value {
+    let numbers = id.trim_start_matches("chatcmpl-");
+    json!({
+        "id": format!("call-{numbers}-{}", index + 1), "type": "function",
+        "function": {"name": call.name, "arguments": arguments},
+    })
+}
+
 /// Renders an answer as one body.
 pub fn body(id: &str, model: &str, answer: &Answer) -> Value {
+    let mut message = json!({"role": "assistant", "content": answer.text});
+    if !answer.calls.is_empty() {
+        let calls = answer.calls.iter().enumerate();
+        let calls = calls.map(|(index, call)| tool_call(id, index, call, &call.arguments.to_string()));
+        message["tool_calls"] = calls.collect();
+        if answer.text.is_empty() {
+            message["content"] = Value::Null;
+        }
+    }
     json!({
         "id": id, "object": "chat.completion", "created": jiff::Timestamp::now().as_second(), "model": model,
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": answer.text},
+            "message": message,
             "finish_reason": answer.finish_reason,
         }],
         "usage": usage(&answer.tokens),
@@ -165,19 +183,32 @@ pub fn events(id: &str, model: &str, answer: &Answer) -> Vec<Result<Bytes, Failu
         None,
     )];
     let shown = answer.cut_after.unwrap_or(usize::MAX);
-    let characters: Vec<char> = answer.text.chars().take(shown).collect();
-    for piece in characters.chunks(PIECE) {
-        let piece: String = piece.iter().collect();
+    for piece in pieces(&answer.text, shown) {
         events.push(event(choice(json!({"content": piece}), Value::Null), None));
     }
     if answer.cut_after.is_some() {
         events.push(Err(cut()));
         return events;
     }
+    for (index, call) in answer.calls.iter().enumerate() {
+        let mut first = tool_call(id, index, call, "");
+        first["index"] = json!(index);
+        events.push(event(choice(json!({"tool_calls": [first]}), Value::Null), None));
+        for piece in pieces(&call.arguments.to_string(), usize::MAX) {
+            let more = json!([{"index": index, "function": {"arguments": piece}}]);
+            events.push(event(choice(json!({"tool_calls": more}), Value::Null), None));
+        }
+    }
     events.push(event(choice(json!({}), json!(answer.finish_reason)), None));
     events.push(event(json!([]), Some(usage(&answer.tokens))));
     events.push(Ok(Bytes::from_static(b"data: [DONE]\n\n")));
     events
+}
+
+/// The first `shown` characters of a text in pieces.
+fn pieces(text: &str, shown: usize) -> Vec<String> {
+    let characters: Vec<char> = text.chars().take(shown).collect();
+    characters.chunks(PIECE).map(|piece| piece.iter().collect()).collect()
 }
 
 /// The failure of an answer that broke off.

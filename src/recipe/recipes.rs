@@ -1,0 +1,42 @@
+//! The recipes of a run: one for each of its scaffolds.
+
+use std::sync::Arc;
+
+use super::{Recipe, RecipeError};
+
+/// Recipes of different names, in the order in which they were asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Recipes(Vec<Arc<Recipe>>);
+
+impl Recipes {
+    /// # Errors
+    /// Two recipes have one name, so that their cells could not be told apart.
+    pub fn new(recipes: Vec<Recipe>) -> Result<Self, RecipeError> {
+        let mut known: Vec<Arc<Recipe>> = Vec::new();
+        for recipe in recipes {
+            let name = &recipe.source.name;
+            if known.iter().any(|other| other.source.name == *name) {
+                return Err(RecipeError::Twice { name: name.clone() });
+            }
+            known.push(recipe.into());
+        }
+        Ok(Self(known))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Recipe>> {
+        self.0.iter()
+    }
+
+    /// The place of this scaffold among those that were asked for, from 0.
+    pub fn index(&self, scaffold: &str) -> usize {
+        self.0
+            .iter()
+            .position(|recipe| recipe.source.name == scaffold)
+            .unwrap_or_default()
+    }
+
+    /// The recipe of this scaffold.
+    pub fn of(&self, scaffold: &str) -> Option<&Arc<Recipe>> {
+        self.0.iter().find(|recipe| recipe.source.name == scaffold)
+    }
+}
