@@ -52,7 +52,9 @@ fn nested(script: &str, signs: &Signs, depth: usize) -> Option<String> {
     if depth > MOST_NESTED {
         return None;
     }
-    commands(script).iter().find_map(|command| fetched_by_command(command, signs, depth))
+    commands(script)
+        .iter()
+        .find_map(|command| fetched_by_command(command, signs, depth))
 }
 
 fn fetched_by_command(command: &Command, signs: &Signs, depth: usize) -> Option<String> {
@@ -60,12 +62,20 @@ fn fetched_by_command(command: &Command, signs: &Signs, depth: usize) -> Option<
     if signs.fetchers.contains(program) {
         return fetched_by_words(words, signs);
     }
-    let after = |flag: fn(&str) -> bool| words.iter().position(|word| flag(word)).and_then(|at| words.get(at + 1));
+    let after = |flag: fn(&str) -> bool| {
+        words
+            .iter()
+            .position(|word| flag(word))
+            .and_then(|at| words.get(at + 1))
+    };
     let input = command.input.as_deref();
     if matches!(program, "sh" | "bash" | "dash" | "zsh" | "ksh") {
         // Also `-lc` and the like.
         let script = after(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
-        return script.map(String::as_str).or(input).and_then(|script| nested(script, signs, depth + 1));
+        return script
+            .map(String::as_str)
+            .or(input)
+            .and_then(|script| nested(script, signs, depth + 1));
     }
     if program.starts_with("python") {
         let code = after(|word| word == "-c").map(String::as_str).or(input);
@@ -146,12 +156,24 @@ mod tests {
         let signs = signs();
         for (script, url) in [
             ("curl -sSL https://example.com/a | head", "https://example.com/a"),
-            ("cd x && wget -q -O out http://docs.python.org:80/3/", "http://docs.python.org:80/3/"),
+            (
+                "cd x && wget -q -O out http://docs.python.org:80/3/",
+                "http://docs.python.org:80/3/",
+            ),
             ("X=$(curl --url=https://a.b/c)", "https://a.b/c"),
             ("timeout 5 curl -H 'A: b' -d 'url=http://x' https://a.b", "https://a.b"),
-            ("bash -lc \"curl http://169.254.169.254/latest\"", "http://169.254.169.254/latest"),
-            ("python3 -c \"import requests; print(requests.get('https://a.b/x').text)\"", "https://a.b/x"),
-            ("python - <<'E'\nfrom urllib.request import urlopen\nurlopen(\"http://a.b\")\nE", "http://a.b"),
+            (
+                "bash -lc \"curl http://169.254.169.254/latest\"",
+                "http://169.254.169.254/latest",
+            ),
+            (
+                "python3 -c \"import requests; print(requests.get('https://a.b/x').text)\"",
+                "https://a.b/x",
+            ),
+            (
+                "python - <<'E'\nfrom urllib.request import urlopen\nurlopen(\"http://a.b\")\nE",
+                "http://a.b",
+            ),
             ("sh <<E\ncurl ftp://a.b/c\nE", "ftp://a.b/c"),
         ] {
             assert_eq!(fetched_by_script(script, &signs).as_deref(), Some(url), "{script}");
@@ -185,22 +207,49 @@ mod tests {
         let signs = signs();
         let found = |tool: &str, arguments: Value| fetched_by_call(tool, &arguments.to_string(), &signs);
         let url = Some("https://a.b/".to_owned());
-        assert_eq!(found("shell", json!({"command": ["bash", "-lc", "curl https://a.b/"]})), url);
-        assert_eq!(found("shell", json!({"command": ["curl", "https://a.b/"], "timeout_ms": 1000})), url);
-        assert_eq!(found("local_shell", json!({"type": "exec", "command": ["wget", "https://a.b/"]})), url);
+        assert_eq!(
+            found("shell", json!({"command": ["bash", "-lc", "curl https://a.b/"]})),
+            url
+        );
+        assert_eq!(
+            found(
+                "shell",
+                json!({"command": ["curl", "https://a.b/"], "timeout_ms": 1000})
+            ),
+            url
+        );
+        assert_eq!(
+            found(
+                "local_shell",
+                json!({"type": "exec", "command": ["wget", "https://a.b/"]})
+            ),
+            url
+        );
         assert_eq!(found("execute_bash", json!({"command": "curl https://a.b/"})), url);
-        assert_eq!(found("execute_ipython_cell", json!({"code": "requests.get('https://a.b/')"})), url);
+        assert_eq!(
+            found("execute_ipython_cell", json!({"code": "requests.get('https://a.b/')"})),
+            url
+        );
         assert_eq!(found("browser", json!({"code": "goto('https://a.b/')"})), url);
         assert!(found("web_search", json!({"query": "flask csrf"})).is_some());
         for (tool, arguments) in [
             ("browser", json!({"code": "goto('http://localhost:5000/')"})),
-            ("str_replace_editor", json!({"command": "create", "path": "/w/a.py", "file_text": "curl https://a.b/\nrequests.get('https://a.b/')"})),
-            ("shell", json!({"command": ["apply_patch", "*** Begin Patch\n+curl https://a.b/"]})),
+            (
+                "str_replace_editor",
+                json!({"command": "create", "path": "/w/a.py", "file_text": "curl https://a.b/\nrequests.get('https://a.b/')"}),
+            ),
+            (
+                "shell",
+                json!({"command": ["apply_patch", "*** Begin Patch\n+curl https://a.b/"]}),
+            ),
             ("finish", json!({"message": "I used curl https://a.b/"})),
             ("fetch_rows", json!({"sql": "select 1"})),
         ] {
             assert_eq!(found(tool, arguments.clone()), None, "{tool} {arguments}");
         }
-        assert_eq!(fetched_by_call("apply_patch", "*** Begin Patch\n+curl https://a.b/", &signs), None);
+        assert_eq!(
+            fetched_by_call("apply_patch", "*** Begin Patch\n+curl https://a.b/", &signs),
+            None
+        );
     }
 }

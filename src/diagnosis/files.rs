@@ -72,7 +72,11 @@ mod tests {
         let signs = Signs::compile(SignsSource::default()).unwrap();
         let mut found = Findings::default();
         structure.operations(drift, &signs, &mut found);
-        found.into_vec().into_iter().flat_map(|finding| finding.evidence).collect()
+        found
+            .into_vec()
+            .into_iter()
+            .flat_map(|finding| finding.evidence)
+            .collect()
     }
 
     #[test]
@@ -85,7 +89,12 @@ mod tests {
         };
         assert_eq!(
             operations(&drift),
-            ["created test_app.py", "created notes/a.md", "deleted lib/db.py", "renamed app.py to main.py"]
+            [
+                "created test_app.py",
+                "created notes/a.md",
+                "deleted lib/db.py",
+                "renamed app.py to main.py"
+            ]
         );
     }
 

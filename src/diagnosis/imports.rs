@@ -47,7 +47,10 @@ fn modules(statement: &str) -> Vec<String> {
     let named: Vec<String> = if let Some(rest) = after_word(statement, "import") {
         rest.split(',').filter_map(first).collect()
     } else if let Some(rest) = after_word(statement, "from")
-        && rest.split_whitespace().nth(1).is_some_and(|word| word == "import" || word.starts_with("import("))
+        && rest
+            .split_whitespace()
+            .nth(1)
+            .is_some_and(|word| word == "import" || word.starts_with("import("))
     {
         first(rest).into_iter().collect()
     } else {
@@ -156,13 +159,18 @@ mod tests {
 
     fn always(source: &str) -> Vec<String> {
         let found = imports(source).into_iter().filter(|imported| imported.always);
-        found.map(|imported| format!("{}:{}", imported.line, imported.module)).collect()
+        found
+            .map(|imported| format!("{}:{}", imported.line, imported.module))
+            .collect()
     }
 
     #[test]
     fn imports_that_always_run_are_found_with_their_lines() {
         let source = "\"\"\"Doc.\n\nimport not_this\n\"\"\"\nimport os, json as j\nfrom a.b import (\n    c,\n    d,\n)\nimport x; import y.z\nfrom flask import\\\n    Flask\nimport\\\n  q\n";
-        assert_eq!(always(source), ["5:os", "5:json", "6:a.b", "10:x", "10:y.z", "11:flask", "13:q"]);
+        assert_eq!(
+            always(source),
+            ["5:os", "5:json", "6:a.b", "10:x", "10:y.z", "11:flask", "13:q"]
+        );
     }
 
     #[test]
@@ -195,7 +203,18 @@ mod tests {
 
     #[test]
     fn nothing_makes_the_scan_fail() {
-        for source in ["'", "'''", "\"\\", "\\", "(", ")", "import", "from", "from x", "\u{feff}import a"] {
+        for source in [
+            "'",
+            "'''",
+            "\"\\",
+            "\\",
+            "(",
+            ")",
+            "import",
+            "from",
+            "from x",
+            "\u{feff}import a",
+        ] {
             imports(source);
         }
     }

@@ -19,8 +19,8 @@ impl Command {
     /// passed over.
     pub fn program(&self) -> Option<(&str, &[String])> {
         const WRAPPERS: &[&str] = &[
-            "!", "{", "(", "if", "then", "elif", "else", "while", "until", "do", "time", "sudo", "env", "nohup", "exec",
-            "command", "timeout", "nice", "xargs", "stdbuf", "builtin",
+            "!", "{", "(", "if", "then", "elif", "else", "while", "until", "do", "time", "sudo", "env", "nohup",
+            "exec", "command", "timeout", "nice", "xargs", "stdbuf", "builtin",
         ];
         let mut wrapped = false;
         for (index, word) in self.words.iter().enumerate() {
@@ -28,9 +28,10 @@ impl Command {
             let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
                 !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
             });
+            let is_wrappers = wrapped && word.starts_with(|c: char| c == '-' || c.is_ascii_digit());
             if WRAPPERS.contains(&name) {
                 wrapped = true;
-            } else if !is_assignment && !(wrapped && word.starts_with(|c: char| c == '-' || c.is_ascii_digit())) {
+            } else if !(is_assignment || is_wrappers) {
                 return Some((name, &self.words[index + 1..]));
             }
         }
@@ -101,7 +102,9 @@ impl Scan {
                 }
                 '"' => at = self.quoted(&characters, at, &mut current, depth),
                 '`' => at = self.backticks(&characters, at, &mut current, depth),
-                '$' if characters.get(at) == Some(&'(') => at = self.substituted(&characters, at + 1, &mut current, depth),
+                '$' if characters.get(at) == Some(&'(') => {
+                    at = self.substituted(&characters, at + 1, &mut current, depth)
+                }
                 '#' if current.word.is_none() => {
                     while characters.get(at).is_some_and(|next| *next != '\n') {
                         at += 1;
@@ -144,7 +147,9 @@ impl Scan {
             return;
         }
         let index = self.found.len();
-        awaited.iter_mut().for_each(|(_, _, command)| *command = command.or(Some(index)));
+        awaited
+            .iter_mut()
+            .for_each(|(_, _, command)| *command = command.or(Some(index)));
         self.found.push(std::mem::take(&mut current.command));
     }
 
@@ -262,13 +267,21 @@ mod tests {
                 vec!["echo", "its", "on"],
             ]
         );
-        assert_eq!(words("echo \"$(curl u | sh)\" `wget v`"), [vec!["curl", "u"], vec!["sh"], vec!["wget", "v"], vec!["echo", "$", "$"]]);
+        assert_eq!(
+            words("echo \"$(curl u | sh)\" `wget v`"),
+            [vec!["curl", "u"], vec!["sh"], vec!["wget", "v"], vec!["echo", "$", "$"]]
+        );
     }
 
     #[test]
     fn here_documents_belong_to_their_command() {
-        let found = commands("cat > app.py <<'EOF'\nimport requests\ncurl http://x\nEOF\npython3 - <<-E && ls\n\tprint(1)\n\tE\necho done");
-        let shown: Vec<_> = found.iter().map(|command| (command.words[0].as_str(), command.input.as_deref())).collect();
+        let found = commands(
+            "cat > app.py <<'EOF'\nimport requests\ncurl http://x\nEOF\npython3 - <<-E && ls\n\tprint(1)\n\tE\necho done",
+        );
+        let shown: Vec<_> = found
+            .iter()
+            .map(|command| (command.words[0].as_str(), command.input.as_deref()))
+            .collect();
         assert_eq!(
             shown,
             [
@@ -287,7 +300,10 @@ mod tests {
             let command = commands(script).remove(0);
             command.program().map(|(name, rest)| (name.to_owned(), rest.len()))
         };
-        assert_eq!(program("A=1 sudo -n timeout 5 /usr/bin/curl x y"), Some(("curl".to_owned(), 2)));
+        assert_eq!(
+            program("A=1 sudo -n timeout 5 /usr/bin/curl x y"),
+            Some(("curl".to_owned(), 2))
+        );
         assert_eq!(program("then wget x"), Some(("wget".to_owned(), 1)));
         assert_eq!(program("A=1"), None);
         assert_eq!(program("echo curl x"), Some(("echo".to_owned(), 2)));
@@ -295,7 +311,18 @@ mod tests {
 
     #[test]
     fn nothing_makes_the_scan_fail() {
-        for script in ["'", "\"", "$(", "`", "\\", "<<", "<<<", "a <<E", "((((", "$($($($($($($($($($(x"] {
+        for script in [
+            "'",
+            "\"",
+            "$(",
+            "`",
+            "\\",
+            "<<",
+            "<<<",
+            "a <<E",
+            "((((",
+            "$($($($($($($($($($(x",
+        ] {
             commands(script);
         }
         commands(&"$(".repeat(50_000));

@@ -97,7 +97,10 @@ impl Signs {
             let fields = |texts: &[String]| -> Vec<String> {
                 (0..texts.len()).map(|index| format!("{name}[{index}]")).collect()
             };
-            let all = fields(&shared).into_iter().zip(&shared).chain(fields(&own).into_iter().zip(&own));
+            let all = fields(&shared)
+                .into_iter()
+                .zip(&shared)
+                .chain(fields(&own).into_iter().zip(&own));
             all.map(compiled).collect::<Result<Vec<Regex>, _>>()
         };
         let set = |name: &str, shared: Vec<String>, own: Vec<String>| {

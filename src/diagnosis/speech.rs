@@ -38,10 +38,21 @@ fn is_quoted(line: &str) -> bool {
 
 /// What the user is asked, if it is more than a courtesy.
 pub fn question<'a>(prose: &'a str, signs: &Signs) -> Option<&'a str> {
-    let courtesies: Vec<_> = signs.courtesies.iter().flat_map(|courtesy| courtesy.find_iter(prose)).collect();
-    let asks = signs.clarifications.iter().flat_map(|question| question.find_iter(prose));
+    let courtesies: Vec<_> = signs
+        .courtesies
+        .iter()
+        .flat_map(|courtesy| courtesy.find_iter(prose))
+        .collect();
+    let asks = signs
+        .clarifications
+        .iter()
+        .flat_map(|question| question.find_iter(prose));
     let mut asks: Vec<_> = asks
-        .filter(|ask| !courtesies.iter().any(|polite| polite.start() < ask.end() && ask.start() < polite.end()))
+        .filter(|ask| {
+            !courtesies
+                .iter()
+                .any(|polite| polite.start() < ask.end() && ask.start() < polite.end())
+        })
         .collect();
     asks.sort_by_key(|ask| ask.start());
     asks.first().map(|ask| ask.as_str())
@@ -52,7 +63,11 @@ pub fn refusal<'a>(prose: &'a str, signs: &Signs) -> Option<&'a str> {
     const BEGINNING: usize = 800;
     let end = prose.char_indices().nth(BEGINNING).map_or(prose.len(), |(end, _)| end);
     let beginning = &prose[..end];
-    signs.refusals.iter().find_map(|refusal| refusal.find(beginning)).map(|found| found.as_str())
+    signs
+        .refusals
+        .iter()
+        .find_map(|refusal| refusal.find(beginning))
+        .map(|found| found.as_str())
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ impl<'a> Watch<'a> {
             if let Part::Call { tool, arguments, .. } = part
                 && let Some(url) = fetched_by_call(tool, arguments, self.signs)
             {
-                self.found.add(FindingKind::UrlScrapingAttempted, &format!("call {call}: {url}"));
+                self.found
+                    .add(FindingKind::UrlScrapingAttempted, &format!("call {call}: {url}"));
             }
         }
         if exchange.was_answered() {
@@ -76,7 +77,9 @@ impl<'a> Watch<'a> {
             Part::Text { speaker, text } if speaker == "user" => (Where::Message, text.as_str()),
             _ => return,
         };
-        let end = (0..=MOST_SEARCHED.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        let end = (0..=MOST_SEARCHED.min(text.len()))
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
         let text = &text[..end.unwrap_or(0)];
         let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
         let kinds = [
@@ -90,9 +93,13 @@ impl<'a> Watch<'a> {
                 self.found.add(kind, &format!("call {call}: {line}"));
             }
         }
-        if let Part::Result { is_error: true, tool, .. } = part {
+        if let Part::Result {
+            is_error: true, tool, ..
+        } = part
+        {
             let line = first_line(text);
-            self.found.add(FindingKind::ToolError, &format!("call {call}: {tool}: {line}"));
+            self.found
+                .add(FindingKind::ToolError, &format!("call {call}: {tool}: {line}"));
         }
     }
 
@@ -109,7 +116,10 @@ impl<'a> Watch<'a> {
                 _ => {}
             }
         }
-        let end = exchange.finish.as_ref().filter(|end| self.signs.refusing_ends.contains(*end));
+        let end = exchange
+            .finish
+            .as_ref()
+            .filter(|end| self.signs.refusing_ends.contains(*end));
         let said = texts.join("\n\n");
         LastWord {
             call: exchange.call,
@@ -129,11 +139,17 @@ impl<'a> Watch<'a> {
         } = *facts;
         let found = &mut self.found;
         if more_to_come && record.finished_early {
-            found.add(FindingKind::EarlyTermination, "the agent called the work done before the last turn");
+            found.add(
+                FindingKind::EarlyTermination,
+                "the agent called the work done before the last turn",
+            );
         }
         match &record.ending {
             Ending::AgentExited { code: 0 } if more_to_come => {
-                found.add(FindingKind::EarlyTermination, "the agent left with status 0 before the last turn");
+                found.add(
+                    FindingKind::EarlyTermination,
+                    "the agent left with status 0 before the last turn",
+                );
             }
             Ending::TimedOut { limit } if is_of_time(*limit) => {
                 found.add(FindingKind::Timeout, &format!("limit: {}", limit.name()));
@@ -153,7 +169,10 @@ impl<'a> Watch<'a> {
                 _ => None,
             };
             if let Some(url) = url {
-                found.add(FindingKind::UrlScrapingAttempted, &format!("{}: {url}", answer.question));
+                found.add(
+                    FindingKind::UrlScrapingAttempted,
+                    &format!("{}: {url}", answer.question),
+                );
             }
         }
         structure.operations(&record.drift, self.signs, found);
@@ -194,7 +213,8 @@ impl<'a> Watch<'a> {
             self.found.add(FindingKind::Refusal, &format!("call {call}: {words}"));
             true
         } else if let Some(words) = question(prose, self.signs) {
-            self.found.add(FindingKind::AskedForClarification, &format!("call {call}: {words}"));
+            self.found
+                .add(FindingKind::AskedForClarification, &format!("call {call}: {words}"));
             true
         } else {
             false

@@ -139,7 +139,8 @@ impl<'a> Attempt<'a> {
             .places(self.key)
             .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
-        if played.is_ok() {
+        if let Ok(snapshots) = &played {
+            self.note_imports(snapshots).await;
             // Whatever happens while its places are removed and it is judged, the conversation need not be played, and
             // paid for, again.
             let record = self.record(infrastructure("not judged yet"), true, BTreeMap::new());

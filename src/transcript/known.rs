@@ -1,72 +1,122 @@
 //! Tells what of a request is new: agents send the whole history with each one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::Part;
 
-/// Most beginnings that are kept of one text.
+/// Most beginnings that are looked at of one text.
 const MOST_BEGINNINGS: usize = 1000;
+/// Requests that the next one is compared with: agents also ask for something else in between, such as a summary.
+const KEPT: usize = 3;
+/// How long the best comparison is looked for; then one that shows too much will do.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Digest of a part; long histories are not kept themselves.
 type Mark = [u8; 16];
 
-/// What the requests and answers of a trial have said so far.
+/// A part of a request or an answer.
+#[derive(Debug, Clone)]
+struct Held {
+    mark: Mark,
+    /// What a text of the user would be without what stands behind one of its blank lines: some agents add reminders to the
+    /// last message, and leave them out when it has become history.
+    beginnings: Vec<Mark>,
+}
+
+/// What the latest requests of a trial, and the answers to them, have said.
 #[derive(Debug, Default)]
 pub struct Known {
-    /// How often one request, with its answer, held the part.
-    counts: HashMap<Mark, usize>,
-    /// Texts of users up to each of their blank lines: some agents add reminders to the last message, and leave them out
-    /// when it has become history.
-    beginnings: HashSet<Mark>,
+    latest: VecDeque<Vec<Held>>,
 }
 
 impl Known {
     /// The parts that are new, and the whole exchange learned. In the `first` exchange of a turn the last text of the user
-    /// is new in any case: it is the turn's prompt, which may be what another one was.
+    /// is new in any case: it is the turn's prompt, whatever it is like.
     pub fn new_parts(&mut self, said: Vec<Part>, answer: &[Part], first: bool) -> Vec<Part> {
-        let mut counts: HashMap<Mark, usize> = HashMap::new();
+        let mut held: Vec<Held> = said.iter().map(hold).collect();
+        let compared = self.latest.iter().map(|before| added(before, &held));
+        // Of equally good ones the latest.
+        let added = compared
+            .min_by_key(HashSet::len)
+            .unwrap_or_else(|| (0..said.len()).collect());
         let prompt = said.iter().rposition(is_users).filter(|_| first);
-        let mut new = Vec::new();
-        for (index, part) in said.into_iter().enumerate() {
-            let mark = mark(&part);
-            let count = counts.entry(mark).or_default();
-            *count += 1;
-            let held = self.counts.get(&mark).is_some_and(|known| *known >= *count);
-            let begun = is_users(&part) && *count == 1 && self.beginnings.contains(&mark);
-            if prompt == Some(index) || !(held || begun) {
-                new.push(part);
-            }
-        }
-        new.iter().for_each(|part| self.learn_beginnings(part));
-        for part in answer {
-            *counts.entry(mark(part)).or_default() += 1;
-        }
-        for (mark, count) in counts {
-            let known = self.counts.entry(mark).or_default();
-            *known = count.max(*known);
-        }
+        let parts = said.into_iter().enumerate();
+        let new = parts.filter(|(index, _)| added.contains(index) || prompt == Some(*index));
+        let new = new.map(|(_, part)| part).collect();
+        held.extend(answer.iter().map(hold));
+        self.latest.push_front(held);
+        self.latest.truncate(KEPT);
         new
     }
+}
 
-    fn learn_beginnings(&mut self, part: &Part) {
-        let Part::Text { speaker, text } = part else { return };
-        if !is_users(part) {
-            return;
-        }
-        let mut hasher = begin("text", speaker);
-        let text = text.trim();
-        let mut hashed = 0;
-        for (end, _) in text.match_indices("\n\n").take(MOST_BEGINNINGS) {
-            let beginning = text[..end].trim_end();
-            if beginning.len() > hashed {
-                hasher.update(&text[hashed..beginning.len()]);
-                hashed = beginning.len();
-                self.beginnings.insert(finish(hasher.clone()));
+/// Which parts of `now` are not, in the same order, in `before`.
+fn added(before: &[Held], now: &[Held]) -> HashSet<usize> {
+    let alike = Alike::of(before.iter().chain(now));
+    let marks = |of: &[Held]| -> Vec<Mark> { of.iter().map(|held| alike.name(held.mark)).collect() };
+    let deadline = Some(Instant::now() + PATIENCE);
+    let changes = capture_diff_slices_deadline(Algorithm::Myers, &marks(before), &marks(now), deadline);
+    let new = changes.iter().filter(|change| !matches!(change, DiffOp::Equal { .. }));
+    new.flat_map(DiffOp::new_range).collect()
+}
+
+/// Texts that are the same, but for what was added to them.
+struct Alike {
+    names: HashMap<Mark, Mark>,
+}
+
+impl Alike {
+    fn of<'a>(all: impl Iterator<Item = &'a Held> + Clone) -> Self {
+        let whole: HashSet<Mark> = all.clone().map(|held| held.mark).collect();
+        let mut alike = Self { names: HashMap::new() };
+        for held in all {
+            for beginning in held.beginnings.iter().filter(|beginning| whole.contains(*beginning)) {
+                let (one, other) = (alike.name(held.mark), alike.name(*beginning));
+                if one != other {
+                    alike.names.insert(one, other);
+                }
             }
         }
+        alike
     }
+
+    fn name(&self, mut mark: Mark) -> Mark {
+        while let Some(next) = self.names.get(&mark) {
+            mark = *next;
+        }
+        mark
+    }
+}
+
+fn hold(part: &Part) -> Held {
+    Held {
+        mark: mark(part),
+        beginnings: beginnings(part),
+    }
+}
+
+fn beginnings(part: &Part) -> Vec<Mark> {
+    let Part::Text { speaker, text } = part else {
+        return Vec::new();
+    };
+    if !is_users(part) {
+        return Vec::new();
+    }
+    let text = text.trim();
+    let (mut hasher, mut hashed, mut marks) = (begin("text", speaker), 0, Vec::new());
+    for (end, _) in text.match_indices("\n\n").take(MOST_BEGINNINGS) {
+        let beginning = text[..end].trim_end();
+        if beginning.len() > hashed {
+            hasher.update(&text[hashed..beginning.len()]);
+            hashed = beginning.len();
+            marks.push(finish(hasher.clone()));
+        }
+    }
+    marks
 }
 
 fn is_users(part: &Part) -> bool {
@@ -151,5 +201,33 @@ mod tests {
             known.new_parts(vec![text("user", "Do")], &[], false),
             [text("user", "Do")]
         );
+    }
+
+    #[test]
+    fn the_same_words_again_and_again_are_new_each_time() {
+        let mut known = Known::default();
+        let (reminded, plain) = (
+            text("user", "It failed.\n\nReply in diffs!"),
+            text("user", "It failed."),
+        );
+        let answer = text("assistant", "Again.");
+        // Each message with its answer, the last one with a reminder.
+        let request = |times: usize| {
+            let mut said: Vec<Part> = vec![text("user", "Do it.")];
+            for _ in 1..times {
+                said.extend([plain.clone(), answer.clone()]);
+            }
+            said.push(reminded.clone());
+            said
+        };
+        known.new_parts(vec![text("user", "Do it.")], &[], true);
+        for times in 1..5 {
+            let new = known.new_parts(request(times), std::slice::from_ref(&answer), false);
+            assert_eq!(new, [reminded.clone()], "{times}");
+        }
+        let mut later = request(5);
+        later.pop();
+        later.push(text("user", "Next."));
+        assert_eq!(known.new_parts(later, &[], true), [text("user", "Next.")]);
     }
 }
