@@ -25,7 +25,7 @@ fn script() -> Value {
         reply(3, &outside),
         reply(4, malformed), reply(4, malformed), reply(4, malformed), reply(4, malformed),
         reply(5, &ghost),
-        reply(6, &fixed),
+        reply(6, fixed),
     ]})
 }
 

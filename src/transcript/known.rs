@@ -223,7 +223,7 @@ mod tests {
         known.new_parts(vec![text("user", "Do it.")], &[], true);
         for times in 1..5 {
             let new = known.new_parts(request(times), std::slice::from_ref(&answer), false);
-            assert_eq!(new, [reminded.clone()], "{times}");
+            assert_eq!(new, std::slice::from_ref(&reminded), "{times}");
         }
         let mut later = request(5);
         later.pop();
