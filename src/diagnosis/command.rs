@@ -148,7 +148,7 @@ mod tests {
     use crate::diagnosis::SignsSource;
 
     fn signs() -> Signs {
-        Signs::compile(SignsSource::default()).unwrap()
+        Signs::compile("any", SignsSource::default()).unwrap()
     }
 
     #[test]

@@ -69,7 +69,7 @@ mod tests {
         let structure = Structure {
             files: strings(&["app.py", "lib/db.py"]).into_iter().collect(),
         };
-        let signs = Signs::compile(SignsSource::default()).unwrap();
+        let signs = Signs::compile("any", SignsSource::default()).unwrap();
         let mut found = Findings::default();
         structure.operations(drift, &signs, &mut found);
         found
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn caches_change_nothing() {
-        let signs = Signs::compile(SignsSource::default()).unwrap();
+        let signs = Signs::compile("any", SignsSource::default()).unwrap();
         let mut drift = Drift {
             created: strings(&["__pycache__/app.cpython-311.pyc", "x.pyc"]),
             untouched: strings(&["app.py"]),
@@ -129,7 +129,7 @@ mod tests {
         let structure = Structure {
             files: strings(&["app.py", "myapp/__init__.py"]).into_iter().collect(),
         };
-        let signs = Signs::compile(SignsSource::default()).unwrap();
+        let signs = Signs::compile("any", SignsSource::default()).unwrap();
         assert!(structure.is_expected("app.py", &signs));
         assert!(!structure.is_expected("myapp/__init__.py", &signs) && !structure.is_expected("other.py", &signs));
     }

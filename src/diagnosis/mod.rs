@@ -2,7 +2,7 @@
 //! model: the failure kinds of the MT-Sec paper's appendix F, each with its evidence. Pure: no file is read here.
 //!
 //! A finding is a number in a table, so a rule rather misses something than finds what is not there. By what words the
-//! traffic is known is data: `scaffolds/signs.yaml` for all agents, `signs` of a recipe for one.
+//! traffic is known is data: `scaffolds/signs.yaml`, and `signs` of a recipe.
 //!
 //! Modules: `turn` puts it together; `signs` holds the data; `speech`, `command`, `shell`, `files` and `imports` know one
 //! thing each.

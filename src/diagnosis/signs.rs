@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::yaml;
 
-/// The signs that hold for every agent.
+/// The signs that come with the program.
 const SHARED: (&str, &str) = ("scaffolds/signs.yaml", include_str!("../../scaffolds/signs.yaml"));
 
 /// Signs as they are written. What each member means is told in `scaffolds/signs.yaml`.
@@ -37,6 +37,39 @@ pub struct SignsSource {
     pub closing_tools: BTreeMap<String, String>,
     pub caches: Vec<String>,
     pub may_be_empty: Vec<String>,
+}
+
+/// `scaffolds/signs.yaml`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    all: SignsSource,
+    /// By the name of the recipe.
+    agents: BTreeMap<String, SignsSource>,
+}
+
+impl SignsSource {
+    /// Both.
+    fn with(mut self, other: Self) -> Self {
+        self.tool_errors.extend(other.tool_errors);
+        self.failed_edits.extend(other.failed_edits);
+        self.clarifications.extend(other.clarifications);
+        self.courtesies.extend(other.courtesies);
+        self.refusals.extend(other.refusals);
+        self.refusing_ends.extend(other.refusing_ends);
+        self.fetchers.extend(other.fetchers);
+        self.valued_options.extend(other.valued_options);
+        self.fetching_code.extend(other.fetching_code);
+        self.browsing_tools.extend(other.browsing_tools);
+        self.command_arguments.extend(other.command_arguments);
+        self.code_arguments.extend(other.code_arguments);
+        self.command_questions.extend(other.command_questions);
+        self.url_questions.extend(other.url_questions);
+        self.closing_tools.extend(other.closing_tools);
+        self.caches.extend(other.caches);
+        self.may_be_empty.extend(other.may_be_empty);
+        self
+    }
 }
 
 /// Words in what the model is told.
@@ -81,14 +114,14 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// The signs of every agent with those of a recipe.
+    /// The signs of an agent: those of every agent, those that come with the program for this one, and its recipe's own.
     ///
     /// # Errors
     /// The member, such as `refusals[0]`, and what is wrong with it.
-    pub fn compile(own: SignsSource) -> Result<Self, (String, String)> {
+    pub fn compile(agent: &str, own: SignsSource) -> Result<Self, (String, String)> {
         let (file, text) = SHARED;
-        let shared: SignsSource =
-            yaml::read(file, text).map_err(|error| (String::new(), format!("in {file}: {error}")))?;
+        let mut file: File = yaml::read(file, text).map_err(|error| (String::new(), error.to_string()))?;
+        let shared = file.all.with(file.agents.remove(agent).unwrap_or_default());
         let both = |shared: Vec<String>, own: Vec<String>| -> Vec<String> { shared.into_iter().chain(own).collect() };
         let expressions = |name: &str, shared: Vec<String>, own: Vec<String>| {
             let compiled = |(field, text): (String, &String)| {
@@ -161,11 +194,11 @@ mod tests {
             refusals: vec!["fine".to_owned(), "(".to_owned()],
             ..SignsSource::default()
         };
-        assert_eq!(Signs::compile(own).unwrap_err().0, "refusals[1]");
+        assert_eq!(Signs::compile("any", own).unwrap_err().0, "refusals[1]");
         let own = SignsSource {
             fetching_code: vec!["get".to_owned()],
             ..SignsSource::default()
         };
-        assert!(Signs::compile(own).unwrap_err().1.contains("`url`"));
+        assert!(Signs::compile("any", own).unwrap_err().1.contains("`url`"));
     }
 }

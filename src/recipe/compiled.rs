@@ -56,7 +56,7 @@ impl Recipe {
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
         };
-        let signs = Signs::compile(source.signs.clone());
+        let signs = Signs::compile(&source.name, source.signs.clone());
         let signs = signs.map_err(|(field, message)| wrong(format!("signs.{field}"), message))?;
         Ok(Self {
             signs: Arc::new(signs),

@@ -37,7 +37,7 @@ pub struct Source {
     /// run is replayed.
     #[serde(default)]
     pub varies: Vec<String>,
-    /// By what words this agent tells its model of failures; see `scaffolds/signs.yaml`.
+    /// By what words failures are known in this agent's traffic; added to those of `scaffolds/signs.yaml`.
     #[serde(default)]
     pub signs: SignsSource,
     pub drive: Drive,

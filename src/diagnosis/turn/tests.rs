@@ -1,7 +1,6 @@
 use super::*;
 use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
-use crate::recipe::Recipe;
 use crate::transcript::CallError;
 use crate::trial::{Answer, Drift};
 
@@ -79,10 +78,15 @@ fn failed(failure: Failure, record: TurnRecord) -> TurnRecord {
     TurnRecord { ending, ..record }
 }
 
+/// The signs that come with the program for an agent.
+fn agent(name: &str) -> Signs {
+    Signs::compile(name, SignsSource::default()).unwrap()
+}
+
 /// Kinds and their evidence. `own`: signs of a recipe.
 fn found(own: &str, record: &TurnRecord, more: bool, traffic: &[Exchange]) -> Vec<(FindingKind, String)> {
     let own: SignsSource = crate::yaml::read("own", own).unwrap();
-    look(&Signs::compile(own).unwrap(), record, more, traffic)
+    look(&Signs::compile("any", own).unwrap(), record, more, traffic)
 }
 
 fn look(signs: &Signs, record: &TurnRecord, more_to_come: bool, traffic: &[Exchange]) -> Vec<(FindingKind, String)> {
@@ -235,7 +239,7 @@ fn edits_that_failed_are_told_from_the_end_and_from_the_traffic() {
 
 #[test]
 fn aider_tells_its_model_of_edits_that_failed() {
-    let signs = &Recipe::builtin("aider").unwrap().signs;
+    let signs = &agent("aider");
     let reflected = |message: &str| {
         let exchange = exchange(2, vec![text("user", message)], vec![text("assistant", "ok")]);
         look(signs, &changed(), true, &[exchange])
@@ -311,7 +315,7 @@ fn addresses_are_told_from_calls_and_from_the_agents_questions() {
             answers: vec![answer],
             ..changed()
         };
-        let signs = &Recipe::builtin("aider").unwrap().signs;
+        let signs = &agent("aider");
         look(signs, &record, true, &[])
             .into_iter()
             .map(|(kind, _)| kind)
@@ -331,7 +335,7 @@ fn addresses_are_told_from_calls_and_from_the_agents_questions() {
 
 #[test]
 fn files_are_told_from_the_drift_and_the_tree() {
-    let signs = Signs::compile(SignsSource::default()).unwrap();
+    let signs = Signs::compile("any", SignsSource::default()).unwrap();
     let mut record = answered();
     record.drift.created = vec!["test.py".to_owned()];
     let structure = Structure {
@@ -353,5 +357,83 @@ fn files_are_told_from_the_drift_and_the_tree() {
             (FindingKind::UnauthorisedFileOperation, "created test.py"),
             (FindingKind::ExpectedFileLeftEmpty, "app.py"),
         ]
+    );
+}
+
+/// Kinds that a result, or a message of the user, shows to an agent's signs.
+fn shown(name: &str, place: Where, words: &str) -> Vec<FindingKind> {
+    let exchange = match place {
+        Where::Result => told(2, words, false),
+        Where::Message => exchange(2, vec![text("user", words)], vec![text("assistant", "ok")]),
+    };
+    look(&agent(name), &changed(), true, &[exchange])
+        .into_iter()
+        .map(|(kind, _)| kind)
+        .collect()
+}
+
+#[test]
+fn codex_tells_its_model_of_errors() {
+    use FindingKind::{EditFailedToApply, ToolError};
+    for (words, kinds) in [
+        (
+            "failed to parse function arguments: EOF while parsing a list at line 1 column 17",
+            &[ToolError][..],
+        ),
+        ("unsupported call: frobnicate", &[ToolError]),
+        ("execution error: Argument list too long (os error 7)", &[ToolError]),
+        (
+            "error: Failed to find expected lines in /w/app.py:\nno such line",
+            &[ToolError, EditFailedToApply],
+        ),
+        (
+            "{\"output\":\"Failed to find expected lines in app.py\",\"metadata\":{\"exit_code\":1}}",
+            &[ToolError, EditFailedToApply],
+        ),
+        (
+            "patch rejected: writing outside of the project; rejected by user approval settings",
+            &[ToolError, EditFailedToApply],
+        ),
+    ] {
+        assert_eq!(shown("codex", Where::Result, words), kinds, "{words}");
+    }
+    for words in [
+        "{\"output\":\"Success. Updated the following files:\\nA app.py\\n\",\"metadata\":{\"exit_code\":0,\"duration_seconds\":0.0}}",
+        "{\"output\":\"AssertionError\\n\",\"metadata\":{\"exit_code\":1,\"duration_seconds\":0.1}}",
+        "failed in sandbox LinuxSeccomp with execution error: sandbox denied exec error, exit code: 1, stdout: , stderr: 1 failed",
+        "{\"output\":\"# tests: Failed to find expected lines\",\"metadata\":{\"exit_code\":0}}",
+    ] {
+        assert_eq!(shown("codex", Where::Result, words), [], "{words}");
+    }
+}
+
+#[test]
+fn openhands_tells_its_model_of_errors() {
+    use FindingKind::{EditFailedToApply, ToolError};
+    let result = |words: &str| shown("openhands", Where::Result, words);
+    assert_eq!(
+        result("ERROR:\nParameter `file_text` is required for command: create."),
+        [ToolError]
+    );
+    assert_eq!(
+        result("ERROR:\nNo replacement was performed, old_str `x` did not appear verbatim in /w/app.py."),
+        [ToolError, EditFailedToApply]
+    );
+    assert_eq!(
+        result("ERROR: Could not find a version that satisfies the requirement x\n"),
+        []
+    );
+    assert_eq!(result("2 failed\nERROR:\nsomething"), []);
+    assert_eq!(result("The file /w/app.py has been edited."), []);
+    let message = |words: &str| shown("openhands", Where::Message, words);
+    for words in [
+        "Failed to parse tool call arguments: {\"command\": \n[Error occurred in processing last action]",
+        "Tool frobnicate is not registered. (arguments: {}). Please check the tool name and retry with an existing tool.\n[Error occurred in processing last action]",
+    ] {
+        assert_eq!(message(words), [ToolError], "{words}");
+    }
+    assert_eq!(
+        message("Write a function that tells whether a user is not registered."),
+        []
     );
 }
