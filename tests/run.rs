@@ -465,6 +465,10 @@ fn a_silent_model_is_no_wrong_answer() {
         (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
         (&0.into(), &1.into())
     );
+    // What failed can be read as well.
+    let trial = only_trial(&place.path().join("jobs/slow"));
+    let transcript = std::fs::read_to_string(trial.join("turns/1/transcript.md")).unwrap();
+    assert!(transcript.contains("#### failed: `client_gone`"), "{transcript}");
 }
 
 #[test]
