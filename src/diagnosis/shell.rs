@@ -147,9 +147,9 @@ impl Scan {
             return;
         }
         let index = self.found.len();
-        awaited
-            .iter_mut()
-            .for_each(|(_, _, command)| *command = command.or(Some(index)));
+        // Those of earlier commands have theirs.
+        let open = awaited.iter_mut().rev().take_while(|(_, _, command)| command.is_none());
+        open.for_each(|(_, _, command)| *command = Some(index));
         self.found.push(std::mem::take(&mut current.command));
     }
 
@@ -327,5 +327,6 @@ mod tests {
         }
         commands(&"$(".repeat(50_000));
         commands(&"\"$(`".repeat(20_000));
+        commands(&"a<<A;".repeat(50_000));
     }
 }

@@ -8,7 +8,7 @@ use crate::finding::{Finding, FindingKind, Findings};
 use crate::transcript::{Exchange, Part};
 use crate::trial::{Ending, Failure, Limit, TurnRecord};
 
-/// Longest text of a message or a result in which signs are looked for, in bytes.
+/// Longest text of a message, a result or a last word in which signs are looked for, in bytes.
 const MOST_SEARCHED: usize = 64 << 10;
 
 /// What is known of a turn besides its traffic.
@@ -77,10 +77,7 @@ impl<'a> Watch<'a> {
             Part::Text { speaker, text } if speaker == "user" => (Where::Message, text.as_str()),
             _ => return,
         };
-        let end = (0..=MOST_SEARCHED.min(text.len()))
-            .rev()
-            .find(|end| text.is_char_boundary(*end));
-        let text = &text[..end.unwrap_or(0)];
+        let text = beginning(text);
         let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
         let kinds = [
             (FindingKind::ToolError, &self.signs.tool_errors),
@@ -124,7 +121,7 @@ impl<'a> Watch<'a> {
         LastWord {
             call: exchange.call,
             has_code: said.contains("```"),
-            prose: (!goes_on).then(|| prose(&said)),
+            prose: (!goes_on).then(|| prose(beginning(&said))),
             declined: declined.or_else(|| end.map(|end| format!("the answer ended with {end}"))),
         }
     }
@@ -220,6 +217,13 @@ impl<'a> Watch<'a> {
             false
         }
     }
+}
+
+fn beginning(text: &str) -> &str {
+    let end = (0..=MOST_SEARCHED.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Limits of the disk and of questions are none of time.

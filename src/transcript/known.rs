@@ -14,6 +14,8 @@ const MOST_BEGINNINGS: usize = 1000;
 const KEPT: usize = 3;
 /// How long the best comparison is looked for; then one that shows too much will do.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// The same for all requests of a trial: whoever has its key may make requests that take long to compare.
+const MOST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Digest of a part; long histories are not kept themselves.
 type Mark = [u8; 16];
@@ -31,6 +33,8 @@ struct Held {
 #[derive(Debug, Default)]
 pub struct Known {
     latest: VecDeque<Vec<Held>>,
+    /// Time that comparing took so far.
+    spent: Duration,
 }
 
 impl Known {
@@ -38,11 +42,14 @@ impl Known {
     /// is new in any case: it is the turn's prompt, whatever it is like.
     pub fn new_parts(&mut self, said: Vec<Part>, answer: &[Part], first: bool) -> Vec<Part> {
         let mut held: Vec<Held> = said.iter().map(hold).collect();
-        let compared = self.latest.iter().map(|before| added(before, &held));
+        let began = Instant::now();
+        let patience = PATIENCE.min(MOST_PATIENCE.saturating_sub(self.spent));
+        let compared = self.latest.iter().map(|before| added(before, &held, patience));
         // Of equally good ones the latest.
         let added = compared
             .min_by_key(HashSet::len)
             .unwrap_or_else(|| (0..said.len()).collect());
+        self.spent += began.elapsed();
         let prompt = said.iter().rposition(is_users).filter(|_| first);
         let parts = said.into_iter().enumerate();
         let new = parts.filter(|(index, _)| added.contains(index) || prompt == Some(*index));
@@ -55,10 +62,10 @@ impl Known {
 }
 
 /// Which parts of `now` are not, in the same order, in `before`.
-fn added(before: &[Held], now: &[Held]) -> HashSet<usize> {
+fn added(before: &[Held], now: &[Held], patience: Duration) -> HashSet<usize> {
     let alike = Alike::of(before.iter().chain(now));
     let marks = |of: &[Held]| -> Vec<Mark> { of.iter().map(|held| alike.name(held.mark)).collect() };
-    let deadline = Some(Instant::now() + PATIENCE);
+    let deadline = Some(Instant::now() + patience);
     let changes = capture_diff_slices_deadline(Algorithm::Myers, &marks(before), &marks(now), deadline);
     let new = changes.iter().filter(|change| !matches!(change, DiffOp::Equal { .. }));
     new.flat_map(DiffOp::new_range).collect()
