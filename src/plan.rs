@@ -169,6 +169,18 @@ pub struct Lock {
     /// The recorded run's folder, absolute, when this run replays one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<std::path::PathBuf>,
+    /// The agents as they lay on the machine; none in runs that were made before this was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<InstalledAgent>,
+}
+
+/// An agent as it lay on the machine when a run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledAgent {
+    pub scaffold: String,
+    pub version: String,
+    /// What identifies its installation; `None` for an agent that is part of this program.
+    pub digest: Option<String>,
 }
 
 /// Settings of the run that are the same for all its cells.

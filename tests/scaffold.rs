@@ -9,6 +9,8 @@ mod faults;
 mod install;
 #[path = "scaffold/model.rs"]
 mod model;
+#[path = "scaffold/packed.rs"]
+mod packed;
 #[path = "scaffold/real.rs"]
 mod real;
 #[path = "scaffold/time.rs"]

@@ -53,6 +53,15 @@ pub struct Run {
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     retries: u32,
 
+    /// Another version of the agent than the pinned one, which its recipe was made for; with more than one agent
+    /// AGENT=VERSION
+    #[arg(
+        long = "agent-version",
+        value_delimiter = ',',
+        value_name = "VERSION",
+        help_heading = "Agent"
+    )]
+    agent_versions: Vec<String>,
     /// How the model writes edits: diff, udiff or whole; more than one makes a cell of each
     #[arg(
         long = "edit-format",
@@ -174,6 +183,7 @@ impl Run {
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
             scaffolds,
+            agent_versions: self.agent_versions,
             models: self.models,
             api_base: self.api_base,
             tasks,

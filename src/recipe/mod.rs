@@ -1,14 +1,18 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod install;
 mod recipes;
 mod schema;
+mod supports;
 mod template;
 mod terminal;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
+pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
 
@@ -30,6 +34,8 @@ pub enum RecipeError {
     Read { file: String, source: std::io::Error },
     #[error("two scaffolds of the run are named `{name}`: give one of the recipes another name")]
     Twice { name: String },
+    #[error("--agent-version {version}: {why}")]
+    Version { version: String, why: String },
     #[error(transparent)]
     Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]

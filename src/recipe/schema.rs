@@ -1,14 +1,15 @@
 //! What a recipe's YAML may say. Unknown fields are refused.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::install::Install;
+use super::supports::Supports;
 use super::terminal::Pty;
 use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
-use crate::plan::{EditFormat, Limits};
+use crate::plan::Limits;
 
 /// A recipe as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,8 +20,12 @@ pub struct Source {
     /// The program itself, where nothing is said.
     #[serde(default)]
     pub install: Install,
+    /// What the agent can do; a request for anything else is refused.
     #[serde(default)]
     pub supports: Supports,
+    /// Programs that the agent starts, by name, besides what its installation brings.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// The wire dialects that the agent can be told to speak, the preferred one first.
     #[serde(default = "chat")]
     pub speaks: Vec<Dialect>,
@@ -59,102 +64,13 @@ pub enum Drive {
     Pty(Box<Pty>),
 }
 
-/// How the agent gets onto the machine.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "InstallFields")]
-pub enum Install {
-    /// It is part of this program.
-    #[default]
-    Own,
-    /// By pip, into an environment of its own.
-    Pip(Pip),
-    /// It is there already, and is used where it is.
-    Present(Present),
-}
-
-/// A pinned agent that pip installs.
-#[derive(Debug, Clone)]
-pub struct Pip {
-    /// Versions of Python that it runs on, such as `>=3.10,<3.13`.
-    pub python: String,
-    /// What pip is asked for.
-    pub requirements: Vec<String>,
-    /// The distribution whose version must be the recipe's.
-    pub distribution: String,
-    /// The program, relative to the installation.
-    pub program: String,
-    /// Arguments of the installation's Python, run once.
-    pub prewarm: Vec<String>,
-}
-
-/// A program that is there already.
-#[derive(Debug, Clone)]
-pub struct Present {
-    /// Absolute once the recipe is loaded; in the file it may be relative to the file's folder.
-    pub program: PathBuf,
-    /// What runs it, by path or by name; a program without one is executable itself.
-    pub interpreter: Option<String>,
-    /// Files and folders that the contained agent must see besides its program; placed as `program` is.
-    pub needs: Vec<PathBuf>,
-}
-
-/// Both ways as they are written: with `distribution` it is pip's.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InstallFields {
-    python: Option<String>,
-    requirements: Option<Vec<String>>,
-    distribution: Option<String>,
-    program: String,
-    prewarm: Option<Vec<String>>,
-    interpreter: Option<String>,
-    needs: Option<Vec<PathBuf>>,
-}
-
-impl TryFrom<InstallFields> for Install {
-    type Error = String;
-
-    fn try_from(fields: InstallFields) -> Result<Self, Self::Error> {
-        let InstallFields {
-            python,
-            requirements,
-            distribution,
-            program,
-            prewarm,
-            interpreter,
-            needs,
-        } = fields;
-        let present_only = interpreter.is_some() || needs.is_some();
-        match (python, requirements, distribution) {
-            (Some(python), Some(requirements), Some(distribution)) if !present_only => Ok(Self::Pip(Pip {
-                python,
-                requirements,
-                distribution,
-                program,
-                prewarm: prewarm.unwrap_or_default(),
-            })),
-            (None, None, None) if prewarm.is_none() => Ok(Self::Present(Present {
-                program: program.into(),
-                interpreter,
-                needs: needs.unwrap_or_default(),
-            })),
-            _ => Err(
-                "`install` is either `python`, `requirements`, `distribution` and `program` (and `prewarm`), or \
-                      `program`, `interpreter` and `needs` alone"
-                    .to_owned(),
-            ),
+impl Drive {
+    /// As it is written in a recipe.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pty(_) => "pty",
         }
     }
-}
-
-/// The options that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Supports {
-    #[serde(default)]
-    pub edit_formats: Vec<EditFormat>,
-    #[serde(default)]
-    pub default_edit_format: Option<EditFormat>,
 }
 
 /// Some arguments of the command line.

@@ -15,6 +15,9 @@ pub struct Request {
     /// Names, or paths of recipes. Runs of earlier versions had one, under another name.
     #[serde(alias = "scaffold", deserialize_with = "one_or_more")]
     pub scaffolds: Vec<String>,
+    /// `VERSION`, or `SCAFFOLD=VERSION`; none: the pinned ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agent_versions: Vec<String>,
     pub models: Vec<String>,
     pub api_base: Option<String>,
     /// Empty: the built-in tasks.
