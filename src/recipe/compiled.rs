@@ -6,6 +6,7 @@ use super::exec::ExecRules;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, Install, RecipeError, Source};
+use crate::diagnosis::Signs;
 use crate::plan::Options;
 
 /// A recipe that is ready for use.
@@ -21,6 +22,8 @@ pub struct Recipe {
     pub driven: Driven,
     /// What varies from session to session in the agent's requests.
     pub varies: Vec<regex::Regex>,
+    /// By what words the traffic shows what went wrong.
+    pub signs: Arc<Signs>,
 }
 
 /// `drive` of a recipe, ready for use.
@@ -65,7 +68,10 @@ impl Recipe {
             Drive::Exec(exec) => Driven::Exec(Arc::new(ExecRules::compile(exec.as_ref().clone()).map_err(at)?)),
             Drive::Api(_) => Driven::Api,
         };
+        let signs = Signs::compile(&source.name, source.signs.clone());
+        let signs = signs.map_err(|(field, message)| wrong(format!("signs.{field}"), message))?;
         Ok(Self {
+            signs: Arc::new(signs),
             templates: Templates::compile(&source).map_err(at)?,
             driven,
             varies,

@@ -9,6 +9,7 @@ use super::install::Install;
 use super::supports::Supports;
 use super::terminal::Pty;
 use crate::conversation::Delivery;
+use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
 use crate::plan::Limits;
 
@@ -49,6 +50,9 @@ pub struct Source {
     /// run is replayed.
     #[serde(default)]
     pub varies: Vec<String>,
+    /// By what words failures are known in this agent's traffic; added to those of `scaffolds/signs.yaml`.
+    #[serde(default)]
+    pub signs: SignsSource,
     pub drive: Drive,
     pub limits: Limits,
     /// Time to leave after having been told to, and after SIGTERM, in seconds.

@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod contamination;
+mod findings;
 mod judge;
 mod record;
 mod weigh;
@@ -138,7 +139,8 @@ impl<'a> Attempt<'a> {
             .places(self.key)
             .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
-        if played.is_ok() {
+        if let Ok(snapshots) = &played {
+            self.note_imports(snapshots).await;
             // Whatever happens while its places are removed and it is judged, the conversation need not be played, and
             // paid for, again.
             let record = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
@@ -225,6 +227,8 @@ impl<'a> Attempt<'a> {
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
         self.keep_logs(places)?;
+        // Calls may outlive their turns: from here on their records are whole.
+        self.read_traffic(conversation.turns.len(), &snapshots)?;
         self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
@@ -293,6 +297,8 @@ impl<'a> Attempt<'a> {
                 usage,
                 seconds,
                 waited_seconds: waited.as_secs_f64(),
+                finished_early: end.finished_early,
+                findings: Vec::new(),
             });
             if let Some(stop) = stop {
                 return Err(stop);

@@ -257,6 +257,7 @@ pub fn runtime(
         model: agent_model,
         litter: recipe.source.litter.clone(),
         delivery,
+        signs: recipe.signs.clone(),
         backend: Box::new(backend),
     })
 }

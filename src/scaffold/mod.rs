@@ -88,6 +88,9 @@ pub struct TurnEnd {
     pub answers: Vec<Answer>,
     /// Things a user must be told of, such as a question that no rule knows.
     pub warnings: Vec<String>,
+    /// The agent called the whole work done, where it could have waited for the next turn. In the last turn that is as it
+    /// should be.
+    pub finished_early: bool,
 }
 
 /// How the agent's process ended.

@@ -171,6 +171,7 @@ fn end(ending: Ending) -> TurnEnd {
         ending,
         answers: Vec::new(),
         warnings: Vec::new(),
+        finished_early: false,
     }
 }
 

@@ -166,6 +166,7 @@ impl Session for ExecSession {
             ending,
             answers: Vec::new(),
             warnings,
+            finished_early: false,
         };
         if self.over.is_some() {
             return end(Ending::NotReached, Vec::new());
