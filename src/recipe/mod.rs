@@ -16,6 +16,8 @@ pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
 
+pub use crate::gateway::dialect::Dialect;
+
 use std::path::Path;
 
 use sha2::{Digest, Sha256};

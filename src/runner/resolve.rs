@@ -13,7 +13,7 @@ use crate::gateway::oracle::OracleScript;
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::{Recipe, Recipes};
+use crate::recipe::{Dialect, Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -34,6 +34,14 @@ pub enum ResolveError {
         "the price of `{model}` is not known, so a budget in US dollars cannot be kept: give it in tokens (--trial-budget-tokens, --run-budget-tokens), or add the model with its price to scaffolds/models.yaml and build again"
     )]
     NoPrice { model: String },
+    #[error(
+        "{scaffold} cannot speak to `{model}`: the agent speaks {speaks}, and the model is served in none of these; choose another model or another agent"
+    )]
+    NoDialect {
+        scaffold: String,
+        model: String,
+        speaks: String,
+    },
     #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
     NoReferences { model: String, task: String },
 }
@@ -87,7 +95,9 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 replay: None,
             };
             if cells.iter().all(|known| known.cell != cell) {
-                cells.push(resolve_cell(cell, request.api_base.as_deref())?);
+                let resolved = resolve_cell(cell, request.api_base.as_deref())?;
+                dialect(recipe, &resolved.model)?;
+                cells.push(resolved);
             }
         }
     }
@@ -188,7 +198,7 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model);
+    let agent_model = agent_model(&cell, &model, dialect(recipe, &model)?);
     let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
@@ -232,9 +242,32 @@ pub fn runtime(
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
+/// What an agent and its model have in common: the first that the agent speaks and the model is served in.
+///
+/// # Errors
+/// Nothing.
+fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
+    let speaks = &recipe.source.speaks;
+    let common = speaks.iter().copied().find(|dialect| serves(model, *dialect));
+    common.ok_or_else(|| {
+        let speaks: Vec<&str> = speaks.iter().map(|dialect| dialect.name()).collect();
+        ResolveError::NoDialect {
+            scaffold: recipe.source.name.clone(),
+            model: model.name.clone(),
+            speaks: speaks.join(", "),
+        }
+    })
+}
+
+/// Whether the gateway can ask a model in a dialect.
+fn serves(_model: &ResolvedModel, dialect: Dialect) -> bool {
+    dialect.is_served()
+}
+
+fn agent_model(cell: &Cell, model: &ResolvedModel, dialect: Dialect) -> AgentModel {
     let Pricing { input, output, .. } = model.pricing;
     AgentModel {
+        dialect,
         name: model.wire_model.clone(),
         max_input_tokens: model.max_input_tokens,
         max_output_tokens: model.max_output_tokens,

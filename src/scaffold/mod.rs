@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::{Limits, Options};
+use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
@@ -72,6 +73,8 @@ pub struct AgentModel {
     pub temperature: Option<f64>,
     pub accepts_reasoning_effort: bool,
     pub accepts_thinking_tokens: bool,
+    /// What the agent is to speak on its route.
+    pub dialect: Dialect,
 }
 
 /// What happened in one turn, as the session saw it.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Dialect, Recipe};
 use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
@@ -56,6 +56,7 @@ impl Bench {
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
+                dialect: Dialect::OpenaiChat,
                 name: "scripted".into(),
                 max_input_tokens: 200_000,
                 max_output_tokens: 32_000,
