@@ -136,7 +136,8 @@ mod tests {
         assert_eq!(refusal(|_| {}), None);
         assert_eq!(refusal(|options| options.repo_map = 1024), None);
         assert_eq!(refusal(|options| options.edit_format = Some(EditFormat::Diff)), None);
-        let cases: [(fn(&mut Options), &str); 5] = [
+        type Change = fn(&mut Options);
+        let cases: [(Change, &str); 5] = [
             (|options| options.no_lint = true, "--no-lint"),
             (|options| options.no_shell_commands = true, "--no-shell-commands"),
             (|options| options.thinking_tokens = Some(1), "--thinking-tokens"),

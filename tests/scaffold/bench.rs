@@ -67,6 +67,7 @@ impl Bench {
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {
+                dialect: Dialect::OpenaiChat,
                 name: "scripted".into(),
                 max_input_tokens: 200_000,
                 max_output_tokens: 32_000,
@@ -75,7 +76,6 @@ impl Bench {
                 temperature: Some(0.0),
                 accepts_reasoning_effort: false,
                 accepts_thinking_tokens: false,
-                dialect: Dialect::OpenaiChat,
             },
             options: Options::default(),
             clocks: Clocks::start(Arc::new(NoCalls)),
