@@ -1,5 +1,6 @@
 //! What is to be run: cells, and the trials that they and the tasks span.
 
+mod concat;
 mod limits;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::task::Task;
 
+pub use concat::Concat;
 pub use limits::Limits;
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
@@ -72,6 +74,17 @@ pub struct Options {
     pub reasoning_effort: Option<String>,
     /// Thinking budget in tokens.
     pub thinking_tokens: Option<u32>,
+    /// `--concat`: whether the code of all turns so far counts, or that of the last one; for models without an agent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub concat: Concat,
+    /// `--code-diff`: after the first turn the model is asked for what changes, not for the whole program.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub code_diff: bool,
+}
+
+/// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl fmt::Display for Options {
@@ -84,6 +97,8 @@ impl fmt::Display for Options {
         words.extend((self.repo_map > 0).then(|| format!("repo-map={}", self.repo_map)));
         words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
         words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
+        words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
+        words.extend(self.code_diff.then(|| "code-diff".to_owned()));
         f.write_str(&words.join(" "))
     }
 }
@@ -169,6 +184,18 @@ pub struct Lock {
     /// The recorded run's folder, absolute, when this run replays one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<std::path::PathBuf>,
+    /// The agents as they lay on the machine; none in runs that were made before this was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<InstalledAgent>,
+}
+
+/// An agent as it lay on the machine when a run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledAgent {
+    pub scaffold: String,
+    pub version: String,
+    /// What identifies its installation; `None` for an agent that is part of this program.
+    pub digest: Option<String>,
 }
 
 /// Settings of the run that are the same for all its cells.
@@ -367,6 +394,10 @@ mod tests {
             "answers": 50}}"#;
         let cell: Cell = serde_json::from_str(text).unwrap();
         assert_eq!(cell.id(), "180c3332");
+        let mut other = cell.clone();
+        other.options.concat = Concat::All;
+        assert_ne!(other.id(), cell.id());
+        assert_eq!(other.options.to_string(), "diff concat=all");
         let mut other = cell.clone();
         other.limits.disk_bytes = 1 << 20;
         assert_ne!(other.id(), cell.id());

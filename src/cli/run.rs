@@ -11,7 +11,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
 use crate::recipe::Recipe;
 use crate::runner::Request;
 
@@ -53,6 +53,15 @@ pub struct Run {
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     retries: u32,
 
+    /// Another version of the agent than the pinned one, which its recipe was made for; with more than one agent
+    /// AGENT=VERSION
+    #[arg(
+        long = "agent-version",
+        value_delimiter = ',',
+        value_name = "VERSION",
+        help_heading = "Agent"
+    )]
+    agent_versions: Vec<String>,
     /// How the model writes edits: diff, udiff or whole; more than one makes a cell of each
     #[arg(
         long = "edit-format",
@@ -76,6 +85,13 @@ pub struct Run {
     /// Thinking budget, where the model takes a number
     #[arg(long, value_name = "TOKENS", help_heading = "Agent")]
     thinking_tokens: Option<u32>,
+    /// For llm: in which interactions the code of all turns so far counts: expansion (as in the paper), all (as in the
+    /// benchmark's kit) or never
+    #[arg(long, value_name = "WHEN", default_value = "expansion", help_heading = "Agent")]
+    concat: Concat,
+    /// For llm: after the first turn, ask for differences instead of whole programs
+    #[arg(long, help_heading = "Agent")]
+    code_diff: bool,
     /// Longest turn [default: the recipe's]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     turn_limit: Option<f64>,
@@ -174,6 +190,7 @@ impl Run {
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
             scaffolds,
+            agent_versions: self.agent_versions,
             models: self.models,
             api_base: self.api_base,
             tasks,
@@ -190,6 +207,8 @@ impl Run {
             repo_map: self.repo_map,
             reasoning_effort: self.reasoning_effort,
             thinking_tokens: self.thinking_tokens,
+            concat: self.concat,
+            code_diff: self.code_diff,
             turn_limit: self.turn_limit,
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,

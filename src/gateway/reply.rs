@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -15,7 +16,6 @@ use super::dialect::{Assembler, Heading, cut};
 use super::failure::{Failure, FailureKind};
 use super::model::{Answer, Content, Reply};
 use super::pending::{CLOSED, End, Pending};
-use super::server::{json_response, respond};
 
 /// So many events of a stream may wait for the client.
 const PIECES: usize = 32;
@@ -83,6 +83,30 @@ pub(super) async fn render(config: &GatewayConfig, mut pending: Pending, reply: 
         }
         Content::Events(events) => sse(config, pending, events, with_usage),
     }
+}
+
+pub(super) fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
+    let mut response = respond(status, headers, Body::from(value.to_string()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Headers that HTTP does not allow, or that say how the body is framed, are left out.
+fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let framing = ["content-length", "transfer-encoding", "connection"];
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| !framing.contains(&name.to_ascii_lowercase().as_str()));
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn whole_answer(mut pending: Pending, heading: &Heading, answer: &Answer) -> Response {

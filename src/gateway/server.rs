@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::any;
 use axum::{Router, http::Method};
@@ -16,15 +16,12 @@ use serde_json::{Value, json};
 use super::GatewayConfig;
 use super::ask::{Ask, estimated};
 use super::dialect::Dialect;
-use super::failure::{Failure, FailureKind};
 use super::model::{Call, Content, tokens_of};
-use super::pending::{End, Pending};
-use super::purse::Refusal;
-use super::record::{self, RecordedError};
-use super::reply::render;
+use super::record;
+use super::refusal::{error, refuse, refuse_for_budget};
+use super::reply::{json_response, render};
 use super::route::{Line, NoCall};
 use super::secret::{edit_texts, same};
-use crate::budget::Scope;
 
 /// The most tokens of an answer where neither the request nor the table of models tells.
 const UNKNOWN_OUTPUT: u64 = 16_384;
@@ -255,76 +252,4 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, (u16, String)> {
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.into())
-}
-
-/// Answers a request that never reaches the model.
-fn refuse(mut pending: Pending, status: u16, message: String) -> Response {
-    let response = pending.dialect.form().error(status, &message, None);
-    let answer = json_response(status, &[], &response);
-    let error = Some(RecordedError {
-        kind: "bad_request".to_owned(),
-        message,
-    });
-    pending.finish(End {
-        status,
-        response,
-        error,
-        ..End::default()
-    });
-    answer
-}
-
-/// Answers a call that a budget has no room for, as agents do not retry it: to wait would not help.
-fn refuse_for_budget(mut pending: Pending, refusal: &Refusal) -> Response {
-    let status = 400;
-    let message = refusal.to_string();
-    let form = pending.dialect.form();
-    let response = form.error(status, &message, Some("budget_used_up"));
-    let headers = [("x-should-retry".to_owned(), "false".to_owned())];
-    let answer = json_response(status, &headers, &response);
-    let kind = match refusal.scope {
-        Scope::Run if refusal.used_up => FailureKind::RunBudget,
-        // What a run has no room for while enough is left is its own trial's doing, and ends that one.
-        Scope::Run | Scope::Trial => FailureKind::TrialBudget,
-    };
-    let failure = Some(Failure {
-        kind,
-        status: Some(status),
-        message,
-    });
-    pending.finish(End {
-        status,
-        response,
-        failure,
-        ..End::default()
-    });
-    answer
-}
-
-fn error(dialect: Dialect, status: u16, headers: &[(String, String)], message: &str) -> Response {
-    json_response(status, headers, &dialect.form().error(status, message, None))
-}
-
-pub(super) fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
-    let mut response = respond(status, headers, Body::from(value.to_string()));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// Headers that HTTP does not allow, or that say how the body is framed, are left out.
-pub(super) fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let framing = ["content-length", "transfer-encoding", "connection"];
-    let headers = headers
-        .iter()
-        .filter(|(name, _)| !framing.contains(&name.to_ascii_lowercase().as_str()));
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }

@@ -5,6 +5,7 @@ mod exec;
 mod install;
 mod recipes;
 mod schema;
+mod supports;
 mod template;
 mod terminal;
 
@@ -13,6 +14,7 @@ pub use exec::*;
 pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
+pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
 
@@ -25,9 +27,10 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 3] = [
     ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
     ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
+    ("scaffolds/llm.yaml", include_str!("../../scaffolds/llm.yaml")),
 ];
 
 /// A recipe cannot be used.
@@ -39,6 +42,8 @@ pub enum RecipeError {
     Read { file: String, source: std::io::Error },
     #[error("two scaffolds of the run are named `{name}`: give one of the recipes another name")]
     Twice { name: String },
+    #[error("--agent-version {version}: {why}")]
+    Version { version: String, why: String },
     #[error(transparent)]
     Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]

@@ -6,9 +6,11 @@ use serde::Deserialize;
 
 use super::exec::Exec;
 use super::install::Install;
+use super::supports::Supports;
 use super::terminal::Pty;
+use crate::conversation::Delivery;
 use crate::gateway::dialect::Dialect;
-use crate::plan::{EditFormat, Limits};
+use crate::plan::Limits;
 
 /// A recipe as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -19,14 +21,21 @@ pub struct Source {
     /// The program itself, where nothing is said.
     #[serde(default)]
     pub install: Install,
+    /// What the agent can do; a request for anything else is refused.
     #[serde(default)]
     pub supports: Supports,
+    /// Programs that the agent starts, by name, besides what its installation brings.
+    #[serde(default)]
+    pub needs: Vec<String>,
     /// The wire dialects that the agent can be told to speak, the preferred one first.
     #[serde(default = "chat")]
     pub speaks: Vec<Dialect>,
     /// In which form the scripted model `oracle` hands its edits to the agent.
     #[serde(default)]
     pub oracle: OracleForm,
+    /// Where the user asks for the code.
+    #[serde(default)]
+    pub prompts: Delivery,
     #[serde(default)]
     pub argv: Vec<Arguments>,
     #[serde(default)]
@@ -74,16 +83,24 @@ pub enum Drive {
     Pty(Box<Pty>),
     /// One process per turn, without a terminal, that goes on with the session of the turn before.
     Exec(Box<Exec>),
+    /// There is no agent: the conversation goes straight to the model, and code is taken from its answers.
+    Api(Api),
 }
 
-/// The options that can be set.
-#[derive(Debug, Clone, Default, Deserialize)]
+/// What there is to know of a model without an agent: nothing.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Supports {
-    #[serde(default)]
-    pub edit_formats: Vec<EditFormat>,
-    #[serde(default)]
-    pub default_edit_format: Option<EditFormat>,
+pub struct Api {}
+
+impl Drive {
+    /// As it is written in a recipe.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pty(_) => "pty",
+            Self::Exec(_) => "exec",
+            Self::Api(_) => "api",
+        }
+    }
 }
 
 /// Some arguments of the command line.

@@ -72,6 +72,7 @@ impl Templates {
                     template("drive.exec.preflight.argv".into(), text)?;
                 }
             }
+            Drive::Api(_) => {}
         }
         Ok(Self { environment })
     }
@@ -128,6 +129,7 @@ impl Recipe {
         let calls = match &self.driven {
             Driven::Pty(rules) => rules.source.calls.as_ref(),
             Driven::Exec(_) => None,
+            Driven::Api => None,
         };
         let calls = match calls {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),

@@ -130,7 +130,7 @@ impl<'a> Attempt<'a> {
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
     async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
-        let conversation = prompt::conversation(&self.task, self.key.interaction)
+        let conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.delivery)
             .map_err(|error| Stop::Infrastructure(error.to_string()))?;
         let places = self
             .stand
@@ -173,6 +173,7 @@ impl<'a> Attempt<'a> {
         let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
             trial: self.key.to_string(),
+            interaction: self.key.interaction,
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
             home: places.home.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::canary;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Delivery};
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
@@ -73,6 +73,8 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 repo_map: request.repo_map,
                 reasoning_effort: request.reasoning_effort.clone(),
                 thinking_tokens: request.thinking_tokens,
+                concat: request.concat,
+                code_diff: request.code_diff,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -214,6 +216,10 @@ pub fn runtime(
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
+    let delivery = match recipe.source.prompts {
+        Delivery::Answer if cell.options.code_diff => Delivery::Differences,
+        delivery => delivery,
+    };
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
         let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
@@ -250,6 +256,7 @@ pub fn runtime(
         scaffold,
         model: agent_model,
         litter: recipe.source.litter.clone(),
+        delivery,
         backend: Box::new(backend),
     })
 }
@@ -281,7 +288,9 @@ fn voice(form: OracleForm, options: &Options) -> Voice {
         OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
         OracleForm::ApplyPatch => Voice::ApplyPatch,
         OracleForm::Editor => Voice::Editor,
-        OracleForm::Fenced => Voice::Fenced { diffs: false },
+        OracleForm::Fenced => Voice::Fenced {
+            diffs: options.code_diff,
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
 use super::rejudge::judge_again;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Delivery};
 use crate::event::Event;
 use crate::gateway::RouteSpec;
 use crate::plan::{Cell, TrialKey};
@@ -20,6 +20,8 @@ pub struct CellRuntime {
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,
+    /// How its user asks for the code.
+    pub delivery: Delivery,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::install::InstallError;
+use super::install::digest::sha256;
 use crate::process::Shown;
 use crate::recipe::{Present, Recipe};
 
@@ -18,6 +19,9 @@ pub struct Installed {
     pub interpreter: PathBuf,
     /// What a contained agent must see besides the interpreter.
     pub visible: Vec<PathBuf>,
+    /// What identifies the installation, in hex: of a program its SHA-256, of an environment that of its packages; `None`
+    /// for an agent that is part of this program.
+    pub digest: Option<String>,
 }
 
 /// Where programs are looked for that are named and not placed; what agents find as well.
@@ -36,6 +40,7 @@ pub(super) fn own(recipe: &Recipe) -> Result<Installed, InstallError> {
         interpreter: program.clone(),
         visible: vec![program.clone()],
         program,
+        digest: None,
     })
 }
 
@@ -82,6 +87,7 @@ pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, I
         interpreter,
         // Not its folder, which may be a home.
         visible: std::iter::once(program).chain(&present.needs).cloned().collect(),
+        digest: sha256(program).ok().map(hex::encode),
     })
 }
 
@@ -138,6 +144,7 @@ mod tests {
                 program: home.join("agent"),
                 interpreter: interpreter.to_owned(),
                 visible: vec![home.join("agent"), home.join("needed")],
+                digest: None,
             };
             shown(&installed).into_iter().map(|shown| shown.target).collect()
         };

@@ -1,6 +1,7 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
 mod answers;
+mod api;
 mod deadlines;
 mod dialogue;
 mod driver;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::conversation::Interaction;
 use crate::plan::{Limits, Options};
 use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
@@ -36,6 +38,7 @@ pub use message::Refusal;
 pub struct Stage {
     /// The trial, as its record is named: for labels only.
     pub trial: String,
+    pub interaction: Interaction,
     /// The folder the agent works in.
     pub workspace: PathBuf,
     /// Files of the workspace that the agent is told of, relative to it.

@@ -48,6 +48,63 @@ fn the_table_holds_every_model_of_the_paper() {
     }
 }
 
+/// The rows of the table in the notes on the paper: its name for a model, and the checkpoint.
+fn rows_of_the_paper(notes: &str) -> Vec<(String, String)> {
+    let rows = notes.lines().filter_map(|line| {
+        let (name, checkpoint) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        let checkpoint = checkpoint.strip_prefix('`')?.strip_suffix('`')?;
+        Some((name.to_owned(), checkpoint.to_owned()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_table_says_what_the_paper_says() {
+    let notes = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/paper/models.md");
+    let Ok(notes) = std::fs::read_to_string(notes) else {
+        eprintln!("skipped: {notes} is not there");
+        return;
+    };
+    let wanted = rows_of_the_paper(&notes);
+    assert_eq!(wanted.len(), 36);
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    let keys = [
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GEMINI_API_KEY",
+        "DEEPSEEK_API_KEY",
+    ];
+    for (paper, checkpoint) in wanted {
+        let mut entries = catalogue.models().iter();
+        let entry = entries.find(|entry| entry.paper.as_deref() == Some(paper.as_str()));
+        let entry = entry.unwrap_or_else(|| panic!("no model is `{paper}`"));
+        assert_eq!(entry.checkpoint, checkpoint, "{paper}");
+        let thinks = paper.ends_with("[thinking]");
+        let provider = match checkpoint.as_str() {
+            name if name.starts_with("gpt-") || name.starts_with('o') => "openai",
+            name if name.starts_with("claude-") => "anthropic",
+            name if name.starts_with("gemini-") => "gemini",
+            name if name.starts_with("deepseek-") => "deepseek",
+            _ => "local",
+        };
+        assert_eq!(entry.provider, provider, "{paper}");
+        // o1-mini is the one reasoning model of OpenAI that takes no level.
+        let effort = (thinks && provider == "openai" && entry.name != "o1-mini").then_some("low");
+        assert_eq!(entry.effort.as_deref(), effort, "{paper}");
+        let budget = (thinks && ["anthropic", "gemini"].contains(&provider)).then_some(4000);
+        assert_eq!(entry.thinking_tokens, budget, "{paper}");
+        let temperature = match (thinks, provider) {
+            (false, _) | (true, "gemini") => Some(0.0),
+            (true, "local" | "deepseek") => Some(0.7),
+            (true, _) => None,
+        };
+        assert_eq!(entry.temperature, temperature, "{paper}");
+        let base = (provider == "local").then_some("http://localhost:1/v1");
+        let model = resolve_with_keys(&entry.name, base, &keys).expect("a model that can be called");
+        model.settings(None, None).expect("settings");
+    }
+}
+
 #[test]
 fn names_may_have_their_provider_in_front() {
     for name in ["o3", "openai/o3", "o3-2025-04-16", "openai/o3-2025-04-16"] {

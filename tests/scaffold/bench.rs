@@ -63,6 +63,7 @@ impl Bench {
             api_base: api_base.into(),
             gateway: "/dev/null".into(),
             trial: String::new(),
+            interaction: mtsec_agents::conversation::Interaction::Single,
             api_key: "dummy-key".into(),
             guard: GUARD.into(),
             model: AgentModel {

@@ -251,3 +251,46 @@ fn a_machine_without_a_program_in_the_package_is_told() {
         assert!(error.contains("relative path"), "{program}: {error}");
     }
 }
+
+#[test]
+fn a_program_that_was_changed_is_found_by_verify_and_names_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let recipe = ordinary(place.path());
+    let installer = Installer::new(place.path());
+    let installed = install(place.path(), &recipe).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(installed.digest, Some(sha256(PROGRAM.as_bytes())));
+    assert!(matches!(installer.verify(&recipe), Status::Ready(_)));
+    fs::write(&installed.program, "#!/bin/sh\necho other\n").unwrap();
+    let Status::Broken { reason, .. } = installer.verify(&recipe) else {
+        panic!("not found")
+    };
+    assert!(
+        reason.contains("bin/agent") && reason.contains("delete the folder"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn another_version_is_asked_for_by_its_name_and_nothing_is_pinned_of_it() {
+    let place = tempfile::tempdir().unwrap();
+    let mut recipe = ordinary(place.path());
+    // A recipe that names one package and no more.
+    let error = recipe.set_version("2.0").unwrap_err().to_string();
+    assert!(error.contains("{{ version }}"), "{error}");
+
+    let path = package(place.path(), &[("package/bin/agent", EntryType::Regular, "other\n")]);
+    let versions = place.path().join("agent-{{ version }}.0.tgz");
+    fs::rename(&path, place.path().join("agent-2.0.0.tgz")).unwrap();
+    let wrong = "0".repeat(64);
+    let mut recipe = self::recipe(&versions, Some(&wrong), "package/bin/agent", Some(&wrong));
+    for bad in ["", "../2", "-x", "2/0", "2 0"] {
+        assert!(recipe.set_version(bad).is_err(), "{bad}");
+    }
+    recipe.set_version("2.0").unwrap();
+    assert_eq!(recipe.made_for.as_deref(), Some("1.0"));
+    let installed = install(place.path(), &recipe).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        (installed.version.as_str(), installed.digest),
+        ("2.0", Some(sha256(b"other\n")))
+    );
+}

@@ -1,8 +1,10 @@
 //! Pinned agents, each in a private, versioned folder of the cache.
 
+pub(super) mod digest;
 mod marker;
 mod npm;
 mod pip;
+mod records;
 mod step;
 mod tarball;
 
@@ -105,6 +107,9 @@ trait Way {
 
     /// Fills a folder that is not there yet; gives what identifies the installation.
     fn fill(&self, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Option<String>, InstallError>;
+
+    /// The files of an installation that are not those that were installed. Reads them all.
+    fn changed(&self, installed: &Installed) -> std::io::Result<Vec<PathBuf>>;
 }
 
 /// Installs agents below one cache folder.
@@ -163,6 +168,40 @@ impl Installer {
             Install::Pip(pip) => self.install(recipe, &ByPip { recipe, pip }, progress),
             Install::Npm(npm) => self.install(recipe, &FromNpm { recipe, npm }, progress),
         }
+    }
+
+    /// As [`Self::status`], and every file of the installation is read and compared with what was installed.
+    pub fn verify(&self, recipe: &Recipe) -> Status {
+        let status = self.status(recipe);
+        let Status::Ready(installed) = &status else {
+            return status;
+        };
+        let changed = match &recipe.source.install {
+            // Of these nothing was recorded but what their status tells.
+            Install::Own | Install::Present(_) => return status,
+            Install::Pip(pip) => ByPip { recipe, pip }.changed(installed),
+            Install::Npm(npm) => FromNpm { recipe, npm }.changed(installed),
+        };
+        let folder = installed.folder.clone();
+        let reason = match changed {
+            Ok(changed) if changed.is_empty() => return status,
+            Ok(changed) => {
+                let shown: Vec<String> = changed.iter().take(5).map(|path| path.display().to_string()).collect();
+                let more = match changed.len().saturating_sub(shown.len()) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!(
+                    "{} {} is not as it was installed: {}{more} changed; delete the folder {}, and it is installed again",
+                    installed.name,
+                    installed.version,
+                    shown.join(", "),
+                    folder.display()
+                )
+            }
+            Err(error) => format!("{} cannot be checked: {error}", folder.display()),
+        };
+        Status::Broken { folder, reason }
     }
 
     fn found(&self, recipe: &Recipe, way: &dyn Way) -> Status {

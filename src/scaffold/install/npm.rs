@@ -1,12 +1,13 @@
 //! Agents whose native program is in an npm package. npm fetches it and knows from where; nothing of it is run.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::digest::sha256;
 use super::marker::Marker;
 use super::step::run;
-use super::tarball::{self, unpack};
+use super::tarball::unpack;
 use super::{InstallError, Installed, Progress, Way, io};
 use crate::recipe::{Npm, Packed, Recipe};
 
@@ -84,6 +85,7 @@ impl Way for FromNpm<'_> {
             interpreter: program.clone(),
             visible: vec![visible],
             program,
+            digest: marker.digest,
         })
     }
 
@@ -112,7 +114,7 @@ impl Way for FromNpm<'_> {
             }),
             _ => Ok(()),
         };
-        let found = tarball::sha256(&tarball).map_err(io(&tarball))?;
+        let found = hex::encode(sha256(&tarball).map_err(io(&tarball))?);
         check(format!("the package {package}"), &found, &self.npm.sha256)?;
         progress(Progress::Step("unpacking the program"));
         let program = folder.join(&self.npm.program);
@@ -122,5 +124,13 @@ impl Way for FromNpm<'_> {
         let digest = unpack(&tarball, &path, &program).map_err(|error| unusable(&error.to_string()))?;
         check(format!("{path} of the package {package}"), &digest, &packed.sha256)?;
         Ok(Some(digest))
+    }
+
+    fn changed(&self, installed: &Installed) -> std::io::Result<Vec<PathBuf>> {
+        let found = hex::encode(sha256(&installed.program)?);
+        Ok(match installed.digest == Some(found) {
+            true => Vec::new(),
+            false => vec![installed.program.clone()],
+        })
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::marker::Marker;
+use super::records;
 use super::step::run;
 use super::{InstallError, Installed, Progress, Way, io};
 use crate::python::{self, Interpreter, Wanted};
@@ -41,7 +42,7 @@ impl Way for ByPip<'_> {
         Ok(format!("{}{major}.{minor}", self.prefix()))
     }
 
-    fn look(&self, folder: &Path, _: Marker) -> Result<Installed, InstallError> {
+    fn look(&self, folder: &Path, marker: Marker) -> Result<Installed, InstallError> {
         let (source, distribution) = (&self.recipe.source, &self.pip.distribution);
         let incomplete = |why: String| InstallError::Incomplete(why);
         let found = distribution_version(folder, distribution)
@@ -65,6 +66,8 @@ impl Way for ByPip<'_> {
             program,
             interpreter,
             visible: vec![folder.to_owned()],
+            // Markers of the first version did not hold it.
+            digest: marker.digest.or_else(|| records::digest(folder).ok()),
         })
     }
 
@@ -113,7 +116,17 @@ impl Way for ByPip<'_> {
                 .env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
             run("first start", &mut first, progress)?;
         }
-        Ok(None)
+        Ok(Some(records::digest(folder).map_err(io(folder))?))
+    }
+
+    fn changed(&self, installed: &Installed) -> std::io::Result<Vec<PathBuf>> {
+        let mut changed = records::changed(&installed.folder)?;
+        let digest = records::digest(&installed.folder)?;
+        // The records themselves are no longer those that were installed.
+        if changed.is_empty() && installed.digest.as_ref() != Some(&digest) {
+            changed.push(installed.folder.join("lib"));
+        }
+        Ok(changed)
     }
 }
 

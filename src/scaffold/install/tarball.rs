@@ -2,13 +2,14 @@
 //! stays so: what is written goes to one place of our choosing, whatever names and links the tarball holds.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
-use sha2::{Digest, Sha256};
 use tar::{Archive, EntryType};
+
+use super::digest::Hashing;
 
 /// The largest program, and the most that is unpacked on the way to it, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -25,13 +26,6 @@ pub(super) enum UnpackError {
     TooLarge { name: String, limit: u64 },
     #[error(transparent)]
     Io(#[from] io::Error),
-}
-
-/// SHA-256 of a file, in hex.
-pub(super) fn sha256(path: &Path) -> io::Result<String> {
-    let mut digest = Hashing::new(io::sink());
-    io::copy(&mut File::open(path)?, &mut digest)?;
-    Ok(digest.finish())
 }
 
 /// Writes the file that the gzipped tarball calls `name` to `program`, executable; gives its SHA-256. Nothing else is
@@ -62,36 +56,7 @@ pub(super) fn unpack(tarball: &Path, name: &str, program: &Path) -> Result<Strin
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         digest.inner.sync_all()?;
-        return Ok(digest.finish());
+        return Ok(hex::encode(digest.finish()));
     }
     Err(UnpackError::Missing(name.to_owned()))
-}
-
-/// Hashes what is written.
-struct Hashing<W> {
-    inner: W,
-    digest: Sha256,
-}
-
-impl<W> Hashing<W> {
-    fn new(inner: W) -> Self {
-        let digest = Sha256::new();
-        Self { inner, digest }
-    }
-
-    fn finish(self) -> String {
-        hex::encode(self.digest.finalize())
-    }
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.digest.update(&bytes[..written]);
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
 }
