@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::template::Templates;
 use super::terminal::TerminalRules;
-use super::{Drive, RecipeError, Source};
+use super::{Drive, RecipeError, Shim, Source};
 use crate::plan::Options;
+use crate::trial::Failure;
 
 /// A recipe that is ready for use.
 #[derive(Debug)]
@@ -25,6 +26,34 @@ pub struct Recipe {
 pub enum Driven {
     /// Through a terminal.
     Pty(Arc<TerminalRules>),
+    /// Through a driver that speaks JSON lines.
+    Shim(Arc<ShimRules>),
+}
+
+/// `drive.shim` of a recipe, ready for use.
+#[derive(Debug)]
+pub struct ShimRules {
+    pub source: Shim,
+    failures: Vec<(Failure, regex::Regex)>,
+}
+
+impl ShimRules {
+    fn compile(source: Shim) -> Result<Self, (String, String)> {
+        let mut failures = Vec::new();
+        for (index, failure) in source.failures.iter().enumerate() {
+            let compiled = regex::Regex::new(&failure.error);
+            let field = || format!("drive.shim.failures[{index}].error");
+            let compiled = compiled.map_err(|error| (field(), error.to_string().replace('\n', " ")))?;
+            failures.push((failure.kind, compiled));
+        }
+        Ok(Self { source, failures })
+    }
+
+    /// What an error of the driver means.
+    pub fn failure(&self, error: &str) -> Failure {
+        let found = self.failures.iter().find(|(_, pattern)| pattern.is_match(error));
+        found.map_or(Failure::AgentCrashed, |(kind, _)| *kind)
+    }
 }
 
 /// A recipe that the user wrote.
@@ -52,6 +81,7 @@ impl Recipe {
         let at = |(field, message)| wrong(field, message);
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
+            Drive::Shim(shim) => Driven::Shim(Arc::new(ShimRules::compile(shim.clone()).map_err(at)?)),
         };
         Ok(Self {
             templates: Templates::compile(&source).map_err(at)?,

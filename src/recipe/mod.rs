@@ -6,7 +6,7 @@ mod schema;
 mod template;
 mod terminal;
 
-pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use compiled::{Driven, OwnRecipe, Recipe, ShimRules};
 pub use recipes::Recipes;
 pub use schema::*;
 pub use template::{Places, Rendered};
@@ -19,7 +19,13 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 1] = [("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml"))];
+const BUILTIN: [(&str, &str); 2] = [
+    ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
+    (
+        "scaffolds/openhands.yaml",
+        include_str!("../../scaffolds/openhands.yaml"),
+    ),
+];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::terminal::Pty;
 use crate::gateway::dialect::Dialect;
 use crate::plan::{EditFormat, Limits};
+use crate::trial::Failure;
 
 /// A recipe as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -53,6 +54,47 @@ fn chat() -> Vec<Dialect> {
 pub enum Drive {
     /// One interactive process per conversation, through a terminal.
     Pty(Box<Pty>),
+    /// One driver per conversation, which speaks JSON lines.
+    Shim(Shim),
+}
+
+/// An agent behind a driver of our own: one process per conversation, told and heard in JSON lines.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shim {
+    /// A driver that comes with the program, laid out as `driver.py` in the agent's own folder; `None`: the command line
+    /// names one.
+    #[serde(default)]
+    pub driver: Option<ShimDriver>,
+    /// Programs of the system without which it does not work.
+    #[serde(default)]
+    pub programs: Vec<String>,
+    /// Most steps of the agent in one turn.
+    pub iterations: u32,
+    /// Longest command of the model, in seconds.
+    pub command_seconds: u32,
+    /// Longest call of the model, in seconds.
+    pub call_seconds: u32,
+    /// How often the agent itself tries a call: the gateway has its own tries.
+    pub tries: u32,
+    /// What its errors mean; the first that matches counts, and none means that the agent has crashed.
+    #[serde(default)]
+    pub failures: Vec<ShimFailure>,
+}
+
+/// The drivers that come with the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShimDriver {
+    Openhands,
+}
+
+/// An error of a driver, by a regular expression.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShimFailure {
+    pub kind: Failure,
+    pub error: String,
 }
 
 /// How the agent gets onto the machine.

@@ -112,6 +112,7 @@ impl Recipe {
         }
         let calls = match &self.driven {
             Driven::Pty(rules) => rules.source.calls.as_ref(),
+            Driven::Shim(_) => None,
         };
         let calls = match calls {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Scaffold;
 use super::install::Installed;
 use super::pty::PtyScaffold;
+use super::shim::ShimScaffold;
 use crate::process::Containment;
 use crate::recipe::{Driven, Recipe};
 
@@ -19,5 +20,6 @@ pub fn driver(
 ) -> Arc<dyn Scaffold> {
     match recipe.driven.clone() {
         Driven::Pty(rules) => Arc::new(PtyScaffold::new(recipe, rules, installed, program, containment)),
+        Driven::Shim(rules) => Arc::new(ShimScaffold::new(recipe, rules, installed, program, containment)),
     }
 }

@@ -12,6 +12,7 @@ mod message;
 mod pty;
 mod repository;
 mod session;
+mod shim;
 mod ward;
 
 use std::path::PathBuf;
@@ -81,6 +82,8 @@ pub struct TurnEnd {
     pub answers: Vec<Answer>,
     /// Things a user must be told of, such as a question that no rule knows.
     pub warnings: Vec<String>,
+    /// The agent took all of its work for done, and not this turn's alone.
+    pub finished_early: bool,
 }
 
 /// How the agent's process ended.

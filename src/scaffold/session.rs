@@ -160,6 +160,7 @@ impl PtySession {
             ending,
             answers: std::mem::take(&mut self.answers),
             warnings: std::mem::take(&mut self.warnings),
+            finished_early: false,
         }
     }
 
