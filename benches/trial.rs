@@ -123,6 +123,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         visible: vec![script.clone()],
         program: script,
         interpreter: "sh".into(),
+        digest: None,
     };
     let backends = Arc::new(Backends::new(UpstreamConfig::default()));
     let mut runtimes = HashMap::new();
@@ -153,6 +154,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
             ..Settings::default()
         },
         replays: None,
+        agents: Vec::new(),
     };
     run.write("lock.json", &serde_json::to_vec(&lock).unwrap()).unwrap();
     let tester = Tester::start(TesterConfig {

@@ -72,6 +72,9 @@ pub struct Options {
     pub reasoning_effort: Option<String>,
     /// Thinking budget in tokens.
     pub thinking_tokens: Option<u32>,
+    /// `--no-preamble`: the agent is not told how the work will come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_preamble: bool,
 }
 
 impl fmt::Display for Options {
@@ -84,6 +87,7 @@ impl fmt::Display for Options {
         words.extend((self.repo_map > 0).then(|| format!("repo-map={}", self.repo_map)));
         words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
         words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
+        words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
         f.write_str(&words.join(" "))
     }
 }
@@ -169,6 +173,18 @@ pub struct Lock {
     /// The recorded run's folder, absolute, when this run replays one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replays: Option<std::path::PathBuf>,
+    /// The agents as they lay on the machine; none in runs that were made before this was recorded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<InstalledAgent>,
+}
+
+/// An agent as it lay on the machine when a run was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstalledAgent {
+    pub scaffold: String,
+    pub version: String,
+    /// What identifies its installation; `None` for an agent that is part of this program.
+    pub digest: Option<String>,
 }
 
 /// Settings of the run that are the same for all its cells.

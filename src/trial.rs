@@ -84,6 +84,8 @@ pub enum Failure {
     Budget,
     /// What held the agent was killed from outside, and the agent with it.
     ContainmentLost,
+    /// The agent did not go on with the conversation, but began another one or lost its record of it.
+    SessionLost,
 }
 
 impl Failure {
@@ -102,7 +104,8 @@ impl Ending {
         match self {
             Self::Answered => true,
             Self::Failed { failure, .. } => {
-                !failure.is_infrastructure() && !matches!(failure, Failure::AgentCrashed | Failure::Budget)
+                !failure.is_infrastructure()
+                    && !matches!(failure, Failure::AgentCrashed | Failure::Budget | Failure::SessionLost)
             }
             _ => false,
         }
@@ -197,6 +200,9 @@ pub struct TurnRecord {
     /// Of these, the seconds in which at least one call waited for the model: the rest is agent time.
     #[serde(default)]
     pub waited_seconds: f64,
+    /// The agent took the whole work for done although turns were left; its session was continued.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub finished_early: bool,
 }
 
 impl TurnRecord {
@@ -211,6 +217,7 @@ impl TurnRecord {
             usage: Usage::default(),
             seconds: 0.0,
             waited_seconds: 0.0,
+            finished_early: false,
         }
     }
 }

@@ -3,13 +3,21 @@
 
 #[path = "scaffold/bench.rs"]
 mod bench;
+#[path = "scaffold/codex.rs"]
+mod codex;
+#[path = "scaffold/exec_faults.rs"]
+mod exec_faults;
 #[path = "scaffold/faults.rs"]
 mod faults;
 #[path = "scaffold/install.rs"]
 mod install;
 #[path = "scaffold/model.rs"]
 mod model;
+#[path = "scaffold/packed.rs"]
+mod packed;
 #[path = "scaffold/real.rs"]
 mod real;
+#[path = "scaffold/responses.rs"]
+mod responses;
 #[path = "scaffold/time.rs"]
 mod time;

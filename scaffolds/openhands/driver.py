@@ -167,6 +167,10 @@ class Session:
         self.runtime = setup.create_runtime(config, registry, sid=sid, headless_mode=True, agent=self.agent)
         call_async_from_sync(self.runtime.connect, 180)
         self.stream = self.runtime.event_stream
+        # Found out at the import, which may have been another session's.
+        from openhands.memory import memory
+
+        memory.USER_MICROAGENTS_DIR = type(memory.USER_MICROAGENTS_DIR)(os.environ["HOME"]) / ".openhands" / "microagents"
         self.memory = setup.create_memory(self.runtime, self.stream, sid, working_dir=self.workspace)
         # Random ports in the prompt would make it another in each session.
         self.memory.runtime_info.available_hosts = {}

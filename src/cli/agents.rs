@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
 
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Recipes};
 use crate::scaffold::{Installed, Installer, Progress, Status};
 
 /// List, install and verify the pinned agents
@@ -18,9 +19,11 @@ pub enum Agents {
     Verify(Verify),
 }
 
-/// List the agents that can be driven, and whether they are installed
+/// List the agents that can be driven, what each can do, and whether it is installed
 #[derive(Debug, Args)]
 pub struct List {
+    #[command(flatten)]
+    version: Version,
     /// Print the list as JSON lines
     #[arg(long)]
     json: bool,
@@ -29,75 +32,139 @@ pub struct List {
 /// Install an agent at its pinned version into the cache
 #[derive(Debug, Args)]
 pub struct Install {
-    /// Its name, or the path of its recipe
+    /// Its name, or the path of its recipe, or `all` [default: all]
+    #[arg(default_value = "all", hide_default_value = true)]
     scaffold: String,
+    #[command(flatten)]
+    version: Version,
 }
 
-/// Check that an installed agent is whole and of the pinned version
+/// Check that an installed agent is whole: every file is as it was installed
 #[derive(Debug, Args)]
 pub struct Verify {
     /// Its name, or the path of its recipe
     scaffold: String,
+    #[command(flatten)]
+    version: Version,
+}
+
+/// Another version than the pinned one.
+#[derive(Debug, Args)]
+pub struct Version {
+    /// Another version than the pinned one, such as 1.2.3; AGENT=VERSION where more than one agent is meant
+    #[arg(long = "agent-version", value_name = "VERSION")]
+    version: Option<String>,
+}
+
+impl Version {
+    /// The recipes at this version.
+    fn of(&self, recipes: Vec<Recipe>) -> std::result::Result<Vec<Recipe>, Failed> {
+        Recipes::at_versions(recipes, self.version.as_slice()).map_err(Failed::bad_input)
+    }
 }
 
 impl Agents {
     pub fn carry_out(self, console: &Console) -> Result {
         match self {
             Self::List(list) => list.carry_out(console),
-            Self::Install(install) => {
-                let installed = ensure(&recipe(&install.scaffold)?, console)?;
-                console.result(&format!(
-                    "{} {} in {}\n",
-                    installed.name,
-                    installed.version,
-                    installed.folder.display()
-                ))?;
-                Ok(Exit::Done)
-            }
-            Self::Verify(verify) => {
-                let recipe = recipe(&verify.scaffold)?;
-                match installer()?.status(&recipe) {
-                    Status::Ready(installed) => {
-                        let folder = installed.folder.display();
-                        console.result(&format!("{} {} in {folder}\n", installed.name, installed.version))?;
-                        Ok(Exit::Done)
-                    }
-                    Status::Missing { folder } => Err(Failed::missing(anyhow::anyhow!(
-                        "{} {} is not installed (looked for {}): `mtsec-agents agents install {}` does it",
+            Self::Install(install) => install.carry_out(console),
+            Self::Verify(verify) => verify.carry_out(console),
+        }
+    }
+}
+
+impl Install {
+    fn carry_out(self, console: &Console) -> Result {
+        let recipes = match self.scaffold.as_str() {
+            "all" => builtin()?,
+            name => vec![recipe(name)?],
+        };
+        for recipe in self.version.of(recipes)? {
+            tell_other_version(&recipe, console);
+            let installed = ensure(&recipe, console)?;
+            console.result(&line(&installed))?;
+        }
+        Ok(Exit::Done)
+    }
+}
+
+impl Verify {
+    fn carry_out(self, console: &Console) -> Result {
+        for recipe in self.version.of(vec![recipe(&self.scaffold)?])? {
+            match installer()?.verify(&recipe) {
+                Status::Ready(installed) => console.result(&line(&installed))?,
+                Status::Missing { folder } => {
+                    let version = match &recipe.made_for {
+                        Some(_) => format!(" --agent-version {}", recipe.source.version),
+                        None => String::new(),
+                    };
+                    return Err(Failed::missing(anyhow::anyhow!(
+                        "{} {} is not installed (looked for {}): `mtsec-agents agents install {}{version}` does it",
                         recipe.source.name,
                         recipe.source.version,
                         folder.display(),
-                        recipe.source.name
-                    ))),
-                    Status::Broken { reason, .. } => Err(Failed::missing(anyhow::anyhow!(reason))),
+                        self.scaffold
+                    )));
                 }
+                Status::Broken { reason, .. } => return Err(Failed::missing(anyhow::anyhow!(reason))),
             }
         }
+        Ok(Exit::Done)
     }
 }
 
 impl List {
     fn carry_out(self, console: &Console) -> Result {
         let installer = installer()?;
-        for name in Recipe::names() {
-            let recipe = recipe(&name)?;
-            let (state, folder) = match installer.status(&recipe) {
-                Status::Ready(installed) => ("installed", installed.folder),
-                Status::Missing { folder } => ("missing", folder),
-                Status::Broken { folder, .. } => ("broken", folder),
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_header(["agent", "version", "state", "driven", "can do", "folder"]);
+        for recipe in self.version.of(builtin()?)? {
+            let (state, folder, digest) = match installer.status(&recipe) {
+                Status::Ready(installed) => ("installed", installed.folder, installed.digest),
+                Status::Missing { folder } => ("missing", folder, None),
+                Status::Broken { folder, .. } => ("broken", folder, None),
             };
-            let version = &recipe.source.version;
-            console.result(&if self.json {
-                format!(
-                    "{}\n",
-                    serde_json::json!({ "name": name, "version": version, "state": state, "folder": folder })
-                )
-            } else {
-                format!("{name} {version}  {state}  {}\n", folder.display())
-            })?;
+            let source = &recipe.source;
+            if self.json {
+                let line = serde_json::json!({
+                    "name": source.name,
+                    "version": source.version,
+                    "state": state,
+                    "folder": folder,
+                    "digest": digest,
+                    "drive": source.drive.name(),
+                    "speaks": source.speaks,
+                    "supports": source.supports,
+                });
+                console.result(&format!("{line}\n"))?;
+                continue;
+            }
+            table.add_row([
+                source.name.clone(),
+                source.version.clone(),
+                state.to_owned(),
+                source.drive.name().to_owned(),
+                source.supports.to_string(),
+                folder.display().to_string(),
+            ]);
+        }
+        if !self.json {
+            console.result(&format!("{}\n", table.trim_fmt()))?;
         }
         Ok(Exit::Done)
     }
+}
+
+fn line(installed: &Installed) -> String {
+    let Installed { name, version, .. } = installed;
+    format!("{name} {version} in {}\n", installed.folder.display())
+}
+
+/// The recipes that come with the program.
+fn builtin() -> std::result::Result<Vec<Recipe>, Failed> {
+    Recipe::names().iter().map(|name| recipe(name)).collect()
 }
 
 /// The recipe of a scaffold, by its name or by its path.
@@ -107,6 +174,22 @@ pub fn recipe(name: &str) -> std::result::Result<Recipe, Failed> {
         false => Recipe::builtin(name),
     }
     .map_err(Failed::bad_input)
+}
+
+/// Tells of every agent that is not at the version which its recipe was made for.
+pub fn tell_other_versions(recipes: &Recipes, console: &Console) {
+    for recipe in recipes.iter() {
+        tell_other_version(recipe, console);
+    }
+}
+
+fn tell_other_version(recipe: &Recipe, console: &Console) {
+    if let Some(pinned) = &recipe.made_for {
+        console.warn(&format!(
+            "the recipe of {} was made for {pinned}: with {} it may not hold, and no checksum of its package is pinned",
+            recipe.source.name, recipe.source.version
+        ));
+    }
 }
 
 /// Where agents are installed.

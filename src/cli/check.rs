@@ -11,7 +11,7 @@ use crate::containment;
 use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
-use crate::plan::{self, Lock, Settings, TrialKey};
+use crate::plan::{self, InstalledAgent, Lock, Settings, TrialKey};
 use crate::recipe::{Recipe, Recipes};
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
@@ -260,6 +260,27 @@ pub fn same_version(cell: &plan::Cell, recipe: &Recipe) -> std::result::Result<(
         cell.version,
         recipe.source.version
     )))
+}
+
+/// Refuses agents that are no longer those that the run was started with; runs that do not tell are believed.
+pub fn same_agents(lock: &Lock, agents: &[InstalledAgent]) -> std::result::Result<(), Failed> {
+    for agent in agents {
+        let recorded = lock.agents.iter().find(|known| known.scaffold == agent.scaffold);
+        if let Some(recorded) = recorded
+            && recorded.digest != agent.digest
+        {
+            let name = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
+            return Err(Failed::bad_input(anyhow::anyhow!(
+                "{} {} is installed with other files than the run was started with (digest {}, recorded {}): `mtsec-agents agents verify {}` tells what has changed; with other packages start a new run",
+                agent.scaffold,
+                agent.version,
+                name(&agent.digest),
+                name(&recorded.digest),
+                agent.scaffold
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The run's own copy of its tasks.

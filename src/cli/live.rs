@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::{Checked, check_carried, check_containment, check_temporary, check_writable};
+use super::check::{Checked, check_carried, check_containment, check_temporary, check_writable, same_agents};
 use super::lock::{recipe_file, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
@@ -19,7 +19,7 @@ use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{ContainmentKind, Lock, SandboxKind};
+use crate::plan::{ContainmentKind, InstalledAgent, Lock, SandboxKind};
 use crate::process::{Bare, Containment};
 use crate::python;
 use crate::recipe::{Recipe, Recipes};
@@ -79,6 +79,7 @@ fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, S
 impl Job {
     pub fn carry_out(self) -> Result {
         let recipes = self.recipes()?;
+        agents::tell_other_versions(&recipes, &self.console);
         let checked = self.check(&recipes)?;
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
@@ -98,10 +99,10 @@ impl Job {
         match &self.start {
             Start::New { .. } => {
                 let recipes = scaffolds.iter().map(|scaffold| agents::recipe(scaffold));
-                Recipes::new(recipes.collect::<std::result::Result<_, _>>()?).map_err(Failed::bad_input)
+                at_versions(recipes.collect::<std::result::Result<_, _>>()?, &self.request)
             }
-            Start::Replay(planned) => stored_recipes(&planned.source.path, scaffolds),
-            Start::Again { folder, .. } => stored_recipes(folder.path(), scaffolds),
+            Start::Replay(planned) => stored_recipes(&planned.source.path, &self.request),
+            Start::Again { folder, .. } => stored_recipes(folder.path(), &self.request),
         }
     }
 
@@ -155,15 +156,25 @@ impl Job {
             installed.push((recipe, agent));
         }
 
+        let agents = installed.iter().map(|(_, agent)| InstalledAgent {
+            scaffold: agent.name.clone(),
+            version: agent.version.clone(),
+            digest: agent.digest.clone(),
+        });
+        let agents: Vec<InstalledAgent> = agents.collect();
+
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipes, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents)?;
                 (run, lock, false)
             }
             Start::Replay(planned) => {
+                if let Err(error) = same_agents(&planned.source.lock, &agents) {
+                    console.warn(&error.to_string());
+                }
                 let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipes, &checked, &tester)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents)?;
                 (run, lock, false)
             }
             Start::Again {
@@ -172,6 +183,7 @@ impl Job {
                 run_budget,
             } => {
                 let mut lock: Lock = folder.read_json("lock.json")?;
+                same_agents(&lock, &agents)?;
                 lock.settings.run_budget = run_budget.or(lock.settings.run_budget);
                 (*folder, lock, retry_infrastructure)
             }
@@ -248,11 +260,17 @@ impl Job {
 }
 
 /// The recipes that a run was made with, from what its user named as the scaffolds.
-pub fn stored_recipes(run: &Path, scaffolds: &[String]) -> std::result::Result<Recipes, Failed> {
+pub fn stored_recipes(run: &Path, request: &Request) -> std::result::Result<Recipes, Failed> {
     let mut recipes = Vec::new();
-    for (index, scaffold) in scaffolds.iter().enumerate() {
+    for (index, scaffold) in request.scaffolds.iter().enumerate() {
         recipes.push(stored_recipe(run, scaffold, index)?);
     }
+    at_versions(recipes, request)
+}
+
+/// The recipes at the versions that were asked for.
+fn at_versions(recipes: Vec<Recipe>, request: &Request) -> std::result::Result<Recipes, Failed> {
+    let recipes = Recipes::at_versions(recipes, &request.agent_versions).map_err(Failed::bad_input)?;
     Recipes::new(recipes).map_err(Failed::bad_input)
 }
 

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::Failed;
 use super::check::Checked;
-use crate::plan::{Lock, Settings};
+use crate::plan::{InstalledAgent, Lock, Settings};
 use crate::recipe::Recipes;
 use crate::runner::Request;
 use crate::store::RunFolder;
@@ -26,6 +26,7 @@ pub fn write_lock(
     recipes: &Recipes,
     checked: &Checked,
     tester: &Tester,
+    agents: Vec<InstalledAgent>,
 ) -> std::result::Result<Lock, Failed> {
     let mut lines = Vec::new();
     for task in &checked.tasks {
@@ -59,6 +60,7 @@ pub fn write_lock(
             containment: request.containment,
         },
         replays: checked.source.as_ref().map(|source| source.path.clone()),
+        agents,
     };
     run.write("lock.json", &serde_json::to_vec_pretty(&lock)?)?;
     Ok(lock)

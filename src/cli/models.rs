@@ -25,15 +25,17 @@ impl Models {
             "model",
             "provider",
             "checkpoint",
+            "dialects",
             "reasoning",
             "$ per million tokens in/out",
             "in the paper",
         ]);
         for model in catalogue.models() {
+            let dialects = catalogue.dialects(&model.provider);
             if self.json {
                 let line = serde_json::json!({
                     "name": model.name, "provider": model.provider, "checkpoint": model.checkpoint,
-                    "reasoning": model.reasoning, "effort": model.effort, "thinking_tokens": model.thinking_tokens,
+                    "dialects": dialects, "reasoning": model.reasoning, "effort": model.effort, "thinking_tokens": model.thinking_tokens,
                     "temperature": model.temperature, "price": model.price, "paper": model.paper,
                 });
                 console.result(&format!("{line}\n"))?;
@@ -49,11 +51,13 @@ impl Models {
                 (None, None) if model.reasoning => "yes".to_owned(),
                 (None, None) => "no".to_owned(),
             };
+            let dialects: Vec<&str> = dialects.iter().map(|dialect| dialect.name()).collect();
             let paper = model.paper.as_deref().unwrap_or("");
             table.add_row([
                 &model.name,
                 &model.provider,
                 &model.checkpoint,
+                &dialects.join(", "),
                 &reasoning,
                 &price,
                 paper,

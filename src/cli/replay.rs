@@ -83,10 +83,11 @@ impl Replay {
             .and_then(|run| run.read_json("lock.json"))
             .map_err(Failed::bad_input)?;
         let recorded = stored_request(&self.run)?;
-        let recipes = stored_recipes(&self.run, &recorded.scaffolds)?;
+        let recipes = stored_recipes(&self.run, &recorded)?;
         let planned = self.plan(&recipes, console)?;
         let request = Request {
             scaffolds: recorded.scaffolds,
+            agent_versions: recorded.agent_versions,
             // Nobody has said in this command that an agent may do what the user can.
             containment: match lock.settings.containment {
                 ContainmentKind::None => ContainmentKind::default(),

@@ -53,6 +53,15 @@ pub struct Run {
     #[arg(short, long, default_value_t = 1, value_name = "N")]
     retries: u32,
 
+    /// Another version of the agent than the pinned one, which its recipe was made for; with more than one agent
+    /// AGENT=VERSION
+    #[arg(
+        long = "agent-version",
+        value_delimiter = ',',
+        value_name = "VERSION",
+        help_heading = "Agent"
+    )]
+    agent_versions: Vec<String>,
     /// How the model writes edits: diff, udiff or whole; more than one makes a cell of each
     #[arg(
         long = "edit-format",
@@ -67,6 +76,9 @@ pub struct Run {
     /// The agent neither suggests nor runs shell commands
     #[arg(long, help_heading = "Agent")]
     no_shell_commands: bool,
+    /// The agent is not told beforehand in how many steps the work will come (OpenHands)
+    #[arg(long, help_heading = "Agent")]
+    no_preamble: bool,
     /// Show the agent a map of the repository of this many tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 0, help_heading = "Agent")]
     repo_map: u32,
@@ -174,6 +186,7 @@ impl Run {
         let (tasks, include, exclude, limit) = self.selection.parts();
         Request {
             scaffolds,
+            agent_versions: self.agent_versions,
             models: self.models,
             api_base: self.api_base,
             tasks,
@@ -186,6 +199,7 @@ impl Run {
             retries: self.retries,
             edit_formats: self.edit_formats,
             no_lint: self.no_lint,
+            no_preamble: self.no_preamble,
             no_shell_commands: self.no_shell_commands,
             repo_map: self.repo_map,
             reasoning_effort: self.reasoning_effort,

@@ -107,7 +107,8 @@ fn attend(path: &Path) -> Result<shepherd::Report, Failed> {
     Ok(report)
 }
 
-/// Gives the agent's command, its environment, which is ours, and our terminal to the container.
+/// Gives the agent's command, its environment, which is ours, and our standard streams to the container: a terminal, or
+/// pipes.
 fn hand_over(socket: &OwnedFd, request: &InContainer) -> io::Result<()> {
     let text = |text: OsString| text.to_string_lossy().into_owned();
     let arrival = Arrival {
@@ -117,9 +118,9 @@ fn hand_over(socket: &OwnedFd, request: &InContainer) -> io::Result<()> {
             .collect(),
     };
     let packet = serde_json::to_vec(&arrival)?;
-    let terminal = io::stdin();
-    let passed: [BorrowedFd<'_>; 1] = [terminal.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let passed: [BorrowedFd<'_>; 3] = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     ancillary.push(SendAncillaryMessage::ScmRights(&passed));
     let _ = rustix::net::sockopt::set_socket_send_buffer_size(socket, packet.len() * 2 + 65536);

@@ -33,18 +33,16 @@ pub fn inside_main(mut arguments: impl Iterator<Item = OsString>) -> ! {
 fn arrive(path: &Path) -> io::Result<(Agent, UnixStream)> {
     let socket: OwnedFd = docker::meet(path)?;
     let mut packet = vec![0; MAX_ARRIVAL];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let parts = &mut [IoSliceMut::new(&mut packet)];
     let received = rustix::net::recvmsg(&socket, parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
     let arrival: Arrival = serde_json::from_slice(&packet[..received.bytes])?;
     for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(terminals) = message {
-            for terminal in terminals {
-                for number in 0..3 {
-                    // SAFETY: plain duplications onto the standard descriptors, which nothing here uses.
-                    unsafe { libc::dup2(terminal.as_raw_fd(), number) };
-                }
+        if let RecvAncillaryMessage::ScmRights(streams) = message {
+            for (stream, number) in streams.zip(0..3) {
+                // SAFETY: plain duplications onto the standard descriptors, which nothing here uses.
+                unsafe { libc::dup2(stream.as_raw_fd(), number) };
             }
         }
     }

@@ -64,6 +64,7 @@ impl Backends {
                 Arc::new(UpstreamModel::new(
                     client,
                     api_base,
+                    model.dialects().to_vec(),
                     key.clone(),
                     settings,
                     limiter,

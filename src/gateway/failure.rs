@@ -51,6 +51,15 @@ pub enum FailureKind {
     Diverged,
 }
 
+/// How providers say that a request is too long for the model.
+const TOO_LONG: [&str; 5] = [
+    "context_length_exceeded",
+    "maximum context length",
+    "context window",
+    "prompt is too long",
+    "exceed context limit",
+];
+
 impl FailureKind {
     /// The failure of the turn that this one amounts to.
     pub fn as_trial(self) -> trial::Failure {
@@ -77,9 +86,8 @@ impl FailureKind {
             408 => Self::TimedOut,
             429 if has(&["insufficient_quota"]) => Self::Quota,
             429 => Self::RateLimit,
-            400 | 413 | 422 if has(&["context_length_exceeded", "maximum context length", "context window"]) => {
-                Self::TokenLimit
-            }
+            400 if has(&["credit balance is too low"]) => Self::Quota,
+            400 | 413 | 422 if has(&TOO_LONG) => Self::TokenLimit,
             500..=599 => Self::Provider,
             _ => Self::Rejected,
         }
@@ -112,6 +120,15 @@ mod tests {
         assert_eq!(
             kind(400, r#"{"error":{"code":"context_length_exceeded"}}"#),
             FailureKind::TokenLimit
+        );
+        let anthropic = [
+            "prompt is too long: 210000 tokens > 200000 maximum",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        ];
+        assert!(anthropic.iter().all(|said| kind(400, said) == FailureKind::TokenLimit));
+        assert_eq!(
+            kind(400, "Your credit balance is too low to access the Anthropic API."),
+            FailureKind::Quota
         );
         assert_eq!(kind(404, ""), FailureKind::Rejected);
         assert_eq!(kind(503, ""), FailureKind::Provider);

@@ -3,7 +3,7 @@
 //! Agents cannot be trusted with keys, counts or honesty about either. Each trial's agent gets a URL with an unguessable
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
-//! Modules: `server` and `reply` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `ask`
+//! Modules: `server`, `reply` and `refusal` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `ask`
 //! (what it may use), `purse` (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with
 //! `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
@@ -24,6 +24,7 @@ mod pending;
 mod purse;
 pub mod record;
 pub mod recording;
+mod refusal;
 pub mod replay;
 mod reply;
 mod route;

@@ -1,6 +1,14 @@
-//! The scripted models `oracle` and `oracle:insecure`: they know the file after every turn, and write the edits to it.
+//! The scripted models `oracle` and `oracle:insecure`: they know the file after every turn, and write the edits to it, in
+//! the way of the agent that asks (see [`Voice`]).
 //!
 //! For plumbing, tests and demos: a number that comes from one says nothing about any model.
+
+mod editor;
+mod fenced;
+mod outcome;
+mod patch;
+mod shell;
+mod voice;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,27 +16,36 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use super::edit::{self, EditError, Fence};
+use super::edit::EditError;
 use super::failure::{Failure, FailureKind};
-use super::model::{Answer, Call, Model, Reply};
-use crate::plan::EditFormat;
+use super::model::{Answer, Call, Model, Reply, ToolCall};
+
+use outcome::Outcome;
+pub use voice::Voice;
+use voice::Way;
 
 /// What it says when nothing is left to do.
 pub const NOTHING: &str = "No further change is needed.";
+
+/// What it says when its calls have done what they should.
+pub const DONE: &str = "The file is where this step asks it to be.";
+
+/// What it says when they have not.
+pub const FAILED: &str = "The file could not be brought to where this step asks it to be.";
 
 /// What an oracle is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OracleScript {
     /// The file as the agent names it, such as `app.py`. Empty before the first turn.
     pub file: String,
-    /// Its content after each turn; the last is the reference solution. See [`edit::normalize`] for what is made of it.
+    /// Its content after each turn; the last is the reference solution. See [`Voice::normalize`] for what is made of it.
     pub states: Vec<String>,
-    pub edit_format: EditFormat,
+    pub voice: Voice,
     /// So many of the turns were answered by somebody else; their states are what is in the file after each, as it is.
     pub answered: usize,
 }
 
-/// A state that the edit format cannot bring about.
+/// A state that the oracle's voice cannot bring about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the oracle cannot write {file} as it is after turn {turn}: {source}")]
 pub struct OracleError {
@@ -49,21 +66,52 @@ pub struct Oracle {
 struct Progress {
     /// The file as the answers so far have left it.
     content: String,
-    /// Turn → digest of its first request, and the answer to it.
-    answered: HashMap<usize, (Vec<u8>, String)>,
+    turns: HashMap<usize, Turn>,
+}
+
+/// One turn so far.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Digest of a request → what was said to it, so that the same request gets the same answer.
+    said: HashMap<Vec<u8>, Said>,
+    /// Calls were made whose results have not come yet.
+    waits: bool,
+    /// The calls to make should they fail.
+    fallback: Vec<ToolCall>,
+}
+
+/// What is said to one request.
+#[derive(Debug, Clone, PartialEq)]
+struct Said {
+    text: String,
+    calls: Vec<ToolCall>,
+}
+
+impl Said {
+    fn text(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            calls: Vec::new(),
+        }
+    }
 }
 
 impl Oracle {
-    /// Checks that every state can be written in the edit format, each from the one before.
+    /// Checks that every state can be written in the oracle's voice, each from the one before.
     pub fn new(mut script: OracleScript) -> Result<Self, OracleError> {
         for state in script.states.iter_mut().skip(script.answered) {
-            *state = edit::normalize(state, script.edit_format);
+            *state = script.voice.normalize(state);
         }
         let mut before = "";
         for (index, after) in script.states.iter().enumerate() {
             if before != after && index >= script.answered {
-                let fence = Fence::for_content(before);
-                edit::write(script.edit_format, &script.file, before, after, &fence).map_err(|source| OracleError {
+                let edit = voice::Edit {
+                    file: &script.file,
+                    before,
+                    after,
+                    turn: index + 1,
+                };
+                script.voice.way(&edit, &[]).map_err(|source| OracleError {
                     file: script.file.clone(),
                     turn: index + 1,
                     source,
@@ -83,61 +131,90 @@ impl Oracle {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The text for a call: the turn's edit for its first request and for the same request said again, else nothing.
-    fn text(&self, call: &Call) -> Result<String, OracleError> {
+    /// What is said to a call: the turn's edit to its first request, the end of the turn to the one that tells that the
+    /// edit's calls are done, and nothing new to others.
+    fn say(&self, call: &Call) -> Result<Said, OracleError> {
         let request = Sha256::digest(serde_json::to_vec(&*call.body).unwrap_or_default()).to_vec();
         let mut progress = self.progress();
-        if let Some((first, text)) = progress.answered.get(&call.turn) {
-            return Ok(if *first == request {
-                text.clone()
-            } else {
-                NOTHING.to_owned()
-            });
-        }
-        let OracleScript {
-            file,
-            states,
-            edit_format,
-            ..
-        } = &self.script;
-        let text = match states
-            .get(call.turn.wrapping_sub(1))
-            .filter(|state| **state != progress.content)
-        {
-            None => NOTHING.to_owned(),
-            Some(after) => {
-                let told = call.dialect.prompt_texts(&call.body).filter_map(fence_told).last();
-                let fence = told.unwrap_or_else(|| Fence::for_content(&progress.content));
-                let edit = edit::write(*edit_format, file, &progress.content, after, &fence).map_err(|source| {
-                    OracleError {
-                        file: file.clone(),
-                        turn: call.turn,
-                        source,
-                    }
-                })?;
-                progress.content.clone_from(after);
-                format!("I bring `{file}` to where this step asks it to be.\n\n{edit}")
+        let progress = &mut *progress;
+        let said = match progress.turns.get_mut(&call.turn) {
+            Some(turn) => match turn.said.get(&request) {
+                Some(said) => return Ok(said.clone()),
+                None => match self.script.voice.follow(turn, call) {
+                    Some(said) => said,
+                    None => return Ok(Said::text(NOTHING)),
+                },
+            },
+            None => {
+                let way = self.way(call, &progress.content)?;
+                if let Some(after) = self.script.states.get(call.turn.wrapping_sub(1)) {
+                    progress.content.clone_from(after);
+                }
+                let turn = progress.turns.entry(call.turn).or_default();
+                turn.waits = !way.said.calls.is_empty();
+                turn.fallback = way.fallback;
+                way.said
             }
         };
-        progress.answered.insert(call.turn, (request, text.clone()));
-        Ok(text)
+        let turn = progress.turns.entry(call.turn).or_default();
+        turn.said.insert(request, said.clone());
+        Ok(said)
+    }
+
+    /// How the turn's state is brought about.
+    fn way(&self, call: &Call, before: &str) -> Result<Way, OracleError> {
+        let OracleScript {
+            file, states, voice, ..
+        } = &self.script;
+        let state = states.get(call.turn.wrapping_sub(1));
+        let Some(after) = state.filter(|state| *state != before) else {
+            return Ok(Way::text(NOTHING.to_owned()));
+        };
+        let texts: Vec<&str> = call.dialect.prompt_texts(&call.body).collect();
+        let edit = voice::Edit {
+            file,
+            before,
+            after,
+            turn: call.turn,
+        };
+        voice.way(&edit, &texts).map_err(|source| OracleError {
+            file: file.clone(),
+            turn: call.turn,
+            source,
+        })
     }
 }
 
-/// The fence that Aider's instructions name, in any of its formats.
-fn fence_told(text: &str) -> Option<Fence> {
-    let after = |mark: &str| text.rfind(mark).map(|at| &text[at + mark.len()..]);
-    let rest = after("path/to/filename.js\n").or_else(|| after("The opening fence and code language, eg: "))?;
-    // The longest opening that fits: four backticks start like three.
-    let fences = Fence::all().into_iter().filter(|fence| rest.starts_with(&fence.open));
-    fences.max_by_key(|fence| fence.open.len())
+impl Voice {
+    /// What is said to a further request of a turn; `None`: nothing new.
+    fn follow(&self, turn: &mut Turn, call: &Call) -> Option<Said> {
+        if !turn.waits {
+            return None;
+        }
+        let outcome = outcome::of(call.dialect, &call.body)?;
+        let calls = std::mem::take(&mut turn.fallback);
+        Some(match outcome {
+            Outcome::Failed if !calls.is_empty() => Said {
+                text: "That did not work; I write the file in another way.".to_owned(),
+                calls,
+            },
+            Outcome::Failed => {
+                turn.waits = false;
+                Said::text(FAILED)
+            }
+            Outcome::Done => {
+                turn.waits = false;
+                Said::text(DONE)
+            }
+        })
+    }
 }
 
 #[async_trait]
 impl Model for Oracle {
     async fn complete(&self, call: &Call) -> Reply {
-        match self.text(call) {
-            Ok(text) => Reply::answer(Answer::new(call, text)),
+        match self.say(call) {
+            Ok(Said { text, calls }) => Reply::answer(Answer::new(call, text).with_calls(calls)),
             Err(error) => Reply::failed(Failure {
                 kind: FailureKind::Script,
                 status: Some(500),
@@ -146,3 +223,6 @@ impl Model for Oracle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ pub(super) struct Pending {
     pub number: u64,
     /// See [`super::model::Call::retry`].
     pub retry: bool,
-    dialect: Dialect,
+    pub dialect: Dialect,
     started: Timestamp,
     clock: Instant,
     /// What is recorded of the request, unless it was asked.
@@ -121,10 +121,6 @@ impl Pending {
         let (_, since) = self.line.state().waiting.remove(&self.number)?;
         self.waited = since.elapsed();
         Some(self.waited)
-    }
-
-    pub fn is_finished(&self) -> bool {
-        self.finished
     }
 
     /// Counts and records the call.

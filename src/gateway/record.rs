@@ -41,7 +41,10 @@ pub struct CallRecord {
     /// Members that were set, or removed (`null`), before the request was forwarded.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub applied: Map<String, Value>,
-    /// The body; of a stream its raw events and the message that they add up to; a text when it was not JSON.
+    /// The body; a text when it was not JSON. Of a stream an object: `events`, which are the raw events, and `message`,
+    /// which is what they add up to in the dialect's own form: in chat completions the message (beside it its
+    /// `finish_reason`), in responses the final `response` with its `output`, in messages the message with the blocks of its
+    /// `content`. Of a stream that broke off it is what came.
     pub response: Value,
     pub tokens: Option<Tokens>,
     /// US dollars.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -11,43 +12,41 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::GatewayConfig;
-use super::dialect::chat;
+use super::dialect::{Assembler, Heading, cut};
 use super::failure::{Failure, FailureKind};
 use super::model::{Answer, Content, Reply};
 use super::pending::{CLOSED, End, Pending};
-use super::server::{json_response, respond};
 
 /// So many events of a stream may wait for the client.
 const PIECES: usize = 32;
 
 /// Sends a reply to the agent in the dialect, recording it on the way.
-pub(super) async fn render(
-    config: &GatewayConfig,
-    mut pending: Pending,
-    reply: Reply,
-    id: &str,
-    stream: bool,
-    with_usage: bool,
-) -> Response {
+pub(super) async fn render(config: &GatewayConfig, mut pending: Pending, reply: Reply, with_usage: bool) -> Response {
     pending.applied = reply.applied;
     pending.attempts = reply.attempts;
-    let model = pending.line().spec.wire_model.clone();
+    let line = pending.line().clone();
+    let form = pending.dialect.form();
     let failure = reply.failure;
     match reply.content {
         Content::Answer(answer) => {
-            if stream {
-                let events = chat::events(id, &model, &answer);
+            let heading = Heading {
+                turn: pending.file.turn,
+                call: pending.number,
+                model: &line.spec.wire_model,
+            };
+            if pending.stream {
+                let events = form.events(&heading, &answer);
                 return sse(config, pending, futures_util::stream::iter(events).boxed(), with_usage);
             }
-            whole_answer(pending, id, &model, &answer)
+            whole_answer(pending, &heading, &answer)
         }
         Content::Error {
             status,
             headers,
             mut message,
         } => {
-            pending.line().redactor.string(&mut message);
-            let response = chat::error(status, &message);
+            line.redactor.string(&mut message);
+            let response = form.error(status, &message, None);
             let answer = json_response(status, &headers, &response);
             pending.finish(End {
                 status,
@@ -62,18 +61,17 @@ pub(super) async fn render(
             headers,
             mut body,
         } => {
-            let redactor = &pending.line().redactor;
             let text = String::from_utf8_lossy(&body);
             let clean = match status {
-                ..400 => redactor.secrets(&text),
-                _ => redactor.text(&text),
+                ..400 => line.redactor.secrets(&text),
+                _ => line.redactor.text(&text),
             };
             if let Some(clean) = clean {
                 body = clean.into();
             }
             let response = serde_json::from_slice(&body)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-            let tokens = chat::tokens(&response);
+            let tokens = form.tokens(&response);
             pending.finish(End {
                 status,
                 response,
@@ -87,8 +85,32 @@ pub(super) async fn render(
     }
 }
 
-fn whole_answer(mut pending: Pending, id: &str, model: &str, answer: &Answer) -> Response {
-    let response = chat::body(id, model, answer);
+pub(super) fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
+    let mut response = respond(status, headers, Body::from(value.to_string()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Headers that HTTP does not allow, or that say how the body is framed, are left out.
+fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let framing = ["content-length", "transfer-encoding", "connection"];
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| !framing.contains(&name.to_ascii_lowercase().as_str()));
+    for (name, value) in headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn whole_answer(mut pending: Pending, heading: &Heading, answer: &Answer) -> Response {
+    let response = pending.dialect.form().body(heading, answer);
     let Some(cut_after) = answer.cut_after else {
         let body = json_response(200, &[], &response);
         pending.finish(End {
@@ -103,7 +125,7 @@ fn whole_answer(mut pending: Pending, id: &str, model: &str, answer: &Answer) ->
     pending.finish(End {
         status: 200,
         response: json!(text),
-        failure: Some(chat::cut()),
+        failure: Some(cut()),
         ..End::default()
     });
     // What came before the break is sent only if the server gets to breathe in between.
@@ -130,9 +152,10 @@ fn sse(
     let (pieces, received) = mpsc::channel(PIECES);
     let recorded = Recorded {
         events,
+        assembler: Some(Assembler::new(pending.dialect)),
         pending,
-        assembler: chat::Assembler::default(),
         with_usage,
+        size: 0,
         limit: config.max_reply,
     };
     tokio::spawn(recorded.pass_on(pieces, config.unread));
@@ -159,8 +182,11 @@ fn until_the_end(received: Receiver<Option<Bytes>>) -> impl Stream<Item = Result
 struct Recorded {
     events: BoxStream<'static, Result<Bytes, Failure>>,
     pending: Pending,
-    assembler: chat::Assembler,
+    /// Taken when the call is recorded.
+    assembler: Option<Assembler>,
     with_usage: bool,
+    /// Bytes that came.
+    size: usize,
     limit: usize,
 }
 
@@ -178,12 +204,16 @@ impl Recorded {
             self.pending.rest();
             let piece = match event {
                 Some(Ok(event)) => {
-                    let hide = self.assembler.push(&event) && !self.with_usage;
-                    if self.assembler.is_done() {
-                        let failure = self.ending();
-                        self.finish(failure);
+                    self.size += event.len();
+                    let mut hide = false;
+                    if let Some(assembler) = &mut self.assembler {
+                        hide = assembler.push(&event) && !self.with_usage;
+                        if assembler.is_done() {
+                            let failure = self.ending();
+                            self.finish(failure);
+                        }
                     }
-                    if self.assembler.size() > self.limit {
+                    if self.size > self.limit {
                         let message = format!("the answer is longer than {} bytes", self.limit);
                         let kind = FailureKind::Malformed;
                         let status = None;
@@ -195,7 +225,7 @@ impl Recorded {
                     Some(event)
                 }
                 Some(Err(failure)) => return self.finish(Some(failure)),
-                None => match self.ending().filter(|_| !self.pending.is_finished()) {
+                None => match self.ending() {
                     Some(failure) => return self.finish(Some(failure)),
                     None => {
                         self.finish(None);
@@ -217,7 +247,7 @@ impl Recorded {
     }
 
     fn finish(&mut self, failure: Option<Failure>) {
-        let assembler = std::mem::take(&mut self.assembler);
+        let Some(assembler) = self.assembler.take() else { return };
         let tokens = assembler.tokens();
         self.pending.finish(End {
             status: 200,
@@ -229,8 +259,7 @@ impl Recorded {
     }
 
     fn gone(&mut self, how: &str) {
-        if !self.pending.is_finished() {
-            let assembler = std::mem::take(&mut self.assembler);
+        if let Some(assembler) = self.assembler.take() {
             let tokens = assembler.tokens();
             self.pending.client_gone(assembler.into_value(), tokens, how);
         }
@@ -238,18 +267,9 @@ impl Recorded {
 
     /// What a stream that ended by itself, or went on too long, amounts to.
     fn ending(&self) -> Option<Failure> {
-        let failure = |kind, message: &str| {
-            Some(Failure {
-                kind,
-                status: None,
-                message: message.to_owned(),
-            })
-        };
-        match self.assembler.error() {
-            Some(message) => failure(FailureKind::Provider, message),
-            None if self.assembler.is_whole() => None,
-            None => Some(chat::cut()),
-        }
+        let assembler = self.assembler.as_ref()?;
+        let broken = || (!assembler.is_whole()).then(cut);
+        assembler.error().or_else(broken)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::any;
 use axum::{Router, http::Method};
@@ -15,16 +15,13 @@ use serde_json::{Value, json};
 
 use super::GatewayConfig;
 use super::ask::{Ask, estimated};
-use super::dialect::{Dialect, chat};
-use super::failure::{Failure, FailureKind};
-use super::model::{Call, Content};
-use super::pending::{End, Pending};
-use super::purse::Refusal;
-use super::record::{self, RecordedError};
-use super::reply::render;
+use super::dialect::Dialect;
+use super::model::{Call, Content, tokens_of};
+use super::record;
+use super::refusal::{error, refuse, refuse_for_budget};
+use super::reply::{json_response, render};
 use super::route::{Line, NoCall};
 use super::secret::{edit_texts, same};
-use crate::budget::Scope;
 
 /// The most tokens of an answer where neither the request nor the table of models tells.
 const UNKNOWN_OUTPUT: u64 = 16_384;
@@ -68,7 +65,7 @@ impl Registry {
 pub(super) fn router(registry: Arc<Registry>) -> Router {
     Router::new()
         .route("/t/{token}/v1/{*path}", any(handle))
-        .fallback(async || error(404, &[], "there is nothing here"))
+        .fallback(async || error(Dialect::OpenaiChat, 404, &[], "there is nothing here"))
         .with_state(registry)
 }
 
@@ -79,25 +76,37 @@ async fn handle(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key = key
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let line = match (registry.find(&token), key) {
-        (Some(line), Some((_, key))) if same(key.trim(), &line.token) => line,
-        _ => return error(401, &[], CLOSED_ROUTE),
+    // Clients that put `/v1` before every path themselves get here all the same.
+    let path = path.strip_prefix("v1/").unwrap_or(&path);
+    let counted = path.strip_suffix("/count_tokens").and_then(Dialect::of_path);
+    let dialect = Dialect::of_path(path).or(counted);
+    let form = dialect.unwrap_or(Dialect::OpenaiChat);
+    let line = match (registry.find(&token), key(&headers)) {
+        (Some(line), Some(key)) if same(key, &line.token) => line,
+        _ => return error(form, 401, &[], CLOSED_ROUTE),
     };
-    match (&method, path.as_str(), Dialect::of_path(&path)) {
+    match (&method, path, dialect) {
         (&Method::GET, "models", _) => models(&line),
-        (&Method::POST, _, Some(Dialect::OpenaiChat)) => chat_completions(&registry, &line, body).await,
-        (_, _, Some(dialect)) if !dialect.is_served() => error(
-            404,
-            &[],
-            &format!("the gateway does not speak {dialect} yet: use chat/completions"),
-        ),
-        (_, "models" | "chat/completions", _) => error(405, &[], "the method is not allowed here"),
-        _ => error(404, &[], "there is nothing here: use chat/completions"),
+        (&Method::POST, _, Some(Dialect::AnthropicMessages)) if counted.is_some() => {
+            count_tokens(&registry, &line, body).await
+        }
+        (&Method::POST, _, Some(dialect)) if counted.is_none() => complete(&registry, &line, dialect, body).await,
+        (_, "models", _) => error(form, 405, &[], "the method is not allowed here"),
+        (_, _, Some(dialect)) if counted.is_none() => error(dialect, 405, &[], "the method is not allowed here"),
+        _ => {
+            let paths = Dialect::ALL.map(Dialect::path).join(", ");
+            error(form, 404, &[], &format!("there is nothing here: use one of {paths}"))
+        }
     }
+}
+
+/// What a client shows as its key, in either of the two ways that the dialects know.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text("authorization").and_then(|value| value.split_once(' '));
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let shown = text("x-api-key").or(bearer.map(|(_, key)| key));
+    shown.map(str::trim)
 }
 
 fn models(line: &Line) -> Response {
@@ -105,32 +114,45 @@ fn models(line: &Line) -> Response {
     json_response(200, &[], &json!({"object": "list", "data": [model]}))
 }
 
-async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> Response {
+/// How many tokens a request has, as far as can be told without its model.
+async fn count_tokens(registry: &Registry, line: &Line, body: Body) -> Response {
+    let dialect = Dialect::AnthropicMessages;
+    let body = match read_in_time(registry, line, body).await {
+        Ok(body) => body,
+        Err((status, message)) => return error(dialect, status, &[], &message),
+    };
+    match dialect.form().parse(&body) {
+        Ok(request) => {
+            let tokens: u64 = dialect.prompt_texts(&request).map(tokens_of).sum();
+            json_response(200, &[], &json!({"input_tokens": tokens}))
+        }
+        Err(message) => error(dialect, 400, &[], &message),
+    }
+}
+
+async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body: Body) -> Response {
+    let form = dialect.form();
     // The semaphores are never closed. Who waits here waits for calls of its own.
     let place = line.places.clone().acquire_owned().await.ok();
-    let mut pending = match line.begin(Dialect::OpenaiChat, place, &registry.config) {
+    let mut pending = match line.begin(dialect, place, &registry.config) {
         Ok(pending) => pending,
-        Err(NoCall::NoTurn) => return error(409, &[], "no turn has begun on this route"),
-        Err(NoCall::Closed) => return error(401, &[], CLOSED_ROUTE),
+        Err(NoCall::NoTurn) => return error(dialect, 409, &[], "no turn has begun on this route"),
+        Err(NoCall::Closed) => return error(dialect, 401, &[], CLOSED_ROUTE),
         Err(NoCall::TooMuch(held)) => {
             let headers = [("x-should-retry".to_owned(), "false".to_owned())];
             return error(
+                dialect,
                 400,
                 &headers,
                 &format!("no further call is taken: the trial has made {held}"),
             );
         }
     };
-    let reading = line.reading.acquire().await.ok();
-    let body = read(body, registry.config.max_request);
-    let late = || (408, "the body did not come in time".to_owned());
-    let body = tokio::time::timeout(registry.config.read, body).await;
-    drop(reading);
-    let body = match body.unwrap_or_else(|_| Err(late())) {
+    let body = match read_in_time(registry, line, body).await {
         Ok(body) => body,
         Err((status, message)) => return refuse(pending, status, message),
     };
-    let mut request = match chat::parse(&body) {
+    let mut request = match form.parse(&body) {
         Ok(request) => Value::Object(request),
         Err(message) => {
             pending.request = record::refused(&body);
@@ -147,16 +169,16 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     let Value::Object(request) = request else {
         return refuse(pending, 400, "the body must be a JSON object".to_owned());
     };
-    let with_usage = chat::wants_usage(&request);
+    let with_usage = form.wants_usage(&request);
     let budget = &line.spec.budget;
-    let choices = match chat::choices(&request) {
+    let choices = match form.choices(&request) {
         Ok(choices) => choices,
         Err(message) => {
             pending.request = record::refused(Value::Object(request).to_string().as_bytes());
             return refuse(pending, 400, message);
         }
     };
-    let known = chat::max_output(&request).or(budget.max_output);
+    let known = form.max_output(&request).or(budget.max_output);
     // What no answer of the model can be is nothing to be set aside.
     let most = known
         .unwrap_or(UNKNOWN_OUTPUT)
@@ -171,7 +193,7 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         match line.reserve(&mut ask).await {
             Ok(reserved) => pending.reserved = reserved,
             Err(refusal) => {
-                pending.stream = chat::streams(&request);
+                pending.stream = form.streams(&request);
                 pending.request = Value::Object(request);
                 return refuse_for_budget(pending, &refusal);
             }
@@ -183,13 +205,13 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
         }
     }
     // A budget can only be kept where the answer has an end.
-    let has_end = known.is_some() && chat::keeps_output_below(&request, ask.output);
+    let has_end = known.is_some() && form.keeps_output_below(&request, ask.output);
     let needs_an_end = !has_end && !is_recorded && !budget.purses.is_empty();
     let call = Call {
         turn: pending.file.turn,
         number: pending.number,
-        dialect: Dialect::OpenaiChat,
-        stream: chat::streams(&request),
+        dialect,
+        stream: form.streams(&request),
         body: Arc::new(request),
         wire_model: line.spec.wire_model.clone(),
         max_output: (ask.output < most || needs_an_end).then_some(ask.output),
@@ -204,10 +226,18 @@ async fn chat_completions(registry: &Registry, line: &Arc<Line>, body: Body) -> 
     if let (Some(most), Content::Answer(answer)) = (call.max_output, &mut reply.content) {
         *answer = answer.clone().limited(most);
     }
-    let (turn, number, stream) = (call.turn, call.number, call.stream);
     drop(call);
-    let id = format!("chatcmpl-{turn}-{number}");
-    render(&registry.config, pending, reply, &id, stream, with_usage).await
+    render(&registry.config, pending, reply, with_usage).await
+}
+
+/// Reads a body, when it is its turn; the error is a status and a text for the agent.
+async fn read_in_time(registry: &Registry, line: &Line, body: Body) -> Result<Bytes, (u16, String)> {
+    // The semaphore is never closed.
+    let _reading = line.reading.acquire().await.ok();
+    let body = read(body, registry.config.max_request);
+    let late = || (408, "the body did not come in time".to_owned());
+    let body = tokio::time::timeout(registry.config.read, body).await;
+    body.unwrap_or_else(|_| Err(late()))
 }
 
 /// Reads a body up to a limit; the error is a status and a text for the agent.
@@ -222,76 +252,4 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, (u16, String)> {
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.into())
-}
-
-/// Answers a request that never reaches the model.
-fn refuse(mut pending: Pending, status: u16, message: String) -> Response {
-    let response = chat::error(status, &message);
-    let answer = json_response(status, &[], &response);
-    let error = Some(RecordedError {
-        kind: "bad_request".to_owned(),
-        message,
-    });
-    pending.finish(End {
-        status,
-        response,
-        error,
-        ..End::default()
-    });
-    answer
-}
-
-/// Answers a call that a budget has no room for, as agents do not retry it: to wait would not help.
-fn refuse_for_budget(mut pending: Pending, refusal: &Refusal) -> Response {
-    let status = 400;
-    let message = refusal.to_string();
-    let mut response = chat::error(status, &message);
-    response["error"]["code"] = json!("budget_used_up");
-    let headers = [("x-should-retry".to_owned(), "false".to_owned())];
-    let answer = json_response(status, &headers, &response);
-    let kind = match refusal.scope {
-        Scope::Run if refusal.used_up => FailureKind::RunBudget,
-        // What a run has no room for while enough is left is its own trial's doing, and ends that one.
-        Scope::Run | Scope::Trial => FailureKind::TrialBudget,
-    };
-    let failure = Some(Failure {
-        kind,
-        status: Some(status),
-        message,
-    });
-    pending.finish(End {
-        status,
-        response,
-        failure,
-        ..End::default()
-    });
-    answer
-}
-
-fn error(status: u16, headers: &[(String, String)], message: &str) -> Response {
-    json_response(status, headers, &chat::error(status, message))
-}
-
-pub(super) fn json_response(status: u16, headers: &[(String, String)], value: &Value) -> Response {
-    let mut response = respond(status, headers, Body::from(value.to_string()));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// Headers that HTTP does not allow, or that say how the body is framed, are left out.
-pub(super) fn respond(status: u16, headers: &[(String, String)], body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let framing = ["content-length", "transfer-encoding", "connection"];
-    let headers = headers
-        .iter()
-        .filter(|(name, _)| !framing.contains(&name.to_ascii_lowercase().as_str()));
-    for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            response.headers_mut().insert(name, value);
-        }
-    }
-    response
 }

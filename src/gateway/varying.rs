@@ -10,17 +10,29 @@ use similar::{ChangeTag, TextDiff};
 use super::secret::{Redactor, edit_texts};
 
 /// Members of a request that say how the model is to be run, and not what it is asked.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 12] = [
     "model",
     "temperature",
     "top_p",
     "reasoning_effort",
+    "reasoning",
+    "include",
     "thinking",
     "extra_body",
     "max_tokens",
     "max_completion_tokens",
+    "max_output_tokens",
     "stream_options",
 ];
+
+/// Members of a request that name the session to the provider, and are no part of what the model is asked.
+const SESSION: [&str; 2] = ["prompt_cache_key", "metadata"];
+
+/// Where a request holds its conversation, in each dialect.
+const CONVERSATION: [&str; 2] = ["messages", "input"];
+
+/// Where a message says something.
+const SAID: [&str; 4] = ["content", "output", "arguments", "text"];
 
 /// Most lines of a difference that are shown, and most characters of each.
 const LINES: usize = 12;
@@ -43,8 +55,10 @@ pub struct Varying {
 impl Varying {
     /// A request with everything that varies made equal, and without its settings if they are not to count.
     pub fn settled(&self, mut request: Value, without_settings: bool) -> Value {
-        if let (true, Some(members)) = (without_settings, request.as_object_mut()) {
-            SETTINGS.iter().for_each(|name| drop(members.shift_remove(*name)));
+        if let Some(members) = request.as_object_mut() {
+            let settings = SETTINGS.iter().filter(|_| without_settings);
+            let dropped = SESSION.iter().chain(settings);
+            dropped.for_each(|name| drop(members.shift_remove(*name)));
         }
         // As the record was made.
         Redactor::new([]).value(&mut request);
@@ -104,11 +118,12 @@ pub fn difference(recorded: &Value, said: &Value) -> Option<String> {
     }
     let none = Map::new();
     let (before, now) = (recorded.as_object().unwrap_or(&none), said.as_object().unwrap_or(&none));
-    let messages = |request: &Map<String, Value>| request.get("messages").and_then(Value::as_array).cloned();
-    let (old, new) = (messages(before).unwrap_or_default(), messages(now).unwrap_or_default());
-    for (index, (old, new)) in old.iter().zip(&new).enumerate() {
+    let messages = |request| conversation(request).unwrap_or_default();
+    let (old, new) = (messages(before), messages(now));
+    for (index, (old, new)) in old.iter().zip(new).enumerate() {
         if old != new {
-            let role = new.get("role").and_then(Value::as_str).unwrap_or("?");
+            let role = new.get("role").or_else(|| new.get("type"));
+            let role = role.and_then(Value::as_str).unwrap_or("?");
             return Some(format!(
                 "message {} ({role}):\n{}",
                 index + 1,
@@ -134,17 +149,36 @@ pub fn difference(recorded: &Value, said: &Value) -> Option<String> {
     Some("the request is not as recorded".to_owned())
 }
 
-/// What a message says: its content when that is all that matters, else all of it.
+/// The messages of a request, or the items of its input.
+fn conversation(request: &Map<String, Value>) -> Option<&[Value]> {
+    let mut named = CONVERSATION.iter().filter_map(|name| request.get(*name)?.as_array());
+    named.next().map(Vec::as_slice)
+}
+
+/// What a message says, as lines of text, below what else there is to it.
 fn text(message: &Value) -> String {
-    match message.get("content") {
-        Some(Value::String(content)) => {
-            let mut rest = message.clone();
-            if let Some(members) = rest.as_object_mut() {
-                members.shift_remove("content");
+    let mut rest = message.clone();
+    let mut said = Vec::new();
+    take_said(&mut rest, &mut said);
+    let rest = match message.get("content") {
+        Some(Value::Array(_)) => serde_json::to_string_pretty(&rest).unwrap_or_default(),
+        _ => rest.to_string(),
+    };
+    std::iter::once(rest).chain(said).collect::<Vec<_>>().join("\n")
+}
+
+/// Takes the texts out of a message or of a part of one.
+fn take_said(value: &mut Value, said: &mut Vec<String>) {
+    let Some(members) = value.as_object_mut() else { return };
+    for name in SAID {
+        match members.get_mut(name) {
+            Some(Value::String(text)) => {
+                said.push(std::mem::take(text));
+                members.shift_remove(name);
             }
-            format!("{rest}\n{content}")
+            Some(Value::Array(parts)) => parts.iter_mut().for_each(|part| take_said(part, said)),
+            _ => {}
         }
-        _ => serde_json::to_string_pretty(message).unwrap_or_default(),
     }
 }
 
@@ -239,6 +273,19 @@ mod tests {
         let mut more = request("a");
         more["messages"].as_array_mut().unwrap().push(json!({"role": "user"}));
         assert_eq!(told(request("a"), more, false).unwrap(), "2 messages, 1 are recorded");
+        let input = |text: &str| {
+            let part = json!({"type": "input_text", "text": text});
+            json!({"prompt_cache_key": text, "input": [{"type": "message", "role": "user", "content": [part]}]})
+        };
+        assert_eq!(
+            told(input("a\nb"), input("a\nc"), false).unwrap(),
+            "message 1 (user):\n- b\n+ c"
+        );
+        let output = |text: &str| json!({"input": [{"type": "function_call_output", "output": text}]});
+        assert_eq!(
+            told(output("x"), output("y"), false).unwrap(),
+            "message 1 (function_call_output):\n- x\n+ y"
+        );
         let long = told(request(&"x\n".repeat(50)), request(&"y\n".repeat(50)), false).unwrap();
         assert!(
             long.lines().count() == LINES + 2 && long.ends_with("more lines"),

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -128,7 +128,13 @@ fn watch(driver: Option<i32>, report: &Path, agent: &mut Command) -> std::io::Re
         }
     }
     let strays = tree::kill_descendants(std::process::id() as i32, &[], Duration::from_secs(10)).count;
-    let late = reap(pid);
+    let mut late = reap(pid);
+    // An agent of several threads looks dead before it can be buried.
+    let end = Instant::now() + Duration::from_secs(1);
+    while status.is_none() && late.is_none() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(1));
+        late = reap(pid);
+    }
     let strays = strays - u32::from(status.is_none() && late.is_some() && strays > 0);
     let status = status.or(late).map_or(-libc::SIGKILL, |status| {
         status

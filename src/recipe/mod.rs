@@ -1,16 +1,26 @@
 //! Recipes: what is known of one agent, as data. A recipe is a YAML file under `scaffolds/`.
 
 mod compiled;
+mod exec;
+mod install;
 mod recipes;
 mod schema;
+mod shim;
+mod supports;
 mod template;
 mod terminal;
 
-pub use compiled::{Driven, OwnRecipe, Recipe, ShimRules};
+pub use compiled::{Driven, OwnRecipe, Recipe};
+pub use exec::*;
+pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
+pub use shim::*;
+pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
+
+pub use crate::gateway::dialect::Dialect;
 
 use std::path::Path;
 
@@ -19,12 +29,13 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 2] = [
+const BUILTIN: [(&str, &str); 3] = [
     ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
     (
         "scaffolds/openhands.yaml",
         include_str!("../../scaffolds/openhands.yaml"),
     ),
+    ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
 ];
 
 /// A recipe cannot be used.
@@ -36,6 +47,8 @@ pub enum RecipeError {
     Read { file: String, source: std::io::Error },
     #[error("two scaffolds of the run are named `{name}`: give one of the recipes another name")]
     Twice { name: String },
+    #[error("--agent-version {version}: {why}")]
+    Version { version: String, why: String },
     #[error(transparent)]
     Syntax(#[from] YamlError),
     #[error("{file}: {field}: {message}")]

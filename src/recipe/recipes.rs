@@ -23,6 +23,31 @@ impl Recipes {
         Ok(Self(known))
     }
 
+    /// The recipes at other versions than the pinned ones: each of `wanted` is `VERSION`, where there is one recipe only,
+    /// or `SCAFFOLD=VERSION`.
+    ///
+    /// # Errors
+    /// None is meant, or its agent has no other versions.
+    pub fn at_versions(recipes: Vec<Recipe>, wanted: &[String]) -> Result<Vec<Recipe>, RecipeError> {
+        let mut recipes = recipes;
+        for text in wanted {
+            let only = recipes.len() == 1;
+            let (name, version) = match text.split_once('=') {
+                Some((name, version)) => (Some(name), version),
+                None => (None, text.as_str()),
+            };
+            let meant = recipes
+                .iter_mut()
+                .find(|recipe| name.map_or(only, |name| recipe.source.name == name));
+            let recipe = meant.ok_or_else(|| RecipeError::Version {
+                version: text.clone(),
+                why: "say of which agent of this run, such as `--agent-version aider=0.82.2`".to_owned(),
+            })?;
+            recipe.set_version(version)?;
+        }
+        Ok(recipes)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Recipe>> {
         self.0.iter()
     }

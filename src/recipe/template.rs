@@ -60,16 +60,32 @@ impl Templates {
             template(format!("files[{index}].path"), &file.path)?;
             template(format!("files[{index}].content"), &file.content)?;
         }
-        if let Drive::Pty(pty) = &source.drive
-            && let Some(calls) = &pty.calls
-        {
-            template("drive.pty.calls.log".into(), &calls.log)?;
+        match &source.drive {
+            Drive::Pty(pty) => {
+                if let Some(calls) = &pty.calls {
+                    template("drive.pty.calls.log".into(), &calls.log)?;
+                }
+            }
+            Drive::Exec(exec) => {
+                template("drive.exec.session.folder".into(), &exec.session.folder)?;
+                for text in exec.preflight.iter().flat_map(|preflight| &preflight.argv) {
+                    template("drive.exec.preflight.argv".into(), text)?;
+                }
+            }
+            Drive::Shim(_) => {}
         }
         Ok(Self { environment })
     }
 }
 
 impl Recipe {
+    /// Fills in one template; fails only where it names what does not exist.
+    pub fn fill(&self, template: &str, places: &Places) -> Result<String, minijinja::Error> {
+        self.templates
+            .environment
+            .render_str(template, Value::from(places.clone()))
+    }
+
     /// Fills in the recipe; fails only for a template that names what does not exist.
     pub fn render(&self, places: &Places) -> Result<Rendered, minijinja::Error> {
         let environment = &self.templates.environment;
@@ -113,6 +129,7 @@ impl Recipe {
         let calls = match &self.driven {
             Driven::Pty(rules) => rules.source.calls.as_ref(),
             Driven::Shim(_) => None,
+            Driven::Exec(_) => None,
         };
         let calls = match calls {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),

@@ -264,7 +264,9 @@ impl TerminalRules {
     /// Those of Aider.
     pub(crate) fn of_aider() -> std::sync::Arc<Self> {
         let recipe = super::Recipe::builtin("aider").unwrap_or_else(|error| panic!("{error}"));
-        let super::Driven::Pty(rules) = recipe.driven;
-        rules
+        match recipe.driven {
+            super::Driven::Pty(rules) => rules,
+            other => panic!("{other:?}"),
+        }
     }
 }

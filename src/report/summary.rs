@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::conversation::Interaction;
-use crate::plan::{Cell, ContainmentKind, Lock};
+use crate::plan::{Cell, ContainmentKind, InstalledAgent, Lock};
 use crate::store::{RunFolder, StoreError};
 use crate::trial::{Outcome, TrialRecord, Usage};
 use crate::verdict::Verdict;
@@ -24,6 +24,9 @@ pub struct Summary {
     /// The recorded run that this one replays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replays: Option<std::path::PathBuf>,
+    /// The agents as they were installed; none in runs that were made before this was recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<InstalledAgent>,
     pub rows: Vec<Row>,
     /// Warnings of single trials: a question no rule knows, a module that was missing, and the like.
     pub warnings: Vec<String>,
@@ -180,6 +183,7 @@ pub fn summarise(run: &RunFolder) -> Result<Summary, StoreError> {
         skipped_rows: lock.skipped_rows,
         tester: lock.settings.tester.clone(),
         replays: lock.replays,
+        agents: lock.agents,
         rows,
         warnings,
     })

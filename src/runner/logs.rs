@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::store::{StoreError, TrialFolder};
 
 /// What the driver, and not the agent, writes for each turn.
-const RECORDINGS: [&str; 2] = ["session.cast", "agent.log"];
+const RECORDINGS: [&str; 3] = ["session.cast", "agent.log", "stderr.log"];
 
 /// Largest file of an agent's logs that is kept, and the most of all of them, in bytes.
 const MAX_LOG: u64 = 64 << 20;

@@ -15,6 +15,9 @@ pub struct Request {
     /// Names, or paths of recipes. Runs of earlier versions had one, under another name.
     #[serde(alias = "scaffold", deserialize_with = "one_or_more")]
     pub scaffolds: Vec<String>,
+    /// `VERSION`, or `SCAFFOLD=VERSION`; none: the pinned ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub agent_versions: Vec<String>,
     pub models: Vec<String>,
     pub api_base: Option<String>,
     /// Empty: the built-in tasks.
@@ -35,6 +38,8 @@ pub struct Request {
     pub repo_map: u32,
     pub reasoning_effort: Option<String>,
     pub thinking_tokens: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_preamble: bool,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,

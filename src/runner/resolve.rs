@@ -9,11 +9,11 @@ use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
 use crate::gateway::model::Tokens;
-use crate::gateway::oracle::OracleScript;
+use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::{Recipe, Recipes};
+use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
 
@@ -73,6 +73,7 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 repo_map: request.repo_map,
                 reasoning_effort: request.reasoning_effort.clone(),
                 thinking_tokens: request.thinking_tokens,
+                no_preamble: request.no_preamble,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -87,11 +88,33 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 replay: None,
             };
             if cells.iter().all(|known| known.cell != cell) {
-                cells.push(resolve_cell(cell, request.api_base.as_deref())?);
+                let resolved = resolve_cell(cell, request.api_base.as_deref())?;
+                check_dialects(&resolved.model, recipe)?;
+                cells.push(resolved);
             }
         }
     }
     Ok(cells)
+}
+
+/// Refuses a model whose provider takes nothing that the agent speaks: every call would fail.
+fn check_dialects(model: &ResolvedModel, recipe: &Recipe) -> Result<(), ResolveError> {
+    let speaks = &recipe.source.speaks;
+    if model.is_scripted() || speaks.iter().any(|dialect| model.serves(*dialect)) {
+        return Ok(());
+    }
+    let names = |dialects: &[Dialect]| {
+        dialects
+            .iter()
+            .map(|dialect| dialect.name())
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
+    let (agent, model_name) = (&recipe.source.name, &model.name);
+    let (spoken, taken) = (names(speaks), names(model.dialects()));
+    Err(ResolveError::Option(format!(
+        "{agent} speaks {spoken}, and the provider of `{model_name}` takes {taken}: choose another model or scaffold"
+    )))
 }
 
 /// A script's path is made absolute: the run may be resumed from another folder.
@@ -188,12 +211,12 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model);
-    let edit_format = cell.options.edit_format.unwrap_or(EditFormat::Whole);
+    let agent_model = agent_model(&cell, &model, recipe);
+    let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
-        let mut script = oracle_script(&model, task, conversation, edit_format);
+        let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
         let answers = match &replay {
             None => live(script).map_err(|error| error.to_string())?,
@@ -224,6 +247,7 @@ pub fn runtime(
         })
     };
     Ok(CellRuntime {
+        preamble: recipe.source.supports.preamble && !cell.options.no_preamble,
         cell,
         scaffold,
         model: agent_model,
@@ -232,7 +256,7 @@ pub fn runtime(
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
+fn agent_model(cell: &Cell, model: &ResolvedModel, recipe: &Recipe) -> AgentModel {
     let Pricing { input, output, .. } = model.pricing;
     AgentModel {
         name: model.wire_model.clone(),
@@ -243,6 +267,23 @@ fn agent_model(cell: &Cell, model: &ResolvedModel) -> AgentModel {
         temperature: model.temperature,
         accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
         accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
+        dialect: spoken(model, &recipe.source.speaks),
+    }
+}
+
+/// The dialect that an agent is to speak: the first of its own that the model's provider takes, otherwise its first.
+fn spoken(model: &ResolvedModel, speaks: &[Dialect]) -> Dialect {
+    let known = speaks.iter().find(|dialect| model.serves(**dialect));
+    known.or(speaks.first()).copied().unwrap_or(Dialect::OpenaiChat)
+}
+
+/// How an oracle speaks to the agent of a recipe.
+fn voice(form: OracleForm, options: &Options) -> Voice {
+    match form {
+        OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
+        OracleForm::ApplyPatch => Voice::ApplyPatch,
+        OracleForm::Editor => Voice::Editor,
+        OracleForm::Fenced => Voice::Fenced { diffs: false },
     }
 }
 
@@ -251,7 +292,7 @@ fn oracle_script(
     model: &ResolvedModel,
     task: &Task,
     conversation: &Conversation,
-    edit_format: EditFormat,
+    voice: Voice,
 ) -> Option<OracleScript> {
     let Backend::Oracle { insecure } = model.backend else {
         return None;
@@ -270,7 +311,7 @@ fn oracle_script(
     Some(OracleScript {
         file: SOLUTION_FILE.to_owned(),
         states,
-        edit_format,
+        voice,
         answered: 0,
     })
 }

@@ -20,6 +20,8 @@ pub struct CellRuntime {
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,
+    /// Whether the agent is told beforehand how the work will come.
+    pub preamble: bool,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

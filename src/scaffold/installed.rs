@@ -1,15 +1,12 @@
 //! What lies on the disk of an installed agent.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::install::InstallError;
+use super::install::digest::sha256;
 use crate::process::Shown;
-use crate::recipe::{Pip, Present, Recipe};
-
-/// Written last: a folder without it is half an installation.
-pub(super) const MARKER: &str = ".complete";
+use crate::recipe::{Present, Recipe};
 
 /// An agent on this machine, ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,40 +19,9 @@ pub struct Installed {
     pub interpreter: PathBuf,
     /// What a contained agent must see besides the interpreter.
     pub visible: Vec<PathBuf>,
-}
-
-/// Checks an installation by what lies on the disk: starting the agent to ask it would take seconds.
-pub(super) fn verify(recipe: &Recipe, pip: &Pip, folder: &Path) -> Result<Installed, InstallError> {
-    let source = &recipe.source;
-    if !folder.join(MARKER).is_file() {
-        return Err(InstallError::Incomplete(format!(
-            "{} has not been finished",
-            folder.display()
-        )));
-    }
-    let found = distribution_version(folder, &pip.distribution)
-        .ok_or_else(|| InstallError::Incomplete(format!("{} has no {}", folder.display(), pip.distribution)))?;
-    if found != source.version {
-        let (name, wanted) = (source.name.clone(), source.version.clone());
-        return Err(InstallError::WrongVersion {
-            name,
-            folder: folder.to_owned(),
-            found,
-            wanted,
-        });
-    }
-    let program = folder.join(&pip.program);
-    let interpreter = shebang(&program)
-        .filter(|interpreter| interpreter.exists())
-        .ok_or_else(|| InstallError::Incomplete(format!("{} cannot be started", program.display())))?;
-    Ok(Installed {
-        name: source.name.clone(),
-        version: found,
-        folder: folder.to_owned(),
-        program,
-        interpreter,
-        visible: vec![folder.to_owned()],
-    })
+    /// What identifies the installation, in hex: of a program its SHA-256, of an environment that of its packages; `None`
+    /// for an agent that is part of this program.
+    pub digest: Option<String>,
 }
 
 /// Where programs are looked for that are named and not placed; what agents find as well.
@@ -74,6 +40,7 @@ pub(super) fn own(recipe: &Recipe) -> Result<Installed, InstallError> {
         interpreter: program.clone(),
         visible: vec![program.clone()],
         program,
+        digest: None,
     })
 }
 
@@ -120,40 +87,8 @@ pub(super) fn present(recipe: &Recipe, present: &Present) -> Result<Installed, I
         interpreter,
         // Not its folder, which may be a home.
         visible: std::iter::once(program).chain(&present.needs).cloned().collect(),
+        digest: sha256(program).ok().map(hex::encode),
     })
-}
-
-/// The version of a distribution in an environment, from its metadata.
-fn distribution_version(folder: &Path, distribution: &str) -> Option<String> {
-    let wanted = distribution.replace('-', "_").to_lowercase();
-    for lib in fs::read_dir(folder.join("lib")).ok()?.flatten() {
-        for entry in fs::read_dir(lib.path().join("site-packages"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let Some((name, _)) = name.strip_suffix(".dist-info").and_then(|stem| stem.rsplit_once('-')) else {
-                continue;
-            };
-            if name.replace('-', "_").to_lowercase() == wanted {
-                let metadata = fs::read_to_string(entry.path().join("METADATA")).ok()?;
-                let version = metadata.lines().find_map(|line| line.strip_prefix("Version: "))?;
-                return Some(version.trim().to_owned());
-            }
-        }
-    }
-    None
-}
-
-/// The interpreter of a script.
-fn shebang(program: &Path) -> Option<PathBuf> {
-    let mut line = String::new();
-    BufReader::new(File::open(program).ok()?)
-        .take(4096)
-        .read_line(&mut line)
-        .ok()?;
-    Some(PathBuf::from(line.strip_prefix("#!")?.trim()))
 }
 
 /// What a contained agent must see of the host besides the system's own programs: its installation, and the interpreter
@@ -209,6 +144,7 @@ mod tests {
                 program: home.join("agent"),
                 interpreter: interpreter.to_owned(),
                 visible: vec![home.join("agent"), home.join("needed")],
+                digest: None,
             };
             shown(&installed).into_iter().map(|shown| shown.target).collect()
         };

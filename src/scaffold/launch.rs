@@ -10,7 +10,7 @@ use super::installed::PATH;
 use super::{OpenError, Stage, repository, shown};
 use crate::process::{Containment, Room, Shown, children, mark, shepherd};
 use crate::pty::{self, Recorder, Spawned};
-use crate::recipe::{Places, Recipe, Rendered, Terminal};
+use crate::recipe::{Driven, Places, Recipe, Rendered, Terminal};
 
 /// The places of a session, and everything that its recipe's templates may name.
 pub struct Prepared {
@@ -52,6 +52,14 @@ fn prepare(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
     move |source| OpenError::Prepare { path, source }
 }
 
+fn unfilled(recipe: &Recipe) -> impl FnOnce(minijinja::Error) -> OpenError + use<> {
+    let path = recipe.source.name.clone().into();
+    move |error| OpenError::Prepare {
+        path,
+        source: std::io::Error::other(error.to_string()),
+    }
+}
+
 impl Prepared {
     /// Resolves the places of a stage, and makes the repository where the agent needs one. Nothing is rendered yet.
     pub fn new(
@@ -72,7 +80,8 @@ impl Prepared {
                 source,
             });
         }
-        let with_repository = repository::is_needed(stage);
+        // An agent at a terminal finds its files by the repository; one that is told its folder does not.
+        let with_repository = matches!(recipe.driven, Driven::Pty(_)) && repository::is_needed(stage);
         if with_repository {
             repository::create(stage, &workspace)?;
         }
@@ -92,14 +101,22 @@ impl Prepared {
         })
     }
 
-    /// Fills in the recipe's templates, which may also name `more`, and writes its files.
-    pub fn render(&self, recipe: &Recipe, more: Places) -> Result<Rendered, OpenError> {
+    /// Fills in one template of the recipe.
+    pub fn fill(&self, recipe: &Recipe, template: &str) -> Result<String, OpenError> {
+        recipe.fill(template, &self.places).map_err(unfilled(recipe))
+    }
+
+    /// Fills in the recipe's templates, which may also name `more`, and writes nothing: once the agent has run, a link may
+    /// lie in the way of every file.
+    pub fn fill_all(&self, recipe: &Recipe, more: Places) -> Result<Rendered, OpenError> {
         let mut places = self.places.clone();
         places.extend(more);
-        let rendered = recipe.render(&places).map_err(|error| OpenError::Prepare {
-            path: recipe.source.name.clone().into(),
-            source: std::io::Error::other(error.to_string()),
-        })?;
+        recipe.render(&places).map_err(unfilled(recipe))
+    }
+
+    /// Fills in the recipe's templates, which may also name `more`, and writes its files; before anything of the agent runs.
+    pub fn render(&self, recipe: &Recipe, more: Places) -> Result<Rendered, OpenError> {
+        let rendered = self.fill_all(recipe, more)?;
         for (path, content) in &rendered.files {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent).map_err(prepare(parent))?;
@@ -218,6 +235,7 @@ fn places(
                 ("temperature", number(model.temperature)),
                 ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
                 ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
+                ("dialect", Value::from(model.dialect.name())),
             ])),
         ),
         (

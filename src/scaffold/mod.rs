@@ -5,6 +5,7 @@ mod deadlines;
 mod dialogue;
 mod driver;
 mod endings;
+mod exec;
 pub mod install;
 mod installed;
 mod launch;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use crate::plan::{Limits, Options};
+use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
@@ -73,6 +75,8 @@ pub struct AgentModel {
     pub temperature: Option<f64>,
     pub accepts_reasoning_effort: bool,
     pub accepts_thinking_tokens: bool,
+    /// What the agent is to speak on its route.
+    pub dialect: Dialect,
 }
 
 /// What happened in one turn, as the session saw it.
@@ -104,6 +108,12 @@ pub enum OpenError {
     NotReady { seconds: f64, tail: String },
     #[error("the agent left with status {code} before it was ready; its last output: {tail}")]
     Exited { code: i32, tail: String },
+    #[error("{advice} `{command}` failed where the agent is to run: {tail}")]
+    Preflight {
+        advice: String,
+        command: String,
+        tail: String,
+    },
     #[error("cannot prepare {path}: {source}")]
     Prepare { path: PathBuf, source: std::io::Error },
     #[error("interrupted")]

@@ -222,7 +222,7 @@ impl Drop for Ward {
 }
 
 /// Waits until a child of ours has ended.
-async fn gone(pid: i32, patience: Duration) -> bool {
+pub(super) async fn gone(pid: i32, patience: Duration) -> bool {
     let Some(fd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
         return true;
     };

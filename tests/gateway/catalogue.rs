@@ -48,6 +48,63 @@ fn the_table_holds_every_model_of_the_paper() {
     }
 }
 
+/// The rows of the table in the notes on the paper: its name for a model, and the checkpoint.
+fn rows_of_the_paper(notes: &str) -> Vec<(String, String)> {
+    let rows = notes.lines().filter_map(|line| {
+        let (name, checkpoint) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        let checkpoint = checkpoint.strip_prefix('`')?.strip_suffix('`')?;
+        Some((name.to_owned(), checkpoint.to_owned()))
+    });
+    rows.collect()
+}
+
+#[test]
+fn the_table_says_what_the_paper_says() {
+    let notes = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/paper/models.md");
+    let Ok(notes) = std::fs::read_to_string(notes) else {
+        eprintln!("skipped: {notes} is not there");
+        return;
+    };
+    let wanted = rows_of_the_paper(&notes);
+    assert_eq!(wanted.len(), 36);
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    let keys = [
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "GEMINI_API_KEY",
+        "DEEPSEEK_API_KEY",
+    ];
+    for (paper, checkpoint) in wanted {
+        let mut entries = catalogue.models().iter();
+        let entry = entries.find(|entry| entry.paper.as_deref() == Some(paper.as_str()));
+        let entry = entry.unwrap_or_else(|| panic!("no model is `{paper}`"));
+        assert_eq!(entry.checkpoint, checkpoint, "{paper}");
+        let thinks = paper.ends_with("[thinking]");
+        let provider = match checkpoint.as_str() {
+            name if name.starts_with("gpt-") || name.starts_with('o') => "openai",
+            name if name.starts_with("claude-") => "anthropic",
+            name if name.starts_with("gemini-") => "gemini",
+            name if name.starts_with("deepseek-") => "deepseek",
+            _ => "local",
+        };
+        assert_eq!(entry.provider, provider, "{paper}");
+        // o1-mini is the one reasoning model of OpenAI that takes no level.
+        let effort = (thinks && provider == "openai" && entry.name != "o1-mini").then_some("low");
+        assert_eq!(entry.effort.as_deref(), effort, "{paper}");
+        let budget = (thinks && ["anthropic", "gemini"].contains(&provider)).then_some(4000);
+        assert_eq!(entry.thinking_tokens, budget, "{paper}");
+        let temperature = match (thinks, provider) {
+            (false, _) | (true, "gemini") => Some(0.0),
+            (true, "local" | "deepseek") => Some(0.7),
+            (true, _) => None,
+        };
+        assert_eq!(entry.temperature, temperature, "{paper}");
+        let base = (provider == "local").then_some("http://localhost:1/v1");
+        let model = resolve_with_keys(&entry.name, base, &keys).expect("a model that can be called");
+        model.settings(None, None).expect("settings");
+    }
+}
+
 #[test]
 fn names_may_have_their_provider_in_front() {
     for name in ["o3", "openai/o3", "o3-2025-04-16", "openai/o3-2025-04-16"] {
@@ -68,8 +125,8 @@ fn names_may_have_their_provider_in_front() {
     }
     let model = resolve("openrouter/anthropic/claude-3.7-sonnet");
     assert_eq!(
-        (model.wire_model.as_str(), model.dialect),
-        ("anthropic/claude-3.7-sonnet", Dialect::OpenaiChat)
+        (model.wire_model.as_str(), model.dialects()),
+        ("anthropic/claude-3.7-sonnet", &[Dialect::OpenaiChat][..])
     );
     assert_eq!((model.pricing.input, model.temperature), (None, Some(0.0)));
     assert!(!model.is_scripted());
@@ -110,7 +167,7 @@ fn what_cannot_be_called_is_refused_in_words() {
     assert!(error("gpt5", &[]).contains("gpt-5"), "{}", error("gpt5", &[]));
     assert!(error("nowhere/model", &[]).contains("unknown model `nowhere/model`"));
     assert!(error("o3", &[]).contains("OPENAI_API_KEY"));
-    assert!(error("claude-3-7-sonnet", &["ANTHROPIC_API_KEY"]).contains("anthropic-messages"));
+    assert!(error("claude-3-7-sonnet", &[]).contains("ANTHROPIC_API_KEY"));
     assert!(error("qwen3-8b", &[]).contains("--api-base"));
     assert!(error("openai/", &["OPENAI_API_KEY"]).contains("unknown model"));
     assert!(resolve_with_keys("oracle", Some("http://localhost/v1"), &[]).is_err());
@@ -130,9 +187,49 @@ fn wishes_are_checked_against_the_model() {
     assert!(resolve("o3").settings(None, Some(4000)).is_err());
     let budget = |tokens| {
         let settings = resolve("gemini-2.5-pro").settings(None, tokens).expect("settings");
-        settings.extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
+        settings.chat_extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
     };
     assert_eq!((budget(None), budget(Some(0))), (Some(4000), Some(0)));
+}
+
+#[test]
+fn a_models_dialects_are_those_of_its_provider() {
+    use Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
+    let keys = ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"];
+    let of = |name: &str, base| {
+        let model = resolve_with_keys(name, base, &keys).expect("a model");
+        assert!(model.dialects().iter().all(|dialect| model.serves(*dialect)));
+        model.dialects().to_vec()
+    };
+    assert_eq!(of("gpt-5", None), [OpenaiChat, OpenaiResponses]);
+    assert_eq!(of("claude-sonnet-4", None), [AnthropicMessages]);
+    assert_eq!(of("anthropic/claude-next", None), [AnthropicMessages]);
+    assert_eq!(of("gemini-2.5-pro", None), [OpenaiChat]);
+    for (name, base) in [
+        ("nop", None),
+        ("qwen3-8b", Some("http://localhost:1/v1")),
+        ("x", Some("http://localhost:1")),
+    ] {
+        assert_eq!(of(name, base), Dialect::ALL, "{name}");
+    }
+    let model = resolve("gemini-2.5-pro");
+    assert!(!model.serves(OpenaiResponses) && !model.serves(AnthropicMessages));
+}
+
+#[test]
+fn claude_thinks_as_the_paper_had_it_or_as_the_user_wishes() {
+    let model = |name| resolve_with_keys(name, None, &["ANTHROPIC_API_KEY"]).expect("a model");
+    let settings = |name, thinking| model(name).settings(None, thinking).expect("settings");
+    let thinking = settings("claude-sonnet-4", None);
+    assert_eq!(
+        (thinking.thinking_tokens, thinking.temperature),
+        (Some(4000), Temperature::Omit)
+    );
+    let off = settings("claude-sonnet-4", Some(0));
+    assert_eq!((off.thinking_tokens, off.temperature), (Some(0), Temperature::Set(0.0)));
+    assert_eq!(settings("claude-3-5-sonnet", None).thinking_tokens, None);
+    assert!(model("claude-sonnet-4").settings(Some("low"), None).is_err());
+    assert!(model("anthropic/claude-next").settings(Some("low"), None).is_err());
 }
 
 #[test]
@@ -153,7 +250,7 @@ fn a_malformed_table_is_refused_with_its_place() {
         .expect_err("an error")
         .to_string();
     assert!(error.contains("line 3"), "{error}");
-    let twice = "providers: {p: {dialect: openai-chat, api_base: null, key: null}}\nmodels:\n".to_owned()
+    let twice = "providers: {p: {dialects: [openai-chat], api_base: null, key: null}}\nmodels:\n".to_owned()
         + &"  - {name: a, provider: p, checkpoint: c, max_input_tokens: 1, max_output_tokens: 1}\n".repeat(2);
     assert!(
         ModelCatalogue::parse(&twice)

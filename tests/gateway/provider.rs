@@ -77,6 +77,8 @@ impl Provider {
         }));
         let router = Router::new()
             .route("/v1/chat/completions", post(answer))
+            .route("/v1/responses", post(answer))
+            .route("/v1/messages", post(answer_messages))
             .with_state(stage.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}/v1", listener.local_addr().expect("an address"));
@@ -96,25 +98,32 @@ impl Drop for Provider {
     }
 }
 
-async fn answer(State(stage): State<Arc<Mutex<Stage>>>, headers: HeaderMap, body: Bytes) -> Response<Body> {
-    let key = headers
-        .get("authorization")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let act = if key == format!("Bearer {KEY}") {
+type Staged = State<Arc<Mutex<Stage>>>;
+
+async fn answer(State(stage): Staged, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let key = headers.get("authorization").and_then(|value| value.to_str().ok());
+    let key = key.and_then(|key| key.strip_prefix("Bearer "));
+    perform(&stage, key.unwrap_or_default(), &body).await
+}
+
+/// Anthropic has a header of its own for its keys, and wants to be told its version.
+async fn answer_messages(State(stage): Staged, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let key = text("x-api-key").filter(|_| text("anthropic-version") == Some("2023-06-01"));
+    let key = key.filter(|_| text("authorization").is_none());
+    perform(&stage, key.unwrap_or_default(), &body).await
+}
+
+async fn perform(stage: &Mutex<Stage>, key: &str, body: &Bytes) -> Response<Body> {
+    let act = if key == KEY {
         let mut stage = stage.lock().expect("the stage");
-        stage.requests.push(serde_json::from_slice(&body).expect("a JSON body"));
+        stage.requests.push(serde_json::from_slice(body).expect("a JSON body"));
         stage
             .acts
             .pop_front()
             .unwrap_or_else(|| Act::json(200, completion("again")))
     } else {
-        Act::error(
-            401,
-            &[],
-            &format!("Incorrect API key provided: {}", key.trim_start_matches("Bearer ")),
-        )
+        Act::error(401, &[], &format!("Incorrect API key provided: {key}"))
     };
     match act {
         Act::Answer { status, headers, body } => {

@@ -67,9 +67,11 @@ async fn other_paths_and_dialects_are_refused_in_words() {
     assert_eq!(models["data"][0]["id"], "wire-1");
     assert_eq!(get("chat/completions").send().await.expect("an answer").status(), 405);
     assert_eq!(get("nothing").send().await.expect("an answer").status(), 404);
+    assert_eq!(get("responses").send().await.expect("an answer").status(), 405);
     let response = get("messages").send().await.expect("an answer");
-    assert_eq!(response.status(), 404);
-    assert!(response.text().await.expect("a body").contains("anthropic-messages"));
+    assert_eq!(response.status(), 405);
+    let body: serde_json::Value = response.json().await.expect("JSON");
+    assert_eq!(body["type"], "error", "an error is in the dialect of its path: {body}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mtsec_agents::gateway::FailureKind;
 use mtsec_agents::gateway::drafts::derive_states;
-use mtsec_agents::gateway::oracle::{NOTHING, Oracle, OracleScript};
+use mtsec_agents::gateway::oracle::{NOTHING, Oracle, OracleScript, Voice};
 use mtsec_agents::gateway::script::{Script, ScriptError, ScriptedModel};
 use mtsec_agents::plan::EditFormat;
 use serde_json::json;
@@ -20,7 +20,7 @@ fn oracle(states: Vec<String>, edit_format: EditFormat) -> Arc<Oracle> {
         Oracle::new(OracleScript {
             file: "app.py".to_owned(),
             states,
-            edit_format,
+            voice: Voice::EditFormat(edit_format),
             answered: 0,
         })
         .expect("an oracle"),
@@ -99,7 +99,7 @@ fn states_that_a_format_cannot_say_are_refused_at_once() {
         let error = Oracle::new(OracleScript {
             file: "app.py".to_owned(),
             states,
-            edit_format,
+            voice: Voice::EditFormat(edit_format),
             answered: 0,
         })
         .expect_err("an error");

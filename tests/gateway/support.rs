@@ -74,9 +74,25 @@ impl Bench {
         self.client.post(url).bearer_auth(self.route.key())
     }
 
+    pub fn request_at(&self, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.post(format!("{}/{path}", self.route.base_url()));
+        match path.contains("messages") {
+            true => request
+                .header("x-api-key", self.route.key())
+                .header("anthropic-version", "2023-06-01"),
+            false => request.bearer_auth(self.route.key()),
+        }
+    }
+
     /// Makes one call and returns status and body.
     pub async fn call(&self, body: &Value) -> (u16, Value) {
-        let response = self.request().json(body).send().await.expect("an answer");
+        self.call_at("chat/completions", body).await
+    }
+
+    /// The same at another path, with the key as clients of Anthropic show it where that is one of theirs.
+    pub async fn call_at(&self, path: &str, body: &Value) -> (u16, Value) {
+        let request = self.request_at(path).json(body);
+        let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();
         let text = response.text().await.expect("a body");
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
@@ -115,6 +131,19 @@ impl Bench {
 
 pub fn prompt_body(prompt: &str) -> Value {
     json!({"model": "agent-name", "messages": [{"role": "user", "content": prompt}]})
+}
+
+/// The data of a stream of events that say their type twice.
+pub fn typed_events(text: &Value) -> Vec<Value> {
+    let text = text.as_str().expect("a text");
+    let events = text.split("\n\n").filter(|event| !event.is_empty());
+    let data = events.map(|event| {
+        let (kind, data) = event.split_once('\n').expect("two lines");
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").expect("data")).expect("JSON");
+        assert_eq!(kind.strip_prefix("event: "), data["type"].as_str());
+        data
+    });
+    data.collect()
 }
 
 /// The events of a stream, each without its `data: `.

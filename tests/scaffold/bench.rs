@@ -6,21 +6,31 @@ use std::time::{Duration, Instant};
 
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
+use mtsec_agents::recipe::{Dialect, Recipe};
 use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
+
+fn installed(recipe: &Recipe) -> Installed {
+    let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
+    installer
+        .ensure(recipe, &mut |progress| eprintln!("{progress:?}"))
+        .unwrap_or_else(|error| panic!("{error}"))
+}
 
 /// The pinned Aider, installed into the user's cache by whichever test comes first.
 pub fn aider() -> (Arc<Recipe>, Installed) {
     static AIDER: OnceLock<Installed> = OnceLock::new();
     let recipe = Recipe::builtin("aider").unwrap();
-    let installed = AIDER.get_or_init(|| {
-        let installer = Installer::new(&Installer::default_cache().expect("no cache folder: set MTSEC_CACHE"));
-        installer
-            .ensure(&recipe, &mut |progress| eprintln!("{progress:?}"))
-            .unwrap_or_else(|error| panic!("{error}"))
-    });
+    let installed = AIDER.get_or_init(|| installed(&recipe));
+    (Arc::new(recipe), installed.clone())
+}
+
+/// The pinned Codex, installed likewise.
+pub fn codex() -> (Arc<Recipe>, Installed) {
+    static CODEX: OnceLock<Installed> = OnceLock::new();
+    let recipe = Recipe::builtin("codex").unwrap();
+    let installed = CODEX.get_or_init(|| installed(&recipe));
     (Arc::new(recipe), installed.clone())
 }
 
@@ -64,6 +74,7 @@ impl Bench {
                 temperature: Some(0.0),
                 accepts_reasoning_effort: false,
                 accepts_thinking_tokens: false,
+                dialect: Dialect::OpenaiChat,
             },
             options: Options::default(),
             clocks: Clocks::start(Arc::new(NoCalls)),
@@ -98,6 +109,17 @@ impl Bench {
     /// Opens a session with the real Aider.
     pub async fn aider(&self) -> Box<dyn Session> {
         let (recipe, installed) = aider();
+        let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
+        scaffold
+            .open(&self.stage, &self.limits)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Opens a session with the real Codex.
+    pub async fn codex(&mut self) -> Box<dyn Session> {
+        self.stage.model.dialect = Dialect::OpenaiResponses;
+        let (recipe, installed) = codex();
         let scaffold = driver(recipe, installed, program(), Arc::new(Bare));
         scaffold
             .open(&self.stage, &self.limits)

@@ -78,6 +78,7 @@ pub fn fake(code: &str) -> Fake {
         visible: vec![path.clone()],
         program: path,
         interpreter: "python3".into(),
+        digest: None,
     };
     let recipe = Recipe::parse("fake.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
     bench.limits = recipe.source.limits;

@@ -155,4 +155,21 @@ fn two_installations_at_once_become_one() {
     );
     let said = children::output(std::process::Command::new(&one.interpreter).arg(&one.program)).unwrap();
     assert_eq!(said.stdout, b"hello\n");
+
+    let recipe = Recipe::parse("fake.yaml", &text).unwrap();
+    let installer = Installer::new(cache.path());
+    assert_eq!(installer.verify(&recipe), Status::Ready(one.clone()));
+    let site = one.folder.join("lib").read_dir().unwrap().next().unwrap().unwrap();
+    let site = site.path().join("site-packages");
+    let added = site.join("sitecustomize.py");
+    fs::write(&added, "print('mine')\n").unwrap();
+    let broken = |what: &str| match installer.verify(&recipe) {
+        Status::Broken { reason, .. } => assert!(reason.contains(what), "{reason}"),
+        other => panic!("{what}: {other:?}"),
+    };
+    broken("sitecustomize.py");
+    fs::remove_file(added).unwrap();
+    let pip = site.join("pip/__init__.py");
+    fs::write(&pip, "print('mine')\n").unwrap();
+    broken("pip/__init__.py");
 }

@@ -37,7 +37,8 @@ struct Table {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Provider {
-    dialect: Dialect,
+    /// What it speaks, best first.
+    dialects: Vec<Dialect>,
     /// `None`: the user must name it.
     api_base: Option<String>,
     /// The variable with the key; `None`: as for any API base that the user names.
@@ -92,6 +93,18 @@ impl ModelCatalogue {
             column: error.column,
             message: error.message,
         })?;
+        if let Some((name, _)) = table
+            .providers
+            .iter()
+            .find(|(_, provider)| provider.dialects.is_empty())
+        {
+            let message = format!("provider `{name}`: it speaks no dialect");
+            return Err(ModelError::Table {
+                line: 0,
+                column: 0,
+                message,
+            });
+        }
         let mut names = std::collections::BTreeSet::new();
         for entry in &table.models {
             let fault = match () {
@@ -109,6 +122,12 @@ impl ModelCatalogue {
             });
         }
         Ok(Self { table })
+    }
+
+    /// What a provider speaks, best first.
+    pub fn dialects(&self, provider: &str) -> &[Dialect] {
+        let provider = self.table.providers.get(provider);
+        provider.map_or(&[], |provider| &provider.dialects)
     }
 
     /// All models, in the order of the table.
@@ -175,16 +194,11 @@ impl ModelCatalogue {
         };
         let provider = self.table.providers.get(provider_name);
         let base = api_base.or_else(|| provider.and_then(|provider| provider.api_base.as_deref()));
-        let dialect = match api_base {
-            Some(_) => Dialect::OpenaiChat,
-            None => provider.map_or(Dialect::OpenaiChat, |provider| provider.dialect),
+        let dialects = match (api_base, provider) {
+            (None, Some(provider)) => provider.dialects.clone(),
+            // What a server of one's own speaks is for its owner to know.
+            _ => Dialect::ALL.to_vec(),
         };
-        if !dialect.is_served() {
-            return Err(ModelError::UnsupportedDialect {
-                name: name.to_owned(),
-                dialect,
-            });
-        }
         let base = parse_base(base.ok_or_else(|| ModelError::NeedsApiBase { name: name.to_owned() })?)?;
         let own_key = provider
             .and_then(|provider| provider.key.as_deref())
@@ -208,7 +222,7 @@ impl ModelCatalogue {
             backend: Backend::Upstream { api_base: base, key },
             provider: provider_name.to_owned(),
             wire_model: wire_model.to_owned(),
-            dialect,
+            dialects,
             reasoning: entry.is_some_and(|entry| entry.reasoning),
             effort: entry.and_then(|entry| entry.effort.clone()),
             thinking_tokens: entry.and_then(|entry| entry.thinking_tokens),

@@ -58,7 +58,8 @@ pub struct ResolvedModel {
     pub provider: String,
     /// The model's name at its provider.
     pub wire_model: String,
-    pub dialect: Dialect,
+    /// What its provider speaks, best first.
+    pub(super) dialects: Vec<Dialect>,
     /// Whether it is run as a reasoning model.
     pub reasoning: bool,
     /// The effort asked for by default; `None`: the model takes none.
@@ -81,6 +82,16 @@ impl ResolvedModel {
         !matches!(self.backend, Backend::Upstream { .. })
     }
 
+    /// What it can be called in, best first.
+    pub fn dialects(&self) -> &[Dialect] {
+        &self.dialects
+    }
+
+    /// Whether it can be called in a dialect.
+    pub fn serves(&self, dialect: Dialect) -> bool {
+        self.dialects.contains(&dialect)
+    }
+
     /// The most tokens that it writes, where that is known and no guess.
     pub fn known_max_output(&self) -> Option<u32> {
         (self.listed || self.is_scripted()).then_some(self.max_output_tokens)
@@ -94,30 +105,38 @@ impl ResolvedModel {
                 setting,
             })
         };
-        // A model that is not in the table may well take an effort: the user knows.
-        if self.listed && effort.is_some() && self.effort.is_none() {
+        // A model that is not in the table may well take an effort: the user knows. Messages have no word for one.
+        let says_effort = self.serves(Dialect::OpenaiChat) || self.serves(Dialect::OpenaiResponses);
+        if effort.is_some() && (self.listed && self.effort.is_none() || !says_effort) {
             return unsupported("a reasoning effort");
         }
-        let mut extra = self.extra.clone();
-        match (self.thinking, thinking_tokens.or(self.thinking_tokens)) {
-            (Thinking::None, _) if thinking_tokens.is_some() && !self.is_scripted() => {
-                return unsupported("a thinking budget over this dialect");
-            }
-            (Thinking::Google, Some(budget)) => {
-                let config = json!({"google": {"thinking_config": {"thinking_budget": budget}}});
-                extra.insert("extra_body".to_owned(), config);
-            }
-            _ => {}
+        if thinking_tokens.is_some() && self.thinking == Thinking::None && !self.is_scripted() {
+            return unsupported("a thinking budget over its dialects");
         }
+        let budget = thinking_tokens.or(self.thinking_tokens);
+        let mut chat_extra = Map::new();
+        if let (Thinking::Google, Some(budget)) = (self.thinking, budget) {
+            let config = json!({"google": {"thinking_config": {"thinking_budget": budget}}});
+            chat_extra.insert("extra_body".to_owned(), config);
+        }
+        let thinking_tokens = budget.filter(|_| self.thinking == Thinking::Anthropic);
+        let temperature = match self.temperature {
+            // Run without thinking it takes a temperature after all.
+            None if thinking_tokens == Some(0) => Some(0.0),
+            temperature => temperature,
+        };
         Ok(Settings {
-            temperature: self.temperature.map_or(Temperature::Omit, Temperature::Set),
+            temperature: temperature.map_or(Temperature::Omit, Temperature::Set),
             reasoning_effort: effort.map(str::to_owned).or_else(|| self.effort.clone()),
+            thinking_tokens,
+            max_output: self.max_output_tokens,
             // Reasoning models of OpenAI refuse the older name, and other servers do not all know the newer one.
             output_limit: match self.reasoning || self.provider == "openai" {
                 true => "max_completion_tokens",
                 false => "max_tokens",
             },
-            extra,
+            extra: self.extra.clone(),
+            chat_extra,
         })
     }
 }
@@ -129,10 +148,6 @@ pub enum ModelError {
     Table { line: u64, column: u64, message: String },
     #[error("unknown model `{name}`; near it: {}. For a server of your own add --api-base URL", .nearest.join(", "))]
     Unknown { name: String, nearest: Vec<String> },
-    #[error(
-        "`{name}` speaks {dialect}, which the gateway does not pass on yet; an OpenAI-compatible server of it can be named with --api-base URL"
-    )]
-    UnsupportedDialect { name: String, dialect: Dialect },
     #[error("`{name}` needs a key: set {variable}")]
     MissingKey { name: String, variable: String },
     #[error("`{name}` runs on a server of your own: name it with --api-base URL")]
@@ -145,14 +160,16 @@ pub enum ModelError {
     UnsupportedSetting { name: String, setting: &'static str },
 }
 
-/// How a thinking budget is said in chat completions.
+/// How a thinking budget is said to a provider.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Thinking {
     #[default]
     None,
-    /// `extra_body.google.thinking_config.thinking_budget`.
+    /// `extra_body.google.thinking_config.thinking_budget`, in chat completions.
     Google,
+    /// `thinking.budget_tokens`, in messages, and in chat completions of servers that pass it on.
+    Anthropic,
 }
 
 /// A model that is answered here.
@@ -162,7 +179,7 @@ pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
         backend,
         provider: "scripted".to_owned(),
         wire_model: "scripted".to_owned(),
-        dialect: Dialect::OpenaiChat,
+        dialects: Dialect::ALL.to_vec(),
         reasoning: false,
         effort: None,
         thinking_tokens: None,

@@ -1,11 +1,18 @@
-//! The wire dialects between agents, gateway and providers.
+//! The wire dialects between agents, gateway and providers: each is a [`Form`], found by its [`Dialect`].
 
-pub mod chat;
+mod assembler;
+mod chat;
+mod form;
+mod messages;
+mod responses;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub(super) use assembler::Assembler;
+pub(super) use form::{Form, Heading, Said, cut};
 
 /// A form of request and answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,13 +20,15 @@ use serde_json::{Map, Value};
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenaiChat,
-    /// OpenAI responses. Not served yet.
+    /// OpenAI responses.
     OpenaiResponses,
-    /// Anthropic messages. Not served yet.
+    /// Anthropic messages.
     AnthropicMessages,
 }
 
 impl Dialect {
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::OpenaiResponses, Self::AnthropicMessages];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::OpenaiChat => "openai-chat",
@@ -28,24 +37,32 @@ impl Dialect {
         }
     }
 
-    /// Whether the gateway speaks it.
-    pub fn is_served(self) -> bool {
-        self == Self::OpenaiChat
+    /// Where it is spoken, below `/v1` of a route and below the API base of a provider.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "chat/completions",
+            Self::OpenaiResponses => "responses",
+            Self::AnthropicMessages => "messages",
+        }
     }
 
     /// The dialect of a path below a route's `/v1`.
     pub fn of_path(path: &str) -> Option<Self> {
-        match path {
-            "chat/completions" => Some(Self::OpenaiChat),
-            "responses" => Some(Self::OpenaiResponses),
-            "messages" => Some(Self::AnthropicMessages),
-            _ => None,
-        }
+        Self::ALL.into_iter().find(|dialect| dialect.path() == path)
     }
 
-    /// Everything that a request says, message by message.
+    /// Everything that a request says, message by message: instructions, prompts, and what tools have said.
     pub fn prompt_texts(self, body: &Map<String, Value>) -> impl Iterator<Item = &str> {
-        chat::prompt_texts(body)
+        self.form().prompt_texts(body).into_iter()
+    }
+
+    /// How it is read and written.
+    pub(super) fn form(self) -> &'static dyn Form {
+        match self {
+            Self::OpenaiChat => &chat::Chat,
+            Self::OpenaiResponses => &responses::Responses,
+            Self::AnthropicMessages => &messages::Messages,
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub enum EditError {
     },
     #[error("the {format} format cannot carry the line breaks of this text")]
     LineBreaks { format: EditFormat },
+    #[error("neither a fence nor `<CODE>` can hold this text, whose line {line} would end it")]
+    Code { line: usize },
 }
 
 /// The edit that turns `before` into `after` (both [`normalize`]d, `after` not empty), as a model writes it.
@@ -82,6 +84,29 @@ pub fn write(format: EditFormat, file: &str, before: &str, after: &str, fence: &
         EditFormat::Udiff => udiff::write(file, before, after),
         EditFormat::Whole => whole::write(file, after, fence),
     }
+}
+
+/// Replacements that, made in order, turn `before` into `after`: what is replaced occurs exactly once in the text at that
+/// moment, or is the whole of it.
+pub fn replacements(before: &str, after: &str) -> Vec<(String, String)> {
+    let lines = |text| str::split_inclusive(text, '\n').collect::<Vec<&str>>();
+    let (old, new) = (lines(before), lines(after));
+    for context in CONTEXTS {
+        let found = hunks(&old, &new, context)
+            .into_iter()
+            .map(|hunk| (old[hunk.old].concat(), new[hunk.new].concat()));
+        let found: Vec<(String, String)> = found.collect();
+        let mut text = before.to_owned();
+        let fits = found.iter().all(|(search, replace)| {
+            let once = !search.is_empty() && text.matches(search.as_str()).count() == 1;
+            text = text.replacen(search.as_str(), replace, 1);
+            once
+        });
+        if fits && text == after {
+            return found;
+        }
+    }
+    vec![(before.to_owned(), after.to_owned())]
 }
 
 /// A text as an edit can leave it: line feeds only, exactly one at the end (nothing but white space becomes nothing).

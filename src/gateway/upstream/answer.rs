@@ -7,10 +7,9 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use reqwest::Response;
 use reqwest::header::HeaderMap;
-use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::gateway::dialect::chat::{self, BROKEN};
+use crate::gateway::dialect::cut;
 use crate::gateway::failure::{Failure, FailureKind};
 use crate::gateway::secret::Redactor;
 
@@ -39,7 +38,7 @@ pub(super) fn events(
                         return Some((Err(too_long(limit)), None));
                     }
                     Some(Ok(chunk)) => buffer.extend_from_slice(&chunk),
-                    Some(Err(_)) => return Some((Err(chat::cut()), None)),
+                    Some(Err(_)) => return Some((Err(cut()), None)),
                     None if buffer.is_empty() => return None,
                     None => return Some((Ok(without_key(buffer, &redactor)), None)),
                 }
@@ -72,7 +71,7 @@ fn event_end(buffer: &[u8], from: usize) -> Option<usize> {
 /// An event may repeat the key that came with the request, an error event above all.
 fn without_key(event: Vec<u8>, redactor: &Redactor) -> Bytes {
     let text = String::from_utf8_lossy(&event);
-    let clean = match text.contains("\"error\"") {
+    let clean = match tells_error(&text) {
         true => redactor.text(&text),
         false => redactor.secrets(&text),
     };
@@ -80,6 +79,16 @@ fn without_key(event: Vec<u8>, redactor: &Redactor) -> Bytes {
         Some(clean) => clean.into(),
         None => event.into(),
     }
+}
+
+/// Whether an event has an error in it that is one. Some dialects name a `null` in every answer.
+fn tells_error(event: &str) -> bool {
+    let mark = "\"error\"";
+    event.match_indices(mark).any(|(at, _)| {
+        let rest = event[at + mark.len()..].trim_start();
+        rest.strip_prefix(':')
+            .is_none_or(|value| !value.trim_start().starts_with("null"))
+    })
 }
 
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -94,43 +103,6 @@ pub(super) fn passed_on(headers: &HeaderMap, redactor: &Redactor) -> Vec<(String
         Some(((*name).to_owned(), redactor.secrets(value).unwrap_or(value.to_owned())))
     };
     names.iter().filter_map(header).collect()
-}
-
-/// What a body that came with a good status is.
-#[derive(Debug, PartialEq)]
-pub(super) enum Said {
-    Answer,
-    /// An error all the same, as some routers of providers do, and the status that it should have had.
-    Error(u16),
-    /// Nothing that a model could have said. The text says what is wrong.
-    Nothing(&'static str),
-}
-
-/// Reads a body that came with a good status. What is no answer must not reach the agent as one: it would count as the
-/// model's.
-pub(super) fn said(body: &[u8]) -> Said {
-    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
-        return Said::Nothing("the provider's answer is not JSON");
-    };
-    let first = answer.pointer("/choices/0");
-    let broken = first.filter(|choice| {
-        choice.get("error").is_some_and(|error| !error.is_null())
-            || choice.get("finish_reason").and_then(Value::as_str) == Some(BROKEN)
-    });
-    let is_answer = first.is_some_and(|choice| choice.get("message").is_some_and(Value::is_object));
-    if is_answer && broken.is_none() {
-        return Said::Answer;
-    }
-    let errors = [broken.and_then(|choice| choice.get("error")), answer.get("error")];
-    match errors.into_iter().flatten().find(|error| !error.is_null()) {
-        Some(error) => {
-            let code = error.get("code").and_then(Value::as_u64);
-            let code = code.and_then(|code| u16::try_from(code).ok());
-            Said::Error(code.filter(|code| (400..=599).contains(code)).unwrap_or(502))
-        }
-        None if broken.is_some() => Said::Error(502),
-        None => Said::Nothing("the provider's answer holds no message"),
-    }
 }
 
 /// How long the provider wants to be left alone: seconds, or a date.
@@ -162,39 +134,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_good_status_makes_no_answer() {
-        for body in [
-            r#"{"choices": [{"message": {"content": null}, "finish_reason": "length"}]}"#,
-            r#"{"choices": [{"message": {"content": "x"}, "error": null}], "error": null}"#,
-        ] {
-            assert_eq!(said(body.as_bytes()), Said::Answer, "{body}");
-        }
-        for (body, status) in [
-            (r#"{"error": {"code": 429}}"#, 429),
-            (r#"{"error": "busy"}"#, 502),
-            (r#"{"choices": null, "error": {"code": 503}}"#, 503),
-            (r#"{"choices": [], "error": {"code": 200}}"#, 502),
-            (
-                r#"{"choices": [{"message": {"content": ""}, "error": {"code": 500}}]}"#,
-                500,
-            ),
-            (
-                r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "error"}]}"#,
-                502,
-            ),
-        ] {
-            assert_eq!(said(body.as_bytes()), Said::Error(status), "{body}");
-        }
-        for body in [
-            "{}",
-            "[]",
-            "null",
-            "<html>",
-            r#"{"choices": []}"#,
-            r#"{"choices": [{"message": null}]}"#,
-        ] {
-            assert!(matches!(said(body.as_bytes()), Said::Nothing(_)), "{body}");
-        }
+    fn only_what_tells_an_error_is_one() {
+        assert!(tells_error(r#"data: {"error": {"message": "x"}}"#));
+        assert!(tells_error(r#"data: {"type":"error","message":"x"}"#));
+        assert!(!tells_error(r#"data: {"response":{"error": null}}"#));
+        assert!(!tells_error(r#"data: {"text": "an \"error\": 1"}"#));
     }
 
     #[test]

@@ -41,16 +41,23 @@ pub enum Temperature {
     Omit,
 }
 
-/// What is set in every request, because agents cannot or do not.
+/// What is set in every request, because agents cannot or do not. What an agent names itself stays, but for the
+/// temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     pub temperature: Temperature,
-    /// Sent unless the agent names one.
+    /// Chat and responses only: messages have no word for it.
     pub reasoning_effort: Option<String>,
-    /// The member that limits an answer's tokens, where the agent names none.
+    /// A budget for thinking, in tokens, where it is said in Anthropic's words; 0 is none.
+    pub thinking_tokens: Option<u32>,
+    /// The most tokens that the model writes, for dialects that want to be told.
+    pub max_output: u32,
+    /// The member that limits an answer's tokens in chat completions, where the agent names none.
     pub output_limit: &'static str,
-    /// Further members, sent unless the agent names them.
+    /// Further members.
     pub extra: Map<String, Value>,
+    /// Further members of chat completions.
+    pub chat_extra: Map<String, Value>,
 }
 
 /// The way to a provider cannot be set up.

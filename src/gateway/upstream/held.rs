@@ -6,83 +6,58 @@ use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt};
 use serde_json::Value;
 
+use crate::gateway::dialect::Dialect;
 use crate::gateway::failure::Failure;
 use crate::gateway::secret::Redactor;
 
-/// The texts of an event, by choice and member.
+/// The texts of an event, by what they add to.
 type Texts = BTreeMap<String, String>;
 
 /// Passes whole events on, unchanged unless secrets are spread over them.
 pub(super) fn hold_back(
     events: BoxStream<'static, Result<Bytes, Failure>>,
+    dialect: Dialect,
     redactor: Redactor,
 ) -> BoxStream<'static, Result<Bytes, Failure>> {
     let state = (events, Vec::<Bytes>::new(), redactor);
-    let released = futures_util::stream::unfold(Some(state), async |state| {
+    let released = futures_util::stream::unfold(Some(state), move |state| async move {
         let (mut events, mut held, redactor) = state?;
         loop {
             match events.next().await {
                 Some(Ok(event)) => {
                     held.push(event);
-                    if !is_open(&held, &redactor) {
-                        let out = release(std::mem::take(&mut held), &redactor);
+                    if !is_open(&held, dialect, &redactor) {
+                        let out = release(std::mem::take(&mut held), dialect, &redactor);
                         return Some((out, Some((events, held, redactor))));
                     }
                 }
                 Some(Err(failure)) => {
-                    let mut out = release(held, &redactor);
+                    let mut out = release(held, dialect, &redactor);
                     out.push(Err(failure));
                     return Some((out, None));
                 }
-                None => return Some((release(held, &redactor), None)),
+                None => return Some((release(held, dialect, &redactor), None)),
             }
         }
     });
     released.flat_map(futures_util::stream::iter).boxed()
 }
 
-/// The JSON of an event's only line of data.
-fn parsed(event: &[u8]) -> Option<Value> {
-    let text = std::str::from_utf8(event).ok()?.trim();
-    serde_json::from_str(text.strip_prefix("data:")?.trim()).ok()
-}
-
-/// Calls `each` with every text that a delta of the event adds to, and the name of what it adds to.
-fn each_text(event: &mut Value, each: &mut dyn FnMut(String, &mut String)) {
-    fn walk(name: &str, value: &mut Value, each: &mut dyn FnMut(String, &mut String)) {
-        match value {
-            Value::String(text) => each(name.to_owned(), text),
-            Value::Array(items) => {
-                for (position, item) in items.iter_mut().enumerate() {
-                    let index = item.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
-                    walk(&format!("{name}/{index}"), item, each);
-                }
-            }
-            Value::Object(members) => members
-                .iter_mut()
-                .for_each(|(member, value)| walk(&format!("{name}/{member}"), value, each)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
-    for (position, choice) in event
-        .get_mut("choices")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        let index = choice.get("index").and_then(Value::as_u64).unwrap_or(position as u64);
-        if let Some(delta) = choice.get_mut("delta") {
-            walk(&index.to_string(), delta, each);
-        }
-    }
+/// What stands before the data of an event with only one line of it, and the data.
+fn parsed(event: &[u8]) -> Option<(&str, Value)> {
+    let text = std::str::from_utf8(event).ok()?;
+    let (before, data) = match text.strip_prefix("data:") {
+        Some(data) => ("", data),
+        None => text.find("\ndata:").map(|at| (&text[..=at], &text[at + 6..]))?,
+    };
+    Some((before, serde_json::from_str(data.trim()).ok()?))
 }
 
 /// What the events say together.
-fn together(held: &[Bytes]) -> Texts {
+fn together(held: &[Bytes], dialect: Dialect) -> Texts {
     let mut texts = Texts::new();
-    for mut event in held.iter().filter_map(|event| parsed(event)) {
-        each_text(&mut event, &mut |name, text| {
+    for (_, mut event) in held.iter().filter_map(|event| parsed(event)) {
+        dialect.form().each_text(&mut event, &mut |name, text| {
             texts.entry(name).or_default().push_str(text)
         });
     }
@@ -90,13 +65,13 @@ fn together(held: &[Bytes]) -> Texts {
 }
 
 /// Whether a secret may go on in the next event.
-fn is_open(held: &[Bytes], redactor: &Redactor) -> bool {
-    together(held).values().any(|text| redactor.may_go_on(text))
+fn is_open(held: &[Bytes], dialect: Dialect, redactor: &Redactor) -> bool {
+    together(held, dialect).values().any(|text| redactor.may_go_on(text))
 }
 
 /// The events, without secrets that are spread over them.
-fn release(held: Vec<Bytes>, redactor: &Redactor) -> Vec<Result<Bytes, Failure>> {
-    let mut clean: Texts = together(&held);
+fn release(held: Vec<Bytes>, dialect: Dialect, redactor: &Redactor) -> Vec<Result<Bytes, Failure>> {
+    let mut clean: Texts = together(&held, dialect);
     clean.retain(|_, text| match redactor.secrets(text) {
         Some(without) => {
             *text = without;
@@ -108,16 +83,16 @@ fn release(held: Vec<Bytes>, redactor: &Redactor) -> Vec<Result<Bytes, Failure>>
         return held.into_iter().map(Ok).collect();
     }
     let cleaned = |event: Bytes| {
-        let Some(mut value) = parsed(&event) else {
+        let Some((before, mut value)) = parsed(&event) else {
             return Ok(event);
         };
         // All of it is said by the first event that says any.
-        each_text(&mut value, &mut |name, text| {
+        dialect.form().each_text(&mut value, &mut |name, text| {
             if let Some(without) = clean.get_mut(&name) {
                 *text = std::mem::take(without);
             }
         });
-        Ok(Bytes::from(format!("data: {value}\n\n")))
+        Ok(Bytes::from(format!("{before}data: {value}\n\n")))
     };
     held.into_iter().map(cleaned).collect()
 }

@@ -1,10 +1,11 @@
-//! A real provider, or any server that speaks OpenAI chat completions.
+//! A real provider, or any server that speaks one of the dialects.
 //!
-//! The agent's request is forwarded unchanged but for what [`Settings`] names, the model's name, and
-//! `stream_options.include_usage`, without which a stream would not tell its tokens. Faults that may pass are retried
+//! The agent's request is forwarded in its own dialect, unchanged but for what [`Settings`] names, the model's name, and
+//! what a stream must be asked for to tell its tokens. Faults that may pass are retried
 //! here, in one place; what remains is given to the agent as the provider said it, and recorded as a failure.
 
 mod answer;
+mod apply;
 mod config;
 mod held;
 
@@ -15,23 +16,26 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Client, Response, Url};
-use serde_json::{Map, Value, json};
+use reqwest::{Client, RequestBuilder, Response, Url};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::dialect::chat;
+use super::dialect::{Dialect, Said};
 use super::failure::{Failure, FailureKind};
 use super::limiter::Limiter;
 use super::model::{Call, Content, Model, Reply};
 use super::secret::{Redactor, Secret};
 
-use answer::Said;
 pub use config::{Settings, Temperature, UpstreamConfig, UpstreamError, client};
+
+/// The version of Anthropic's interface whose forms the gateway knows.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
 
 /// A provider's model.
 pub struct UpstreamModel {
     client: Client,
-    url: Url,
+    api_base: Url,
+    dialects: Vec<Dialect>,
     key: Option<Secret>,
     settings: Settings,
     limiter: Arc<Limiter>,
@@ -51,21 +55,21 @@ enum Attempt {
 }
 
 impl UpstreamModel {
-    /// `api_base` is what comes before `/chat/completions`.
+    /// `api_base` is what comes before `/chat/completions` and the like; `dialects` are those that are spoken there.
     pub fn new(
         client: Client,
         api_base: &Url,
+        dialects: Vec<Dialect>,
         key: Option<Secret>,
         settings: Settings,
         limiter: Arc<Limiter>,
         config: UpstreamConfig,
     ) -> Self {
-        let mut url = api_base.clone();
-        url.set_path(&format!("{}/chat/completions", api_base.path().trim_end_matches('/')));
         let redactor = Redactor::new(key.clone());
         Self {
             client,
-            url,
+            api_base: api_base.clone(),
+            dialects,
             key,
             settings,
             limiter,
@@ -74,54 +78,26 @@ impl UpstreamModel {
         }
     }
 
-    /// Sets what is to be set; returns it.
-    fn apply(&self, body: &mut Map<String, Value>, call: &Call) -> Map<String, Value> {
-        let mut wanted = Map::from_iter([("model".to_owned(), json!(call.wire_model))]);
-        match self.settings.temperature {
-            Temperature::Set(temperature) => wanted.insert("temperature".to_owned(), json!(temperature)),
-            Temperature::Omit => wanted.insert("temperature".to_owned(), Value::Null),
-        };
-        let effort = self
-            .settings
-            .reasoning_effort
-            .iter()
-            .map(|effort| ("reasoning_effort".to_owned(), json!(effort)));
-        let extra = self.settings.extra.clone().into_iter();
-        wanted.extend(effort.chain(extra).filter(|(name, _)| !body.contains_key(name)));
-        if let Some(most) = call.max_output {
-            wanted.extend(chat::limit_output(body, most, self.settings.output_limit));
+    /// A request without its body, in the ways of a dialect.
+    fn request(&self, dialect: Dialect) -> RequestBuilder {
+        let mut url = self.api_base.clone();
+        url.set_path(&format!("{}/{}", url.path().trim_end_matches('/'), dialect.path()));
+        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json");
+        let key = self.key.as_ref().map(Secret::reveal);
+        match (dialect, key) {
+            (Dialect::AnthropicMessages, key) => key
+                .into_iter()
+                .fold(request, |request, key| request.header("x-api-key", key))
+                .header("anthropic-version", ANTHROPIC_VERSION),
+            (_, Some(key)) => request.bearer_auth(key),
+            (_, None) => request,
         }
-        if call.stream {
-            let mut options = body
-                .get("stream_options")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default();
-            options.insert("include_usage".to_owned(), json!(true));
-            wanted.insert("stream_options".to_owned(), Value::Object(options));
-        }
-        let unset = Value::Null;
-        wanted.retain(|name, value| *value != *body.get(name).unwrap_or(&unset));
-        for (name, value) in &wanted {
-            match value {
-                Value::Null => drop(body.shift_remove(name)),
-                value => drop(body.insert(name.clone(), value.clone())),
-            }
-        }
-        wanted
     }
 
     async fn attempt(&self, body: &Bytes, call: &Call) -> Attempt {
         let permit = self.limiter.enter().await;
         call.asked();
-        let mut request = self
-            .client
-            .post(self.url.clone())
-            .header(header::CONTENT_TYPE, "application/json");
-        if let Some(key) = &self.key {
-            request = request.bearer_auth(key.reveal());
-        }
-        let response = match request.body(body.clone()).send().await {
+        let response = match self.request(call.dialect).body(body.clone()).send().await {
             Ok(response) => response,
             Err(error) => return self.fault(self.broken(&error.without_url())),
         };
@@ -133,6 +109,7 @@ impl UpstreamModel {
             return Attempt::Done(
                 Content::Events(held::hold_back(
                     answer::events(response, permit, self.redactor.clone(), self.config.max_reply),
+                    call.dialect,
                     self.redactor.clone(),
                 )),
                 None,
@@ -143,7 +120,7 @@ impl UpstreamModel {
             Err(failure) => return self.fault(failure),
         };
         match status {
-            200..=299 => match answer::said(&body) {
+            200..=299 => match self.said(call.dialect, &body) {
                 Said::Answer => Attempt::Done(
                     Content::Body {
                         status,
@@ -160,6 +137,15 @@ impl UpstreamModel {
                 "the provider redirects (status {status}); redirects are not followed"
             )),
             _ => self.refused(status, &headers, body),
+        }
+    }
+
+    /// Reads a body that came with a good status. What is no answer must not reach the agent as one: it would count as the
+    /// model's.
+    fn said(&self, dialect: Dialect, body: &[u8]) -> Said {
+        match serde_json::from_slice(body) {
+            Ok(answer) => dialect.form().said(&answer),
+            Err(_) => Said::Nothing("the provider's answer is not JSON"),
         }
     }
 
@@ -224,7 +210,7 @@ impl UpstreamModel {
             _ => FailureKind::Unreachable,
         };
         let status = if kind == FailureKind::TimedOut { 504 } else { 502 };
-        let origin = self.url.origin().ascii_serialization();
+        let origin = self.api_base.origin().ascii_serialization();
         let mut message = format!("no answer from {origin}: {}", answer::chain(error));
         self.redactor.string(&mut message);
         Failure {
@@ -232,6 +218,18 @@ impl UpstreamModel {
             status: Some(status),
             message,
         }
+    }
+
+    /// The refusal of a call that the provider would not understand.
+    fn not_spoken(&self, dialect: Dialect) -> Reply {
+        let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name()).collect();
+        let message = format!("the model's provider speaks {}, not {dialect}", names.join(" and "));
+        let reply = Reply::failed(Failure {
+            kind: FailureKind::Rejected,
+            status: Some(400),
+            message,
+        });
+        Reply { attempts: 0, ..reply }
     }
 
     /// A whole body, up to the limit.
@@ -251,10 +249,13 @@ impl UpstreamModel {
 #[async_trait]
 impl Model for UpstreamModel {
     async fn complete(&self, call: &Call) -> Reply {
+        if !self.dialects.contains(&call.dialect) {
+            return self.not_spoken(call.dialect);
+        }
         let came = Instant::now();
         let policy = self.config.retry;
         let mut body = (*call.body).clone();
-        let applied = self.apply(&mut body, call);
+        let applied = self.settings.apply(&mut body, call);
         let Ok(body) = serde_json::to_vec(&body).map(Bytes::from) else {
             let message = "the request cannot be written as JSON".to_owned();
             return Reply::failed(Failure {
