@@ -80,6 +80,9 @@ pub struct Options {
     /// `--code-diff`: after the first turn the model is asked for what changes, not for the whole program.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code_diff: bool,
+    /// `--no-preamble`: the agent is not told how the work will come.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_preamble: bool,
 }
 
 /// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
@@ -99,6 +102,7 @@ impl fmt::Display for Options {
         words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
         words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
         words.extend(self.code_diff.then(|| "code-diff".to_owned()));
+        words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
         f.write_str(&words.join(" "))
     }
 }

@@ -76,6 +76,9 @@ pub struct Run {
     /// The agent neither suggests nor runs shell commands
     #[arg(long, help_heading = "Agent")]
     no_shell_commands: bool,
+    /// The agent is not told beforehand in how many steps the work will come (OpenHands)
+    #[arg(long, help_heading = "Agent")]
+    no_preamble: bool,
     /// Show the agent a map of the repository of this many tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 0, help_heading = "Agent")]
     repo_map: u32,
@@ -203,6 +206,7 @@ impl Run {
             retries: self.retries,
             edit_formats: self.edit_formats,
             no_lint: self.no_lint,
+            no_preamble: self.no_preamble,
             no_shell_commands: self.no_shell_commands,
             repo_map: self.repo_map,
             reasoning_effort: self.reasoning_effort,

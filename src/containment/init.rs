@@ -23,7 +23,7 @@ use crate::sandbox::root::{self, Failure, step};
 use crate::sandbox::seccomp;
 
 /// Most processes and threads of one session: an agent that forks without end stops itself, and nobody else.
-const PROCESSES: u64 = 4096;
+pub(super) const PROCESSES: u64 = 4096;
 
 /// Becomes the first process of the new namespaces. `launcher` is closed when the launcher is gone; `as_root`: the
 /// namespaces were made with root's rights, which are given up here.

@@ -4,10 +4,12 @@ use std::io;
 use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
+use super::init::PROCESSES;
 use super::launcher::ARGUMENT;
 use super::spec::{Agent, PORT, SOCKET, Spec, wrapped};
-use crate::process::{Containment, Room, Wrapped};
+use crate::process::{Containment, Entry, Room, Wrapped};
 use crate::sandbox::init::{NOBODY, may_become_nobody};
+use crate::sandbox::seccomp;
 use crate::sandbox::{Bind, Spec as View};
 
 /// Holds agents in Linux namespaces.
@@ -66,6 +68,14 @@ impl Containment for Namespaces {
 
     fn api_base(&self, api_base: &str) -> String {
         inside(api_base)
+    }
+
+    fn entry(&self) -> Option<Entry> {
+        let filter = seccomp::program(seccomp::For::Agent).ok()?;
+        Some(Entry {
+            filter,
+            processes: PROCESSES,
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::conversation::{Conversation, Delivery, Interaction};
 use crate::task::{SOLUTION_FILE, Task};
 
 const SINGLE: &str = include_str!("../../templates/prompts/single.md.j2");
+const PREAMBLE: &str = include_str!("../../templates/prompts/preamble.md.j2");
 const TURN: &str = include_str!("../../templates/prompts/turn.md.j2");
 const ANSWER: &str = include_str!("../../templates/prompts/answer.md.j2");
 const DIFFERENCES: &str = include_str!("../../templates/prompts/differences.md.j2");
@@ -91,6 +92,19 @@ pub fn conversation_for(
         })
         .collect::<Result<_, _>>()?;
     Ok(Conversation { interaction, turns })
+}
+
+/// The same conversation, its first turn opened by how the work will come: an agent that takes the first step for all of it
+/// ends early (paper, appendix F). One turn alone needs no such word.
+///
+/// # Errors
+/// The template does not render.
+pub fn with_preamble(mut conversation: Conversation) -> Result<Conversation, minijinja::Error> {
+    let turns = conversation.turns.len();
+    if let [first, _, ..] = conversation.turns.as_mut_slice() {
+        *first = environment().render_str(PREAMBLE, context! { turns => turns, text => &*first })?;
+    }
+    Ok(conversation)
 }
 
 /// Prompts are plain text: nothing is escaped, and the last newline of a template is not part of it.

@@ -48,6 +48,16 @@ pub struct Wrapped {
     pub trace: Option<PathBuf>,
 }
 
+/// What a process must take on that enters a containment from outside, so that it has no more rights there than the agents
+/// that are started within.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The system-call filter: instructions of 8 bytes each, in the byte order of the machine.
+    pub filter: Vec<u8>,
+    /// Most processes and threads of one session.
+    pub processes: u64,
+}
+
 /// Keeps an agent in its room.
 pub trait Containment: Send + Sync {
     /// Wraps an agent's command line. The wrapped command runs under the shepherd, at the agent's terminal, and has the
@@ -60,6 +70,11 @@ pub trait Containment: Send + Sync {
     /// What the agent must be told as its API base when the gateway's own is `api_base`.
     fn api_base(&self, api_base: &str) -> String {
         api_base.to_owned()
+    }
+
+    /// How to enter through the namespaces of an agent that runs inside; `None`: nobody can.
+    fn entry(&self) -> Option<Entry> {
+        None
     }
 }
 

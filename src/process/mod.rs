@@ -8,5 +8,5 @@ pub mod shepherd;
 pub mod system;
 pub mod tree;
 
-pub use containment::{Bare, Containment, Room, Shown, Trace, Wrapped};
+pub use containment::{Bare, Containment, Entry, Room, Shown, Trace, Wrapped};
 pub use shepherd::{SHEPHERD, shepherd_main};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::exec::ExecRules;
+use super::shim::ShimRules;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, Install, RecipeError, Source};
@@ -31,6 +32,8 @@ pub struct Recipe {
 pub enum Driven {
     /// Through a terminal.
     Pty(Arc<TerminalRules>),
+    /// Through a driver that speaks JSON lines.
+    Shim(Arc<ShimRules>),
     /// By one process per turn.
     Exec(Arc<ExecRules>),
     /// There is no agent, only its model.
@@ -65,6 +68,7 @@ impl Recipe {
         let at = |(field, message)| wrong(field, message);
         let driven = match &source.drive {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
+            Drive::Shim(shim) => Driven::Shim(Arc::new(ShimRules::compile(shim.clone()).map_err(at)?)),
             Drive::Exec(exec) => Driven::Exec(Arc::new(ExecRules::compile(exec.as_ref().clone()).map_err(at)?)),
             Drive::Api(_) => Driven::Api,
         };

@@ -5,6 +5,7 @@ mod exec;
 mod install;
 mod recipes;
 mod schema;
+mod shim;
 mod supports;
 mod template;
 mod terminal;
@@ -14,6 +15,7 @@ pub use exec::*;
 pub use install::{Install, Npm, Packed, Pip, Present};
 pub use recipes::Recipes;
 pub use schema::*;
+pub use shim::*;
 pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
@@ -27,8 +29,12 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
+    (
+        "scaffolds/openhands.yaml",
+        include_str!("../../scaffolds/openhands.yaml"),
+    ),
     ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
     ("scaffolds/llm.yaml", include_str!("../../scaffolds/llm.yaml")),
 ];

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::exec::Exec;
 use super::install::Install;
+use super::shim::Shim;
 use super::supports::Supports;
 use super::terminal::Pty;
 use crate::conversation::Delivery;
@@ -85,6 +86,8 @@ pub enum OracleForm {
 pub enum Drive {
     /// One interactive process per conversation, through a terminal.
     Pty(Box<Pty>),
+    /// One driver per conversation, which speaks JSON lines.
+    Shim(Shim),
     /// One process per turn, without a terminal, that goes on with the session of the turn before.
     Exec(Box<Exec>),
     /// There is no agent: the conversation goes straight to the model, and code is taken from its answers.
@@ -103,6 +106,7 @@ impl Drive {
             Self::Pty(_) => "pty",
             Self::Exec(_) => "exec",
             Self::Api(_) => "api",
+            Self::Shim(_) => "shim",
         }
     }
 }

@@ -24,6 +24,8 @@ pub struct Supports {
     pub reasoning_effort: bool,
     /// For `--thinking-tokens`.
     pub thinking_tokens: bool,
+    /// For `--no-preamble`: the first message is opened by a word on how the work will come.
+    pub preamble: bool,
     /// It edits more than one file.
     pub multi_file: bool,
     /// Its session goes on in another process.
@@ -65,6 +67,7 @@ impl Supports {
             ),
             ("--concat", options.concat != Concat::default(), self.concat),
             ("--code-diff", options.code_diff, self.code_diff),
+            ("--no-preamble", options.no_preamble, self.preamble),
         ];
         if options.code_diff && options.concat != Concat::default() && self.code_diff {
             return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());
@@ -95,6 +98,7 @@ impl fmt::Display for Supports {
             ("repo-map", self.repo_map),
             ("reasoning-effort", self.reasoning_effort),
             ("thinking-tokens", self.thinking_tokens),
+            ("preamble", self.preamble),
             ("multi-file", self.multi_file),
             ("resume", self.resume),
             ("concat", self.concat),

@@ -73,6 +73,7 @@ impl Templates {
                 }
             }
             Drive::Api(_) => {}
+            Drive::Shim(_) => {}
         }
         Ok(Self { environment })
     }
@@ -128,6 +129,7 @@ impl Recipe {
         }
         let calls = match &self.driven {
             Driven::Pty(rules) => rules.source.calls.as_ref(),
+            Driven::Shim(_) => None,
             Driven::Exec(_) => None,
             Driven::Api => None,
         };

@@ -131,8 +131,12 @@ impl<'a> Attempt<'a> {
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
     async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
-        let conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.delivery)
+        let mut conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.delivery)
             .map_err(|error| Stop::Infrastructure(error.to_string()))?;
+        if self.runtime.preamble {
+            conversation =
+                prompt::with_preamble(conversation).map_err(|error| Stop::Infrastructure(error.to_string()))?;
+        }
         let places = self
             .stand
             .scratch
@@ -297,7 +301,8 @@ impl<'a> Attempt<'a> {
                 usage,
                 seconds,
                 waited_seconds: waited.as_secs_f64(),
-                finished_early: end.finished_early,
+                // At the end of the conversation it is just done.
+                finished_early: end.finished_early && turn < conversation.turns.len(),
                 findings: Vec::new(),
             });
             if let Some(stop) = stop {

@@ -40,6 +40,8 @@ pub struct Request {
     pub thinking_tokens: Option<u32>,
     pub concat: Concat,
     pub code_diff: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_preamble: bool,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,

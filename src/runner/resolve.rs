@@ -84,6 +84,7 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 thinking_tokens: request.thinking_tokens,
                 concat: request.concat,
                 code_diff: request.code_diff,
+                no_preamble: request.no_preamble,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -241,6 +242,7 @@ pub fn runtime(
         })
     };
     Ok(CellRuntime {
+        preamble: recipe.source.supports.preamble && !cell.options.no_preamble,
         cell,
         scaffold,
         model: agent_model,

@@ -25,6 +25,8 @@ pub struct CellRuntime {
     pub delivery: Delivery,
     /// By what words the traffic shows what went wrong.
     pub signs: Arc<Signs>,
+    /// Whether the agent is told beforehand how the work will come.
+    pub preamble: bool,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

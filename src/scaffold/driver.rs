@@ -8,6 +8,7 @@ use super::api::ApiScaffold;
 use super::exec::ExecScaffold;
 use super::install::Installed;
 use super::pty::PtyScaffold;
+use super::shim::ShimScaffold;
 use crate::process::Containment;
 use crate::recipe::{Driven, Recipe};
 
@@ -21,6 +22,7 @@ pub fn driver(
 ) -> Arc<dyn Scaffold> {
     match recipe.driven.clone() {
         Driven::Pty(rules) => Arc::new(PtyScaffold::new(recipe, rules, installed, program, containment)),
+        Driven::Shim(rules) => Arc::new(ShimScaffold::new(recipe, rules, installed, program, containment)),
         Driven::Exec(rules) => Arc::new(ExecScaffold::new(recipe, rules, installed, program, containment)),
         Driven::Api => Arc::new(ApiScaffold),
     }

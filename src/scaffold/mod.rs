@@ -14,6 +14,7 @@ mod message;
 mod pty;
 mod repository;
 mod session;
+mod shim;
 mod ward;
 
 use std::path::PathBuf;
