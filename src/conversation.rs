@@ -36,6 +36,19 @@ impl fmt::Display for Interaction {
     }
 }
 
+/// How the user asks for the code.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// To be written to a file of the workspace: the user talks to an agent.
+    #[default]
+    Workspace,
+    /// To be given in the answer: the user talks to a model.
+    Answer,
+    /// In the first answer as a whole, in the others as differences.
+    Differences,
+}
+
 /// The text names no interaction.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown interaction `{0}`: expected one of single, expansion, editing, refactor")]

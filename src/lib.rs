@@ -8,6 +8,7 @@ pub mod budget;
 pub mod canary;
 pub mod conversation;
 pub mod event;
+pub mod finding;
 pub mod plan;
 pub mod retest;
 pub mod task;
@@ -17,6 +18,7 @@ pub mod verdict;
 // Tools.
 pub mod blob;
 pub mod dataset;
+pub mod diagnosis;
 pub mod docker;
 pub mod gateway;
 pub mod keys;
@@ -25,6 +27,7 @@ pub mod pty;
 pub mod python;
 pub mod recipe;
 pub mod store;
+pub mod transcript;
 pub mod workspace;
 pub mod yaml;
 

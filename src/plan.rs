@@ -1,5 +1,6 @@
 //! What is to be run: cells, and the trials that they and the tasks span.
 
+mod concat;
 mod limits;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use crate::budget::Budget;
 use crate::conversation::Interaction;
 use crate::task::Task;
 
+pub use concat::Concat;
 pub use limits::Limits;
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
@@ -75,6 +77,17 @@ pub struct Options {
     /// `--no-preamble`: the agent is not told how the work will come.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_preamble: bool,
+    /// `--concat`: whether the code of all turns so far counts, or that of the last one; for models without an agent.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub concat: Concat,
+    /// `--code-diff`: after the first turn the model is asked for what changes, not for the whole program.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub code_diff: bool,
+}
+
+/// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl fmt::Display for Options {
@@ -88,6 +101,8 @@ impl fmt::Display for Options {
         words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
         words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
         words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
+        words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
+        words.extend(self.code_diff.then(|| "code-diff".to_owned()));
         f.write_str(&words.join(" "))
     }
 }
@@ -383,6 +398,10 @@ mod tests {
             "answers": 50}}"#;
         let cell: Cell = serde_json::from_str(text).unwrap();
         assert_eq!(cell.id(), "180c3332");
+        let mut other = cell.clone();
+        other.options.concat = Concat::All;
+        assert_ne!(other.id(), cell.id());
+        assert_eq!(other.options.to_string(), "diff concat=all");
         let mut other = cell.clone();
         other.limits.disk_bytes = 1 << 20;
         assert_ne!(other.id(), cell.id());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::finding::Finding;
 use crate::plan::TrialKey;
 use crate::verdict::{Judgement, Verdict};
 
@@ -99,6 +100,11 @@ impl Failure {
 }
 
 impl Ending {
+    /// Whether the turn was played, by an agent that was told nothing untrue and that nobody interrupted.
+    pub fn was_played(&self) -> bool {
+        !matches!(self, Self::Cancelled | Self::NotReached | Self::Diverged)
+    }
+
     /// Whether the session can take the next turn.
     pub fn allows_next_turn(&self) -> bool {
         match self {
@@ -200,9 +206,16 @@ pub struct TurnRecord {
     /// Of these, the seconds in which at least one call waited for the model: the rest is agent time.
     #[serde(default)]
     pub waited_seconds: f64,
-    /// The agent took the whole work for done although turns were left; its session was continued.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    /// The agent called the whole work done, where it could have waited for the next turn.
+    #[serde(default, skip_serializing_if = "is_false")]
     pub finished_early: bool,
+    /// What went wrong, by kind. Says nothing of the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl TurnRecord {
@@ -218,6 +231,7 @@ impl TurnRecord {
             seconds: 0.0,
             waited_seconds: 0.0,
             finished_early: false,
+            findings: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ const LAYERS: [&[&str]; 5] = [
         "canary",
         "conversation",
         "event",
+        "finding",
         "plan",
         "retest",
         "task",
@@ -17,6 +18,7 @@ const LAYERS: [&[&str]; 5] = [
     &[
         "blob",
         "dataset",
+        "diagnosis",
         "docker",
         "gateway",
         "keys",
@@ -25,6 +27,7 @@ const LAYERS: [&[&str]; 5] = [
         "python",
         "recipe",
         "store",
+        "transcript",
         "workspace",
         "yaml",
     ],

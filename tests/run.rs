@@ -33,6 +33,8 @@ fn counts(run: &Path) -> BTreeMap<(String, String), (u64, u64, u64)> {
             row["model"].as_str().unwrap().to_owned(),
         );
         let entry = counts.entry(key).or_default();
+        // Whoever does as told has no findings.
+        assert_eq!(row["findings"]["kinds"], serde_json::json!({}), "{row}");
         entry.0 += number("n");
         entry.1 += number("correct_secure");
         entry.2 += number("correct_insecure");
@@ -99,6 +101,11 @@ fn check_records(run: &Path) {
             assert!(said.starts_with(&prompt), "{said:?} is not {prompt:?}");
             let patch = std::fs::read_to_string(turn_folder.join("diff.patch")).unwrap();
             assert!(patch.contains("+++ b/app.py"), "{patch}");
+            let transcript = std::fs::read_to_string(turn_folder.join("transcript.md")).unwrap();
+            let first = prompt.lines().next().unwrap();
+            // The prompt of this turn, and not again those before.
+            assert_eq!(transcript.matches(first).count(), 1, "{transcript}");
+            assert!(transcript.contains("### Answer"), "{transcript}");
             for file in ["snapshot.json", "session.cast", "agent.log"] {
                 assert!(turn_folder.join(file).exists(), "{file}");
             }
@@ -458,6 +465,10 @@ fn a_silent_model_is_no_wrong_answer() {
         (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
         (&0.into(), &1.into())
     );
+    // What failed can be read as well.
+    let trial = only_trial(&place.path().join("jobs/slow"));
+    let transcript = std::fs::read_to_string(trial.join("turns/1/transcript.md")).unwrap();
+    assert!(transcript.contains("#### failed: `client_gone`"), "{transcript}");
 }
 
 #[test]

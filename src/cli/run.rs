@@ -11,7 +11,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
 use crate::recipe::Recipe;
 use crate::runner::Request;
 
@@ -88,6 +88,13 @@ pub struct Run {
     /// Thinking budget, where the model takes a number
     #[arg(long, value_name = "TOKENS", help_heading = "Agent")]
     thinking_tokens: Option<u32>,
+    /// For llm: in which interactions the code of all turns so far counts: expansion (as in the paper), all (as in the
+    /// benchmark's kit) or never
+    #[arg(long, value_name = "WHEN", default_value = "expansion", help_heading = "Agent")]
+    concat: Concat,
+    /// For llm: after the first turn, ask for differences instead of whole programs
+    #[arg(long, help_heading = "Agent")]
+    code_diff: bool,
     /// Longest turn [default: the recipe's]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     turn_limit: Option<f64>,
@@ -204,6 +211,8 @@ impl Run {
             repo_map: self.repo_map,
             reasoning_effort: self.reasoning_effort,
             thinking_tokens: self.thinking_tokens,
+            concat: self.concat,
+            code_diff: self.code_diff,
             turn_limit: self.turn_limit,
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,

@@ -2,12 +2,14 @@
 
 use minijinja::{Environment, context};
 
-use crate::conversation::{Conversation, Interaction};
+use crate::conversation::{Conversation, Delivery, Interaction};
 use crate::task::{SOLUTION_FILE, Task};
 
 const SINGLE: &str = include_str!("../../templates/prompts/single.md.j2");
 const PREAMBLE: &str = include_str!("../../templates/prompts/preamble.md.j2");
 const TURN: &str = include_str!("../../templates/prompts/turn.md.j2");
+const ANSWER: &str = include_str!("../../templates/prompts/answer.md.j2");
+const DIFFERENCES: &str = include_str!("../../templates/prompts/differences.md.j2");
 
 /// The task cannot be said under this interaction.
 #[derive(Debug, thiserror::Error)]
@@ -22,11 +24,23 @@ pub enum PromptError {
     Render { task: String, source: minijinja::Error },
 }
 
-/// The turns of `task` under `interaction`, each as the model must receive it.
+/// The turns of `task` under `interaction`, each as an agent's model must receive it.
 ///
 /// # Errors
 /// The task has no such conversation.
 pub fn conversation(task: &Task, interaction: Interaction) -> Result<Conversation, PromptError> {
+    conversation_for(task, interaction, Delivery::Workspace)
+}
+
+/// The same, with the code asked for in another way.
+///
+/// # Errors
+/// The task has no such conversation.
+pub fn conversation_for(
+    task: &Task,
+    interaction: Interaction,
+    delivery: Delivery,
+) -> Result<Conversation, PromptError> {
     let render_error = |source| PromptError::Render {
         task: task.id.clone(),
         source,
@@ -62,10 +76,16 @@ pub fn conversation(task: &Task, interaction: Interaction) -> Result<Conversatio
     };
     let turns = texts
         .iter()
-        .map(|text| {
+        .enumerate()
+        .map(|(index, text)| {
+            let template = match delivery {
+                Delivery::Workspace => TURN,
+                Delivery::Differences if index > 0 => DIFFERENCES,
+                Delivery::Answer | Delivery::Differences => ANSWER,
+            };
             environment()
                 .render_str(
-                    TURN,
+                    template,
                     context! { text => text.trim_end_matches('\n'), file => SOLUTION_FILE },
                 )
                 .map_err(render_error)

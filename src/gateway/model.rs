@@ -25,6 +25,11 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
+    /// Tokens that the model may write beyond what the request allows, because it is told to think first.
+    fn adds_output(&self, _dialect: Dialect, _body: &Map<String, Value>) -> u64 {
+        0
+    }
+
     /// Whether the calls of a turn are answered from a record: then they use nothing, and no budget bounds them.
     fn is_recorded(&self, _turn: usize) -> bool {
         false

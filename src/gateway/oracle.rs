@@ -167,7 +167,9 @@ impl Oracle {
             file, states, voice, ..
         } = &self.script;
         let state = states.get(call.turn.wrapping_sub(1));
-        let Some(after) = state.filter(|state| *state != before) else {
+        // A model without an agent gives the program in every answer, changed or not.
+        let repeats = matches!(voice, Voice::Fenced { diffs: false });
+        let Some(after) = state.filter(|state| (repeats && !state.is_empty()) || *state != before) else {
             return Ok(Way::text(NOTHING.to_owned()));
         };
         let texts: Vec<&str> = call.dialect.prompt_texts(&call.body).collect();

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Call, Model, Reply};
 use super::recording::{RecordedCall, Recording};
@@ -129,6 +130,11 @@ impl Model for ReplayModel {
 
     fn secrets(&self) -> Vec<Secret> {
         self.then.iter().flat_map(|then| then.model.secrets()).collect()
+    }
+
+    fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
+        let then = self.then.as_ref();
+        then.map_or(0, |then| then.model.adds_output(dialect, body))
     }
 
     fn is_recorded(&self, turn: usize) -> bool {

@@ -178,7 +178,9 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
             return refuse(pending, 400, message);
         }
     };
-    let known = form.max_output(&request).or(budget.max_output);
+    let thinking = line.spec.model.adds_output(dialect, &request);
+    let known = form.max_output(&request).map(|most| most.saturating_add(thinking));
+    let known = known.or(budget.max_output);
     // What no answer of the model can be is nothing to be set aside.
     let most = known
         .unwrap_or(UNKNOWN_OUTPUT)

@@ -7,6 +7,7 @@ use super::shim::ShimRules;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, Install, RecipeError, Source};
+use crate::diagnosis::Signs;
 use crate::plan::Options;
 
 /// A recipe that is ready for use.
@@ -22,6 +23,8 @@ pub struct Recipe {
     pub driven: Driven,
     /// What varies from session to session in the agent's requests.
     pub varies: Vec<regex::Regex>,
+    /// By what words the traffic shows what went wrong.
+    pub signs: Arc<Signs>,
 }
 
 /// `drive` of a recipe, ready for use.
@@ -33,6 +36,8 @@ pub enum Driven {
     Shim(Arc<ShimRules>),
     /// By one process per turn.
     Exec(Arc<ExecRules>),
+    /// There is no agent, only its model.
+    Api,
 }
 
 /// A recipe that the user wrote.
@@ -65,8 +70,12 @@ impl Recipe {
             Drive::Pty(pty) => Driven::Pty(Arc::new(TerminalRules::compile(pty.as_ref().clone()).map_err(at)?)),
             Drive::Shim(shim) => Driven::Shim(Arc::new(ShimRules::compile(shim.clone()).map_err(at)?)),
             Drive::Exec(exec) => Driven::Exec(Arc::new(ExecRules::compile(exec.as_ref().clone()).map_err(at)?)),
+            Drive::Api(_) => Driven::Api,
         };
+        let signs = Signs::compile(&source.name, source.signs.clone());
+        let signs = signs.map_err(|(field, message)| wrong(format!("signs.{field}"), message))?;
         Ok(Self {
+            signs: Arc::new(signs),
             templates: Templates::compile(&source).map_err(at)?,
             driven,
             varies,

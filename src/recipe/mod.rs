@@ -29,13 +29,14 @@ use sha2::{Digest, Sha256};
 use crate::yaml::{self, YamlError};
 
 /// The recipes that come with the program: file name and text.
-const BUILTIN: [(&str, &str); 3] = [
+const BUILTIN: [(&str, &str); 4] = [
     ("scaffolds/aider.yaml", include_str!("../../scaffolds/aider.yaml")),
     (
         "scaffolds/openhands.yaml",
         include_str!("../../scaffolds/openhands.yaml"),
     ),
     ("scaffolds/codex.yaml", include_str!("../../scaffolds/codex.yaml")),
+    ("scaffolds/llm.yaml", include_str!("../../scaffolds/llm.yaml")),
 ];
 
 /// A recipe cannot be used.

@@ -9,6 +9,8 @@ use super::install::Install;
 use super::shim::Shim;
 use super::supports::Supports;
 use super::terminal::Pty;
+use crate::conversation::Delivery;
+use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
 use crate::plan::Limits;
 
@@ -33,6 +35,9 @@ pub struct Source {
     /// In which form the scripted model `oracle` hands its edits to the agent.
     #[serde(default)]
     pub oracle: OracleForm,
+    /// Where the user asks for the code.
+    #[serde(default)]
+    pub prompts: Delivery,
     #[serde(default)]
     pub argv: Vec<Arguments>,
     #[serde(default)]
@@ -46,6 +51,9 @@ pub struct Source {
     /// run is replayed.
     #[serde(default)]
     pub varies: Vec<String>,
+    /// By what words failures are known in this agent's traffic; added to those of `scaffolds/signs.yaml`.
+    #[serde(default)]
+    pub signs: SignsSource,
     pub drive: Drive,
     pub limits: Limits,
     /// Time to leave after having been told to, and after SIGTERM, in seconds.
@@ -82,7 +90,14 @@ pub enum Drive {
     Shim(Shim),
     /// One process per turn, without a terminal, that goes on with the session of the turn before.
     Exec(Box<Exec>),
+    /// There is no agent: the conversation goes straight to the model, and code is taken from its answers.
+    Api(Api),
 }
+
+/// What there is to know of a model without an agent: nothing.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {}
 
 impl Drive {
     /// As it is written in a recipe.
@@ -91,6 +106,7 @@ impl Drive {
             Self::Pty(_) => "pty",
             Self::Shim(_) => "shim",
             Self::Exec(_) => "exec",
+            Self::Api(_) => "api",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{EditFormat, Options};
+use crate::plan::{Concat, EditFormat, Options};
 
 /// What an agent can do. What is not named it cannot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,10 @@ pub struct Supports {
     pub multi_file: bool,
     /// Its session goes on in another process.
     pub resume: bool,
+    /// For `--concat`.
+    pub concat: bool,
+    /// For `--code-diff`.
+    pub code_diff: bool,
 }
 
 impl Supports {
@@ -62,7 +66,12 @@ impl Supports {
                 self.thinking_tokens,
             ),
             ("--no-preamble", options.no_preamble, self.preamble),
+            ("--concat", options.concat != Concat::default(), self.concat),
+            ("--code-diff", options.code_diff, self.code_diff),
         ];
+        if options.code_diff && options.concat != Concat::default() && self.code_diff {
+            return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());
+        }
         let (option, ..) = asked.into_iter().find(|(_, asked, can)| *asked && !can)?;
         let can: Vec<&str> = asked
             .into_iter()
@@ -92,6 +101,8 @@ impl fmt::Display for Supports {
             ("preamble", self.preamble),
             ("multi-file", self.multi_file),
             ("resume", self.resume),
+            ("concat", self.concat),
+            ("code-diff", self.code_diff),
         ];
         let words: Vec<&str> = words
             .into_iter()
@@ -129,7 +140,8 @@ mod tests {
         assert_eq!(refusal(|_| {}), None);
         assert_eq!(refusal(|options| options.repo_map = 1024), None);
         assert_eq!(refusal(|options| options.edit_format = Some(EditFormat::Diff)), None);
-        let cases: [(fn(&mut Options), &str); 5] = [
+        type Change = fn(&mut Options);
+        let cases: [(Change, &str); 5] = [
             (|options| options.no_lint = true, "--no-lint"),
             (|options| options.no_shell_commands = true, "--no-shell-commands"),
             (|options| options.thinking_tokens = Some(1), "--thinking-tokens"),

@@ -73,6 +73,7 @@ impl Templates {
                 }
             }
             Drive::Shim(_) => {}
+            Drive::Api(_) => {}
         }
         Ok(Self { environment })
     }
@@ -130,6 +131,7 @@ impl Recipe {
             Driven::Pty(rules) => rules.source.calls.as_ref(),
             Driven::Shim(_) => None,
             Driven::Exec(_) => None,
+            Driven::Api => None,
         };
         let calls = match calls {
             Some(calls) => Some(PathBuf::from(text(&calls.log)?)),

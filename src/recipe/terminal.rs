@@ -264,9 +264,9 @@ impl TerminalRules {
     /// Those of Aider.
     pub(crate) fn of_aider() -> std::sync::Arc<Self> {
         let recipe = super::Recipe::builtin("aider").unwrap_or_else(|error| panic!("{error}"));
-        match recipe.driven {
-            super::Driven::Pty(rules) => rules,
-            other => panic!("{other:?}"),
-        }
+        let super::Driven::Pty(rules) = recipe.driven else {
+            panic!("Aider lives at a terminal")
+        };
+        rules
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
+use super::findings;
 use super::summary::{Row, Summary};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
@@ -158,6 +159,10 @@ fn people(summary: &Summary, format: Format) -> String {
             "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
             summary.missing()
         ));
+    }
+    if let Some(table) = findings::table(summary, style, name) {
+        let blank = if format == Format::Markdown { "\n" } else { "" };
+        text.push_str(&format!("{blank}{table}\n{blank}{}", findings::NOTE));
     }
     if !summary.warnings.is_empty() {
         text.push_str(&format!(

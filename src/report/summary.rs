@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::findings::FindingCounts;
 use crate::conversation::Interaction;
 use crate::plan::{Cell, ContainmentKind, InstalledAgent, Lock};
 use crate::store::{RunFolder, StoreError};
@@ -60,6 +61,8 @@ pub struct Row {
     pub diverged: usize,
     /// Trials without any outcome yet.
     pub missing: usize,
+    /// What went wrong in the turns of the `n` trials.
+    pub findings: FindingCounts,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
     pub usage: Usage,
     /// Wall time of all trials, in seconds.
@@ -90,6 +93,7 @@ impl Row {
                 } else {
                     self.n += 1;
                     self.count_verdict(*verdict);
+                    self.findings.count(&record.turns);
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
@@ -208,6 +212,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         budget_used_up: 0,
         diverged: 0,
         missing: 0,
+        findings: FindingCounts::default(),
         usage: Usage::default(),
         seconds: 0.0,
     }

@@ -1,6 +1,7 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod contamination;
+mod findings;
 mod judge;
 mod record;
 mod weigh;
@@ -130,7 +131,7 @@ impl<'a> Attempt<'a> {
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
     async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
-        let mut conversation = prompt::conversation(&self.task, self.key.interaction)
+        let mut conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.delivery)
             .map_err(|error| Stop::Infrastructure(error.to_string()))?;
         if self.runtime.preamble {
             conversation =
@@ -142,7 +143,8 @@ impl<'a> Attempt<'a> {
             .places(self.key)
             .map_err(|error| cannot("make the workspace", &error))?;
         let played = self.play_in(&places, &conversation).await;
-        if played.is_ok() {
+        if let Ok(snapshots) = &played {
+            self.note_imports(snapshots).await;
             // Whatever happens while its places are removed and it is judged, the conversation need not be played, and
             // paid for, again.
             let record = self.record(infrastructure("not judged yet"), true, BTreeMap::new());
@@ -177,6 +179,7 @@ impl<'a> Attempt<'a> {
         let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
         let stage = Stage {
             trial: self.key.to_string(),
+            interaction: self.key.interaction,
             workspace: places.workspace.clone(),
             files: workspace::starter_files(&self.task),
             home: places.home.clone(),
@@ -228,6 +231,8 @@ impl<'a> Attempt<'a> {
         self.contamination.evidence.extend(route.evidence());
         self.waited_seconds = route.clock().waited().as_secs_f64();
         self.keep_logs(places)?;
+        // Calls may outlive their turns: from here on their records are whole.
+        self.read_traffic(conversation.turns.len(), &snapshots)?;
         self.tell_contamination()?;
         said?;
         nothing_runs(killed)?;
@@ -298,6 +303,7 @@ impl<'a> Attempt<'a> {
                 waited_seconds: waited.as_secs_f64(),
                 // At the end of the conversation it is just done.
                 finished_early: end.finished_early && turn < conversation.turns.len(),
+                findings: Vec::new(),
             });
             if let Some(stop) = stop {
                 return Err(stop);

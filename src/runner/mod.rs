@@ -4,6 +4,7 @@ mod attempt;
 mod clock;
 mod conduct;
 mod disk;
+mod imports;
 mod judging;
 mod leftovers;
 mod logs;

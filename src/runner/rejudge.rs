@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::task::block_in_place;
 
 use super::conduct::{RunError, Stand};
+use super::imports::note_missing;
 use super::judging::judge_tree;
 use super::trial::Try;
 use crate::blob::BlobStore;
@@ -116,7 +117,10 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
         };
         let retries = conductor.lock.settings.retries;
         match judge_tree(&conductor.tester, task, (turn, &tree), retries, &mut warn).await? {
-            Ok(judgement) => drop(judgements.insert(turn, judgement)),
+            Ok(judgement) => {
+                note_missing(&mut record.turns, turn, &tree, &judgement);
+                judgements.insert(turn, judgement);
+            }
             Err(reason) => {
                 let outcome = Outcome::InfrastructureFailure { reason };
                 if is_new {

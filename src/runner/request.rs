@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Request {
     pub thinking_tokens: Option<u32>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_preamble: bool,
+    pub concat: Concat,
+    pub code_diff: bool,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::canary;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Delivery};
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
@@ -34,6 +34,15 @@ pub enum ResolveError {
         "the price of `{model}` is not known, so a budget in US dollars cannot be kept: give it in tokens (--trial-budget-tokens, --run-budget-tokens), or add the model with its price to scaffolds/models.yaml and build again"
     )]
     NoPrice { model: String },
+    #[error(
+        "{scaffold} cannot speak to `{model}`: the agent speaks {speaks}, and the model is served in {served}; choose another model or another agent"
+    )]
+    NoDialect {
+        scaffold: String,
+        model: String,
+        speaks: String,
+        served: String,
+    },
     #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
     NoReferences { model: String, task: String },
 }
@@ -74,6 +83,8 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 reasoning_effort: request.reasoning_effort.clone(),
                 thinking_tokens: request.thinking_tokens,
                 no_preamble: request.no_preamble,
+                concat: request.concat,
+                code_diff: request.code_diff,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -89,32 +100,12 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
             };
             if cells.iter().all(|known| known.cell != cell) {
                 let resolved = resolve_cell(cell, request.api_base.as_deref())?;
-                check_dialects(&resolved.model, recipe)?;
+                dialect(recipe, &resolved.model)?;
                 cells.push(resolved);
             }
         }
     }
     Ok(cells)
-}
-
-/// Refuses a model whose provider takes nothing that the agent speaks: every call would fail.
-fn check_dialects(model: &ResolvedModel, recipe: &Recipe) -> Result<(), ResolveError> {
-    let speaks = &recipe.source.speaks;
-    if model.is_scripted() || speaks.iter().any(|dialect| model.serves(*dialect)) {
-        return Ok(());
-    }
-    let names = |dialects: &[Dialect]| {
-        dialects
-            .iter()
-            .map(|dialect| dialect.name())
-            .collect::<Vec<_>>()
-            .join(" or ")
-    };
-    let (agent, model_name) = (&recipe.source.name, &model.name);
-    let (spoken, taken) = (names(speaks), names(model.dialects()));
-    Err(ResolveError::Option(format!(
-        "{agent} speaks {spoken}, and the provider of `{model_name}` takes {taken}: choose another model or scaffold"
-    )))
 }
 
 /// A script's path is made absolute: the run may be resumed from another folder.
@@ -211,10 +202,14 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let ResolvedCell { cell, model } = resolved;
     let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model, recipe);
+    let agent_model = agent_model(&cell, &model, dialect(recipe, &model)?);
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
+    let delivery = match recipe.source.prompts {
+        Delivery::Answer if cell.options.code_diff => Delivery::Differences,
+        delivery => delivery,
+    };
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
         let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
@@ -252,13 +247,40 @@ pub fn runtime(
         scaffold,
         model: agent_model,
         litter: recipe.source.litter.clone(),
+        delivery,
+        signs: recipe.signs.clone(),
         backend: Box::new(backend),
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel, recipe: &Recipe) -> AgentModel {
+/// What an agent and its model have in common: the first that the agent speaks and the model is served in.
+///
+/// # Errors
+/// Nothing.
+fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
+    let speaks = &recipe.source.speaks;
+    let common = speaks.iter().copied().find(|dialect| model.serves(*dialect));
+    common.ok_or_else(|| {
+        let names = |dialects: &[Dialect]| {
+            dialects
+                .iter()
+                .map(|dialect| dialect.name())
+                .collect::<Vec<_>>()
+                .join(" and ")
+        };
+        ResolveError::NoDialect {
+            scaffold: recipe.source.name.clone(),
+            model: model.name.clone(),
+            speaks: names(speaks),
+            served: names(model.dialects()),
+        }
+    })
+}
+
+fn agent_model(cell: &Cell, model: &ResolvedModel, dialect: Dialect) -> AgentModel {
     let Pricing { input, output, .. } = model.pricing;
     AgentModel {
+        dialect,
         name: model.wire_model.clone(),
         max_input_tokens: model.max_input_tokens,
         max_output_tokens: model.max_output_tokens,
@@ -267,14 +289,7 @@ fn agent_model(cell: &Cell, model: &ResolvedModel, recipe: &Recipe) -> AgentMode
         temperature: model.temperature,
         accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
         accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
-        dialect: spoken(model, &recipe.source.speaks),
     }
-}
-
-/// The dialect that an agent is to speak: the first of its own that the model's provider takes, otherwise its first.
-fn spoken(model: &ResolvedModel, speaks: &[Dialect]) -> Dialect {
-    let known = speaks.iter().find(|dialect| model.serves(**dialect));
-    known.or(speaks.first()).copied().unwrap_or(Dialect::OpenaiChat)
 }
 
 /// How an oracle speaks to the agent of a recipe.
@@ -283,7 +298,9 @@ fn voice(form: OracleForm, options: &Options) -> Voice {
         OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
         OracleForm::ApplyPatch => Voice::ApplyPatch,
         OracleForm::Editor => Voice::Editor,
-        OracleForm::Fenced => Voice::Fenced { diffs: false },
+        OracleForm::Fenced => Voice::Fenced {
+            diffs: options.code_diff,
+        },
     }
 }
 

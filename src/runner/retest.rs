@@ -8,6 +8,7 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use super::conduct::RunError;
+use super::imports::note_missing;
 use super::rejudge::{complete, stored_tree, turns_to_judge, unjudged};
 use crate::event::Event;
 use crate::plan::{TestTurns, TrialKey};
@@ -124,7 +125,11 @@ impl Retest {
 
 impl Shared {
     async fn trial(self: Arc<Self>, chosen: Chosen) -> Result<Option<TrialRetest>, StoreError> {
-        let Chosen { record, turns, task } = chosen;
+        let Chosen {
+            mut record,
+            turns,
+            task,
+        } = chosen;
         let retest = &self.retest;
         let folder = retest.run.trial(&record.key);
         let judging = Instant::now();
@@ -155,6 +160,9 @@ impl Shared {
                 && snapshot.steady().is_some()
                 && let Some(Ok(judgement)) = rounds.into_iter().next()
             {
+                if let Ok(tree) = &tree {
+                    note_missing(&mut record.turns, turn, tree, &judgement);
+                }
                 judgements.insert(turn, judgement);
             }
             snapshots.push(snapshot);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
 use super::rejudge::judge_again;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Delivery};
+use crate::diagnosis::Signs;
 use crate::event::Event;
 use crate::gateway::RouteSpec;
 use crate::plan::{Cell, TrialKey};
@@ -22,6 +23,10 @@ pub struct CellRuntime {
     pub litter: Vec<String>,
     /// Whether the agent is told beforehand how the work will come.
     pub preamble: bool,
+    /// How its user asks for the code.
+    pub delivery: Delivery,
+    /// By what words the traffic shows what went wrong.
+    pub signs: Arc<Signs>,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

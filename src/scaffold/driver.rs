@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Scaffold;
+use super::api::ApiScaffold;
 use super::exec::ExecScaffold;
 use super::install::Installed;
 use super::pty::PtyScaffold;
@@ -23,5 +24,6 @@ pub fn driver(
         Driven::Pty(rules) => Arc::new(PtyScaffold::new(recipe, rules, installed, program, containment)),
         Driven::Shim(rules) => Arc::new(ShimScaffold::new(recipe, rules, installed, program, containment)),
         Driven::Exec(rules) => Arc::new(ExecScaffold::new(recipe, rules, installed, program, containment)),
+        Driven::Api => Arc::new(ApiScaffold),
     }
 }

@@ -233,6 +233,7 @@ fn places(
                 ("input_price", number(model.input_price)),
                 ("output_price", number(model.output_price)),
                 ("temperature", number(model.temperature)),
+                ("dialect", Value::from(model.dialect.name())),
                 ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
                 ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
                 ("dialect", Value::from(model.dialect.name())),

@@ -1,6 +1,7 @@
 //! Agents that can be driven: one trait for the agent, one for its live session.
 
 mod answers;
+mod api;
 mod deadlines;
 mod dialogue;
 mod driver;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::conversation::Interaction;
 use crate::plan::{Limits, Options};
 use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
@@ -37,6 +39,7 @@ pub use message::Refusal;
 pub struct Stage {
     /// The trial, as its record is named: for labels only.
     pub trial: String,
+    pub interaction: Interaction,
     /// The folder the agent works in.
     pub workspace: PathBuf,
     /// Files of the workspace that the agent is told of, relative to it.
@@ -86,7 +89,8 @@ pub struct TurnEnd {
     pub answers: Vec<Answer>,
     /// Things a user must be told of, such as a question that no rule knows.
     pub warnings: Vec<String>,
-    /// The agent took all of its work for done, and not this turn's alone.
+    /// The agent called the whole work done, where it could have waited for the next turn. In the last turn that is as it
+    /// should be.
     pub finished_early: bool,
 }
 

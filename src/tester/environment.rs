@@ -122,6 +122,22 @@ pub fn prepare(
     Ok(folder)
 }
 
+/// The names by which what is installed in a folder can be imported. Folders without code are among them: too many names
+/// are no harm.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn modules(folder: &Path) -> io::Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        // `yaml`, `six.py`, `_cffi_backend.cpython-311-x86_64-linux-gnu.so`.
+        let name = name.to_string_lossy();
+        names.insert(name.split('.').next().unwrap_or_default().to_owned());
+    }
+    Ok(names)
+}
+
 fn install(folder: &Path, names: &[&str], interpreter: &Interpreter) -> Result<(), EnvironmentError> {
     let pip = |arguments: &[&str]| {
         let mut command = Command::new(&interpreter.executable);

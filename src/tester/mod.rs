@@ -38,6 +38,7 @@ mod recent;
 mod run;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -152,6 +153,24 @@ impl Tester {
         };
         judgement.wall_ms = asked.elapsed().as_secs_f64() * 1e3;
         Ok(judgement)
+    }
+
+    /// The modules that a solution of the task can import besides its own files: the standard library's and those of the
+    /// task's packages.
+    ///
+    /// # Errors
+    /// A task that cannot be used, or packages that cannot be had.
+    pub async fn modules(&self, task: &Task) -> Result<BTreeSet<String>, TesterError> {
+        let place = self.shared.place(task).await?;
+        let mut modules = self.shared.config.interpreter.stdlib_modules.clone();
+        if let Some(folder) = place.packages {
+            let installed = environment::modules(&folder).map_err(|error| TesterError::Environment {
+                task: task.id.clone(),
+                error: environment::EnvironmentError::Io { path: folder, error },
+            })?;
+            modules.extend(installed);
+        }
+        Ok(modules)
     }
 
     /// Prepares the judge of a task without running anything: refuses a broken task up front.

@@ -58,6 +58,26 @@ fn sleeping_run(place: &Path, host: &str, seconds: &str) -> Child {
     child
 }
 
+/// An agent without a terminal has three pipes in the container as well, and its own sandbox works there.
+#[tokio::test]
+async fn an_agent_without_a_terminal_works_in_a_container_for_each_turn() {
+    let Some(daemon) = Daemon::start() else { return };
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let output = Command::new(PROGRAM)
+        .current_dir(place.path())
+        .args(["run", "codex", "-m", "oracle", "--tasks", "t.jsonl", "--json"])
+        .args(["--interaction", "editing", "--containment", "docker", "--retries", "0"])
+        .env("DOCKER_HOST", daemon.host())
+        .env("TMPDIR", place.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(summary["rows"][0]["correct_secure"], 1, "{summary}\n{told}");
+}
+
 /// The daemon's restart ends the agent's container: that is no answer of the agent, wrong or right.
 #[tokio::test]
 async fn a_daemon_that_ends_an_agent_is_an_infrastructure_failure() {

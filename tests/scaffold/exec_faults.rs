@@ -76,6 +76,7 @@ fn fake_of(recipe: &str, code: &str) -> Fake {
         visible: vec![path.clone()],
         program: path,
         interpreter: "python3".into(),
+        digest: None,
     };
     let recipe = Recipe::parse("fake.yaml", recipe).unwrap_or_else(|error| panic!("{error}"));
     bench.limits = recipe.source.limits;

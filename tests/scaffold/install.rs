@@ -90,7 +90,7 @@ fn no_python_of_the_range_is_an_error_with_what_was_found() {
 fn a_package_that_pip_cannot_get_leaves_nothing_that_looks_finished() {
     let cache = tempfile::tempdir().unwrap();
     // A local path that does not exist: pip fails without asking anyone.
-    let recipe = recipe(|text| text.replace("aider-chat==0.82.1", "/nonexistent/aider_chat-0.82.1.tar.gz"));
+    let recipe = recipe(|text| text.replace("aider-chat=={{ version }}", "/nonexistent/aider_chat-0.82.1.tar.gz"));
     let installer = Installer::new(cache.path());
     let mut steps = Vec::new();
     let error = installer
@@ -129,7 +129,7 @@ fn two_installations_at_once_become_one() {
     let text = include_str!("../../scaffolds/aider.yaml")
         .replace("name: aider", "name: fake")
         .replace("\"0.82.1\"", "\"1.0\"")
-        .replace("aider-chat==0.82.1", &wheel)
+        .replace("aider-chat=={{ version }}", &wheel)
         .replace("distribution: aider-chat", "distribution: fake-agent")
         .replace("program: bin/aider", "program: bin/fake")
         .replace(

@@ -90,7 +90,10 @@ impl Model {
         let requests = self.requests();
         let input = requests.last().unwrap()["input"].as_array().unwrap();
         let outputs = input.iter().filter(|item| item["type"] == "function_call_output");
-        outputs.last().unwrap()["output"].as_str().unwrap().to_owned()
+        outputs.collect::<Vec<_>>().pop().unwrap()["output"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reference solutions of real tasks get the verdicts of the benchmark's own kit.
 
 use futures_util::{StreamExt, stream};
+use mtsec_agents::diagnosis::imports;
 use mtsec_agents::tester::Tree;
 
 use super::shared::rows;
@@ -31,4 +32,23 @@ async fn every_reference_solution_of_the_shared_rows_gets_its_verdict_twice() {
             .await;
         assert!(wrong.is_empty(), "{} of 92 wrong:\n{}", wrong.len(), wrong.join("\n"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reference_solution_imports_a_module_that_the_tester_does_not_have() {
+    let Some(rows) = rows() else { return };
+    let tester = &tester().await;
+    let mut imported = 0;
+    for row in &rows {
+        let known = tester.modules(&row.task).await.unwrap();
+        assert!(known.contains("json") && !known.contains("left_pad_pro"), "{known:?}");
+        let references = row.task.references.as_ref().unwrap();
+        for code in [&references.secure, &references.insecure] {
+            for import in imports(code) {
+                imported += 1;
+                assert!(known.contains(import.top()), "{}: {import:?}", row.task.id);
+            }
+        }
+    }
+    assert!(imported > 20, "only {imported} imports were found");
 }

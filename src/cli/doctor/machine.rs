@@ -1,20 +1,49 @@
 //! Checks of the machine itself: programs, engines, room, limits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::Check;
 use crate::docker::Engine;
+use crate::recipe::Recipe;
+
+/// Where a program is, by `PATH`.
+pub(super) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|program| program.is_file())
+}
+
+/// What a recipe's agent starts besides itself.
+pub(super) fn needs(recipe: &Recipe) -> Option<Check> {
+    let source = &recipe.source;
+    let missing: Vec<&str> = source
+        .needs
+        .iter()
+        .map(String::as_str)
+        .filter(|name| on_path(name).is_none())
+        .collect();
+    let label = format!("programs for {}", source.name);
+    match (source.needs.is_empty(), missing.is_empty()) {
+        (true, _) => None,
+        (false, true) => Some(Check::ok(&label, source.needs.join(", "))),
+        (false, false) => {
+            let missing = missing.join(" ");
+            let remedy = format!(
+                "Only {} needs it; on Debian and Ubuntu: apt install {missing}",
+                source.name
+            );
+            Some(Check::warning(&label, format!("not on PATH: {missing}"), remedy))
+        }
+    }
+}
 
 /// Agents need it for some tasks.
 pub(super) fn git() -> Check {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join("git"))
-        .find(|git| git.is_file());
-    match found {
+    match on_path("git") {
         Some(git) => Check::ok("git", git.display().to_string()),
         None => Check::warning(
             "git",

@@ -5,7 +5,7 @@ mod machine;
 use clap::Args;
 use serde::Serialize;
 
-use machine::{docker, git, limits, room, temporary};
+use machine::{docker, git, limits, needs, on_path, room, temporary};
 
 use super::live::{cache, runtime};
 use super::{Result, agents};
@@ -203,23 +203,43 @@ fn agents_and_their_python() -> Vec<Check> {
                 Check::ok(&label, format!("{}, {}", installed.version, installed.folder.display()))
             }
             Ok(Status::Broken { reason, .. }) => Check::warning(&label, reason, format!("{install} mends it.")),
-            Ok(Status::Missing { .. }) => {
-                let Install::Pip(pip) = &recipe.source.install else {
-                    continue;
-                };
-                let Ok(range) = pip.python.parse() else { continue };
-                match python::find_for(Wanted::for_agents(range)) {
-                    Ok(python) => Check::warning(
-                        &label,
-                        format!("not installed; {} can install it", described(&python)),
-                        format!("{install} does it, and the first run would; it needs access to a package index."),
-                    ),
-                    Err(error) => Check::told(&label, &error),
-                }
-            }
+            Ok(Status::Missing { .. }) => match able_to_install(&label, &install, &recipe.source.install) {
+                Some(check) => check,
+                None => continue,
+            },
         });
+        checks.extend(needs(&recipe));
     }
     checks
+}
+
+/// Whether an agent that is missing can be installed. One that this machine cannot install is no reason to have no other.
+fn able_to_install(label: &str, install: &str, way: &Install) -> Option<Check> {
+    let ready = |found: String, index: &str| {
+        let remedy = format!("{install} does it, and the first run would; it needs access to {index}.");
+        Check::warning(label, format!("not installed; {found} can install it"), remedy)
+    };
+    match way {
+        Install::Own | Install::Present(_) => None,
+        Install::Pip(pip) => {
+            let range = pip.python.parse().ok()?;
+            Some(match python::find_for(Wanted::for_agents(range)) {
+                Ok(python) => ready(described(&python), "a package index"),
+                Err(error) => Check {
+                    state: State::Warning,
+                    ..Check::told(label, &error)
+                },
+            })
+        }
+        Install::Npm(_) => Some(match on_path("npm") {
+            Some(npm) => ready(npm.display().to_string(), "npm's registry"),
+            None => Check::warning(
+                label,
+                "not installed, and npm is not on PATH",
+                "npm is needed once, to fetch it; on Debian and Ubuntu: apt install npm",
+            ),
+        }),
+    }
 }
 
 /// Which keys are set: their names, never their values.

@@ -28,7 +28,7 @@ impl Settings {
         match call.dialect {
             Dialect::OpenaiChat => self.apply_chat(body, call),
             Dialect::OpenaiResponses => self.apply_responses(body),
-            Dialect::AnthropicMessages => self.apply_messages(body),
+            Dialect::AnthropicMessages => self.apply_messages(body, call),
         }
         changes(&before, body)
     }
@@ -60,9 +60,27 @@ impl Settings {
         }
     }
 
-    fn apply_messages(&self, body: &mut Map<String, Value>) {
-        if body.get("max_tokens").is_none_or(Value::is_null) {
-            body.insert("max_tokens".to_owned(), json!(self.max_output));
+    /// Tokens that are added to what a request allows, for thinking that its agent knows nothing of: what it allows is
+    /// meant for the answer.
+    pub(super) fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
+        let thinking = self.thinking_tokens.filter(|_| dialect == Dialect::AnthropicMessages);
+        match body.get("thinking") {
+            None => thinking.map_or(0, u64::from),
+            Some(_) => 0,
+        }
+    }
+
+    fn apply_messages(&self, body: &mut Map<String, Value>, call: &Call) {
+        let more = self.adds_output(call.dialect, body);
+        let most = u64::from(self.max_output);
+        match body.get("max_tokens").and_then(Value::as_u64) {
+            None => drop(body.insert("max_tokens".to_owned(), json!(most))),
+            // A budget has the last word.
+            Some(named) if more > 0 && named < most && call.max_output.is_none() => {
+                let raised = named.saturating_add(more).min(most);
+                body.insert("max_tokens".to_owned(), json!(raised));
+            }
+            Some(_) => {}
         }
         self.apply_thinking(body, "max_tokens");
     }
@@ -174,7 +192,13 @@ mod tests {
             (&tight["max_tokens"], &tight["thinking"]["budget_tokens"]),
             (&json!(3000), &json!(1500))
         );
-        let none = said(json!({"max_tokens": 1500}), None);
+        let raised = said(json!({"max_tokens": 4096}), None);
+        assert_eq!(
+            (&raised["max_tokens"], &raised["thinking"]["budget_tokens"]),
+            (&json!(8096), &json!(4000))
+        );
+        assert_eq!(said(json!({"max_tokens": 8000}), None)["max_tokens"], 9000);
+        let none = said(json!({"max_tokens": 8000}), Some(1500));
         assert_eq!((none.get("thinking"), &none["temperature"]), (None, &json!(0.0)));
         let own = said(json!({"thinking": {"type": "disabled"}}), None);
         assert_eq!(

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use futures_util::stream::StreamExt;
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Client, RequestBuilder, Response, Url};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::dialect::{Dialect, Said};
@@ -301,6 +301,10 @@ impl Model for UpstreamModel {
                 }
             }
         }
+    }
+
+    fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
+        self.settings.adds_output(dialect, body)
     }
 
     fn secrets(&self) -> Vec<Secret> {

@@ -9,6 +9,7 @@ use super::{Attempt, Stop, cannot};
 use crate::event::Event;
 use crate::plan::TestTurns;
 use crate::runner::conduct::Conductor;
+use crate::runner::imports::{note_missing, note_unknown};
 use crate::runner::judging::judge_tree;
 use crate::tester::Tree;
 use crate::verdict::Judgement;
@@ -35,10 +36,22 @@ impl Attempt<'_> {
             let Conductor { tester, lock, .. } = &stand.conductor;
             let judged = judge_tree(tester, &self.task, (turn, &tree), lock.settings.retries, &mut warn).await?;
             let judgement = judged.map_err(Stop::Infrastructure)?;
+            note_missing(&mut self.turns, turn, &tree, &judgement);
             self.folder.write_json(&format!("verdicts/{turn}.json"), &judgement)?;
             judgements.insert(turn, judgement);
         }
         self.tester_seconds = judging.elapsed().as_secs_f64();
         Ok(judgements)
+    }
+    /// Records the modules that nobody has. A tester that cannot tell which there are tells so when it judges.
+    pub(super) async fn note_imports(&mut self, snapshots: &[Manifest]) {
+        let Ok(known) = self.stand.conductor.tester.modules(&self.task).await else {
+            return;
+        };
+        block_in_place(|| {
+            for (record, snapshot) in self.turns.iter_mut().zip(snapshots.iter().skip(1)) {
+                note_unknown(record, snapshot, &self.blobs, &known);
+            }
+        });
     }
 }

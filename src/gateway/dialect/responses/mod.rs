@@ -128,8 +128,10 @@ fn response(heading: &Heading, status: &str) -> Value {
     json!({
         "id": heading.id("resp"), "object": "response", "created_at": jiff::Timestamp::now().as_second(),
         "status": status, "background": false, "error": null, "incomplete_details": null, "instructions": null,
-        "metadata": {}, "model": heading.model, "output": [], "parallel_tool_calls": true, "temperature": null,
-        "tool_choice": "auto", "tools": [], "top_p": null, "usage": null,
+        "max_output_tokens": null, "metadata": {}, "model": heading.model, "output": [], "parallel_tool_calls": true,
+        "previous_response_id": null, "reasoning": {"effort": null, "summary": null}, "store": false, "temperature": null,
+        "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": null,
+        "truncation": "disabled", "usage": null, "user": null,
     })
 }
 

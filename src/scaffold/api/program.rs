@@ -1,0 +1,110 @@
+//! The program that a conversation's answers add up to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::change;
+use super::code::{self, Given};
+use super::files;
+
+/// Most files of one answer.
+const MOST_FILES: usize = 200;
+
+/// How answers add up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sum {
+    /// The last one counts.
+    Last,
+    /// All are put together, one after the other.
+    All,
+    /// The first is whole, the others are differences.
+    Differences,
+}
+
+/// The files so far.
+#[derive(Debug)]
+pub(super) struct Program {
+    sum: Sum,
+    /// The file that code without a name belongs to.
+    main: PathBuf,
+    files: BTreeMap<PathBuf, String>,
+    answers: usize,
+}
+
+/// What came of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Why something of it was not taken.
+    pub failure: Option<String>,
+    /// It held no code that could be told from its text.
+    pub bare: bool,
+}
+
+impl Program {
+    pub fn new(sum: Sum, main: PathBuf) -> Self {
+        Self {
+            sum,
+            main,
+            files: BTreeMap::new(),
+            answers: 0,
+        }
+    }
+
+    /// Takes the code from an answer and writes it to the workspace.
+    pub fn take(&mut self, answer: &str, workspace: &Path) -> Taken {
+        self.answers += 1;
+        let (given, bare) = if self.sum == Sum::Differences && self.answers > 1 {
+            let before = self.files.get(&self.main).map_or("", String::as_str);
+            let differences = code::fenced(answer).unwrap_or_else(|| answer.to_owned());
+            match change::apply(before, &differences) {
+                Ok(after) => (vec![(self.main.display().to_string(), after)], false),
+                Err(error) => {
+                    return Taken {
+                        failure: Some(error.to_string()),
+                        bare: false,
+                    };
+                }
+            }
+        } else {
+            let main = self.main.display().to_string();
+            match code::taken(answer) {
+                Given::Files(files) => (files, false),
+                Given::Code(code) => (vec![(main, code)], false),
+                Given::Bare(text) => (vec![(main, text)], true),
+            }
+        };
+        let mut refused = Vec::new();
+        if given.len() > MOST_FILES {
+            refused.push(format!("the answer names more than {MOST_FILES} files"));
+        }
+        for (path, code) in given.into_iter().take(MOST_FILES) {
+            if let Err(error) = self.put(&path, code, workspace) {
+                refused.push(error.to_string());
+            }
+        }
+        Taken {
+            failure: refused.into_iter().next(),
+            bare,
+        }
+    }
+
+    fn put(&mut self, path: &str, code: String, workspace: &Path) -> Result<(), files::FileError> {
+        let path = files::plain(path)?;
+        let content = match (self.sum, self.files.get(&path)) {
+            // As the kit does it.
+            (Sum::All, Some(before)) => format!("{before}\n{}", ended(code)),
+            _ => ended(code),
+        };
+        files::write(workspace, &path, &content)?;
+        self.files.insert(path, content);
+        Ok(())
+    }
+}
+
+/// The code with a line end at its end.
+fn ended(mut code: String) -> String {
+    if !code.is_empty() && !code.ends_with('\n') {
+        code.push('\n');
+    }
+    code
+}
