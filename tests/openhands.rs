@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{base64, finished, json_lines, kept_file, processes, report, tiny_task};
+use common::{finished, json_lines, kept_file, processes, report, tiny_task};
 use serde_json::{Value, json};
 
 const PROBE: &str = include_str!("containment/probe.py");
@@ -105,17 +105,26 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
         listener.local_addr().unwrap().port(),
         std::process::id(),
     );
-    // The probe calls the model by these; OpenHands' commands have no key in their environment.
-    let command = format!(
-        "echo {} | base64 -d > /tmp/probe.py; OPENAI_API_BASE=http://127.0.0.1:4000 OPENAI_API_KEY=none \
-         python3 /tmp/probe.py {arguments} > probe.log 2>&1; grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' \
-         /proc/self/status > status.txt; ls /proc/self/ns > /dev/null; for each in /proc/[0-9]*; do \
-         if [ $each != /proc/$$ ] && grep -q zygote.py $each/cmdline; then head -c1 $each/mem; : >> $each/exe; ls $each/fd; fi; \
-         done > reached.txt 2>/dev/null; true",
-        base64(PROBE),
+    // The probe calls the model by these; commands of OpenHands have no key in their environment.
+    let look = format!(
+        "export OPENAI_API_BASE=http://127.0.0.1:4000 OPENAI_API_KEY=none\n\
+         python3 /tmp/probe.py {arguments} > probe.log 2>&1\n\
+         grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status > status.txt\n\
+         for each in $(grep -l zygote.py /proc/[0-9]*/cmdline 2> /dev/null); do\n\
+         each=${{each%/cmdline}}; head -c1 $each/mem; ls $each/fd; readlink $each/exe; cat $each/environ\n\
+         done > reached.txt 2> /dev/null\n"
     );
+    let create = |path: &str, text: &str| {
+        call(
+            1,
+            "str_replace_editor",
+            json!({"command": "create", "path": path, "file_text": text}),
+        )
+    };
     let replies = json!([
-        call(1, "execute_bash", json!({ "command": command })),
+        create("/tmp/probe.py", PROBE),
+        create("/tmp/look.sh", &look),
+        call(1, "execute_bash", json!({"command": "sh /tmp/look.sh", "timeout": 60})),
         {"turn": 1, "text": "done"},
         {"turn": 2, "text": "done"},
     ]);
