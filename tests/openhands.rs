@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 const PROBE: &str = include_str!("containment/probe.py");
 
+/// Held by each test: one looks for what another's OpenHands would have running.
+static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Whether the real OpenHands is to be tested; said aloud when not.
 fn is_wanted() -> bool {
     let wanted = std::env::var_os("MTSEC_TEST_AGENTS").is_some_and(|agents| agents == "all");
@@ -44,6 +47,7 @@ fn an_early_end_is_counted_and_the_session_goes_on_with_its_history() {
     if !is_wanted() {
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = tempfile::tempdir().unwrap();
     let loops =
         "while true; do date +%N >> grows.txt; sleep 0.01; done & setsid nohup sleep 98765 > /dev/null 2>&1 & echo on";
@@ -95,6 +99,7 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
     if !is_wanted() {
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("secret.txt"), "the host's own secret").unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
