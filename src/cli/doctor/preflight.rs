@@ -8,7 +8,7 @@ use super::Check;
 use crate::process::children;
 use crate::recipe::{Drive, Places, Recipe};
 use crate::runner::Scratch;
-use crate::scaffold::Installed;
+use crate::scaffold::{Installed, PATH};
 
 /// Runs the preflight of an agent that has one. A run does so once more, in the containment of its agents.
 pub(super) fn preflight(recipe: &Recipe, installed: &Installed) -> Option<Check> {
@@ -32,6 +32,7 @@ pub(super) fn preflight(recipe: &Recipe, installed: &Installed) -> Option<Check>
         .args(arguments)
         .current_dir(scratch.path())
         .env_clear()
+        .env("PATH", PATH)
         .env("HOME", scratch.path())
         .env("TMPDIR", scratch.path())
         .stdin(Stdio::null());
