@@ -206,7 +206,7 @@ class Session:
             sandbox=SandboxConfig(timeout=wanted["command_seconds"]),
         )
         settings = dict(
-            model="openai/" + model["name"],
+            model=model["family"] + "/" + model["name"],
             base_url=wanted["api_base"],
             api_key=SecretStr(wanted["api_key"]),
             timeout=wanted["call_seconds"],

@@ -31,7 +31,7 @@ pub use crate::process::tree::Killed;
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use driver::driver;
 pub use install::{InstallError, Installed, Installer, Progress, Status};
-pub use installed::shown;
+pub use installed::{PATH, shown};
 pub use message::Refusal;
 
 /// Everything an agent is given: its places, its model, its options.

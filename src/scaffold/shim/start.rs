@@ -151,6 +151,7 @@ pub(super) async fn start(
         api_key: stage.api_key.clone(),
         model: Model {
             name: model.name.clone(),
+            family: model.dialect.family(),
             temperature: model.temperature,
             reasoning_effort: effort.filter(|_| model.accepts_reasoning_effort),
             max_input_tokens: model.max_input_tokens,
