@@ -19,5 +19,7 @@ mod packed;
 mod real;
 #[path = "scaffold/responses.rs"]
 mod responses;
+#[path = "scaffold/shim_faults.rs"]
+mod shim_faults;
 #[path = "scaffold/time.rs"]
 mod time;

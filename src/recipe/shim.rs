@@ -12,9 +12,6 @@ pub struct Shim {
     /// names one.
     #[serde(default)]
     pub driver: Option<ShimDriver>,
-    /// Programs of the system without which it does not work.
-    #[serde(default)]
-    pub programs: Vec<String>,
     /// Most steps of the agent in one turn.
     pub iterations: u32,
     /// Longest command of the model, in seconds.

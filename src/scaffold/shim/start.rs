@@ -60,7 +60,7 @@ pub(super) async fn start(
         program: recipe.source.name.clone(),
         source,
     };
-    for needed in &rules.source.programs {
+    for needed in &recipe.source.needs {
         if !std::env::split_paths(PATH).any(|folder| folder.join(needed).is_file()) {
             let why = format!(
                 "{} needs `{needed}`, which is not in {PATH}: install it",

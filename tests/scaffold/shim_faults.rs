@@ -1,0 +1,193 @@
+//! Faults of drivers that speak JSON lines, by small fake ones.
+
+use std::sync::Arc;
+
+use mtsec_agents::process::Bare;
+use mtsec_agents::recipe::Recipe;
+use mtsec_agents::scaffold::{Exit, Installed, OpenError, Scaffold, Session, driver};
+use mtsec_agents::trial::{Ending, Failure, Limit};
+
+use crate::bench::{Bench, killed, processes, program};
+
+/// A driver that answers a turn by what its prompt says.
+const DRIVER: &str = r#"
+import json, os, sys, time
+def say(**told): print(json.dumps(told), flush=True)
+def finish(reason, error="", message="done"): say(type="turn_finished", reason=reason, error=error, message=message)
+START
+for line in sys.stdin:
+    told = json.loads(line)
+    if told["type"] == "start": say(type="ready"); continue
+    if told["type"] == "stop": say(type="closed"); break
+    if told["type"] == "cancel": continue
+    prompt = told["prompt"]
+    if prompt == "crash": os._exit(3)
+    if prompt == "garbage": print("Traceback: no JSON", flush=True); time.sleep(600)
+    if prompt == "unknown": say(type="song"); time.sleep(600)
+    if prompt == "hang": time.sleep(600)
+    if prompt == "close": say(type="closed"); break
+    if prompt == "stray": os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
+    if prompt == "early": finish("finished")
+    elif prompt == "empty": finish("answered", message=" ")
+    elif prompt == "key": finish("error", "STATUS$ERROR_LLM_AUTHENTICATION")
+    elif prompt == "rate": finish("rate_limited", "slow down")
+    elif prompt == "circles": finish("error", "AgentStuckInLoopError: Agent got stuck in a loop")
+    elif prompt == "broken": finish("broken", "the runtime is gone")
+    else: finish("answered")
+"#;
+
+const RECIPE: &str = r#"
+name: shim
+version: "1"
+install: {program: driver.py, interpreter: python3}
+argv: [{args: ["python3", "-u", "{{ agent.program }}"]}]
+drive:
+  shim:
+    iterations: 5
+    command_seconds: 5
+    call_seconds: 5
+    tries: 1
+    failures:
+      - {kind: authentication, error: LLM_AUTHENTICATION}
+      - {kind: reflections_exhausted, error: AgentStuckInLoopError}
+limits: {ready_seconds: 20, turn_seconds: 30, session_seconds: 60, quiet_seconds: 20, answers: 5}
+exit_seconds: 5
+grace_seconds: 0.3
+"#;
+
+struct Fake {
+    bench: Bench,
+    scaffold: Arc<dyn Scaffold>,
+}
+
+/// `start` is what the driver does before it reads anything.
+fn fake(start: &str) -> Fake {
+    let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
+    let path = bench.folder.path().join("driver.py");
+    std::fs::write(&path, DRIVER.replace("START", start)).unwrap();
+    let installed = Installed {
+        name: "shim".into(),
+        version: "1".into(),
+        folder: bench.folder.path().to_owned(),
+        visible: vec![path.clone()],
+        program: path,
+        interpreter: "python3".into(),
+        digest: None,
+    };
+    let recipe = Recipe::parse("shim.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
+    bench.limits = recipe.source.limits;
+    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
+    Fake { bench, scaffold }
+}
+
+impl Fake {
+    async fn opened(&self) -> Box<dyn Session> {
+        let opened = self.scaffold.open(&self.bench.stage, &self.bench.limits).await;
+        opened.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn refused(&self) -> OpenError {
+        let opened = self.scaffold.open(&self.bench.stage, &self.bench.limits).await;
+        opened.err().expect("it must not come up")
+    }
+
+    fn nothing_runs(&self) {
+        let place = self.bench.folder.path().display().to_string();
+        assert_eq!(processes(&place), Vec::<i32>::new());
+    }
+}
+
+fn failure(ending: &Ending) -> Option<Failure> {
+    match ending {
+        Ending::Failed { failure, .. } => Some(*failure),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn what_a_driver_reports_is_the_ending_and_its_session_goes_on() {
+    let fake = fake("");
+    let mut session = fake.opened().await;
+    let cases = [
+        ("early", None, true),
+        ("empty", Some(Failure::EmptyAnswer), false),
+        ("key", Some(Failure::Authentication), false),
+        ("rate", Some(Failure::RateLimit), false),
+        ("circles", Some(Failure::ReflectionsExhausted), false),
+        ("a \u{2028}\n\"line\" end", None, false),
+    ];
+    for (turn, (prompt, expected, early)) in cases.into_iter().enumerate() {
+        let end = session.say(turn + 1, prompt, &fake.bench.limits).await;
+        assert_eq!(
+            (failure(&end.ending), end.finished_early),
+            (expected, early),
+            "{prompt}: {end:?}"
+        );
+        assert_eq!(session.settle().await, killed(0));
+    }
+    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
+    fake.nothing_runs();
+}
+
+#[tokio::test]
+async fn a_driver_that_breaks_in_the_middle_of_a_turn_has_crashed() {
+    for prompt in ["crash", "garbage", "unknown", "close", "broken"] {
+        let fake = fake("");
+        let mut session = fake.opened().await;
+        let end = session.say(1, prompt, &fake.bench.limits).await;
+        assert_eq!(failure(&end.ending), Some(Failure::AgentCrashed), "{prompt}: {end:?}");
+        let next = session.say(2, "more", &fake.bench.limits).await;
+        assert_eq!(next.ending, Ending::NotReached, "{prompt}");
+        assert_eq!(session.close().await.1.left, 0);
+        fake.nothing_runs();
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_hangs_is_cancelled_and_killed_at_its_limit() {
+    let mut fake = fake("");
+    let mut session = fake.opened().await;
+    fake.bench.limits.turn_seconds = 0.5;
+    let end = session.say(1, "hang", &fake.bench.limits).await;
+    assert_eq!(end.ending, Ending::TimedOut { limit: Limit::Turn });
+    assert_eq!(session.close().await, (Exit::Killed, killed(0)));
+    fake.nothing_runs();
+}
+
+#[tokio::test]
+async fn what_a_turn_leaves_running_is_killed_and_counted_before_the_snapshot() {
+    let fake = fake("os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '601')");
+    let mut session = fake.opened().await;
+    let end = session.say(1, "stray", &fake.bench.limits).await;
+    assert_eq!(end.ending, Ending::Answered);
+    assert_eq!(
+        session.settle().await,
+        killed(1),
+        "what the agent started before it was ready is its own"
+    );
+    assert_eq!(
+        session.say(2, "more", &fake.bench.limits).await.ending,
+        Ending::Answered
+    );
+    assert_eq!(session.settle().await, killed(0));
+    assert_eq!(session.close().await.1, killed(1), "at the end nothing is");
+    fake.nothing_runs();
+}
+
+#[tokio::test]
+async fn a_driver_that_does_not_come_up_says_why() {
+    let refused = fake("say(type='error', message='no luck'); sys.exit(2)")
+        .refused()
+        .await;
+    assert!(
+        matches!(&refused, OpenError::Exited { tail, .. } if tail == "no luck"),
+        "{refused}"
+    );
+    let refused = fake("print('lost', file=sys.stderr); sys.exit(4)").refused().await;
+    assert!(matches!(&refused, OpenError::Exited { .. }), "{refused}");
+    let mut silent = fake("time.sleep(600)");
+    silent.bench.limits.ready_seconds = 0.5;
+    let refused = silent.refused().await;
+    assert!(matches!(refused, OpenError::NotReady { .. }), "{refused}");
+    silent.nothing_runs();
+}
