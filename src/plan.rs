@@ -74,15 +74,15 @@ pub struct Options {
     pub reasoning_effort: Option<String>,
     /// Thinking budget in tokens.
     pub thinking_tokens: Option<u32>,
-    /// `--no-preamble`: the agent is not told how the work will come.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_preamble: bool,
     /// `--concat`: whether the code of all turns so far counts, or that of the last one; for models without an agent.
     #[serde(default, skip_serializing_if = "is_default")]
     pub concat: Concat,
     /// `--code-diff`: after the first turn the model is asked for what changes, not for the whole program.
     #[serde(default, skip_serializing_if = "is_default")]
     pub code_diff: bool,
+    /// `--no-preamble`: the agent is not told how the work will come.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_preamble: bool,
 }
 
 /// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
@@ -100,9 +100,9 @@ impl fmt::Display for Options {
         words.extend((self.repo_map > 0).then(|| format!("repo-map={}", self.repo_map)));
         words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
         words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
-        words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
         words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
         words.extend(self.code_diff.then(|| "code-diff".to_owned()));
+        words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
         f.write_str(&words.join(" "))
     }
 }

@@ -186,10 +186,35 @@ pub fn find(range: VersionRange) -> Result<Interpreter, PythonError> {
 /// # Errors
 /// As [`find`].
 pub fn find_for(wanted: Wanted) -> Result<Interpreter, PythonError> {
-    find_in(wanted, std::env::var_os(wanted.variable), std::env::var_os("PATH"))
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let pyenv = std::env::var_os("PYENV_ROOT")
+        .filter(|root| !root.is_empty())
+        .map(PathBuf::from);
+    let pyenv = pyenv.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".pyenv")));
+    let folders = std::env::split_paths(&folders).chain(pyenv.iter().flat_map(|root| pyenv_folders(root)));
+    find_in(wanted, std::env::var_os(wanted.variable), folders)
 }
 
-fn find_in(wanted: Wanted, chosen: Option<OsString>, path: Option<OsString>) -> Result<Interpreter, PythonError> {
+/// The programs of the versions that pyenv has installed, the newest first. Its shims on PATH start only those that the
+/// user has chosen.
+fn pyenv_folders(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root.join("versions")).into_iter().flatten().flatten();
+    let mut versions: Vec<(Vec<u32>, PathBuf)> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let numbers: Option<Vec<u32>> = name.split('.').map(|part| part.parse().ok()).collect();
+            Some((numbers?, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort();
+    versions.into_iter().rev().map(|(_, folder)| folder).collect()
+}
+
+fn find_in(
+    wanted: Wanted,
+    chosen: Option<OsString>,
+    places: impl IntoIterator<Item = PathBuf>,
+) -> Result<Interpreter, PythonError> {
     let Wanted { range, variable, .. } = wanted;
     if let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) {
         let path = PathBuf::from(chosen);
@@ -201,7 +226,7 @@ fn find_in(wanted: Wanted, chosen: Option<OsString>, path: Option<OsString>) -> 
         });
     }
     let mut folders = vec![PathBuf::from("/usr/bin")];
-    for folder in std::env::split_paths(&path.unwrap_or_default()) {
+    for folder in places {
         if folder.is_absolute() && !folders.contains(&folder) {
             folders.push(folder);
         }
@@ -316,10 +341,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("#!/bin/sh\nexec {} \"$@\"\n", real.executable.display());
         let shim = script(folder.path(), "python3", &text);
-        assert_eq!(
-            find_in(Wanted::for_tests(RANGE), Some(shim.into()), None).unwrap(),
-            real
-        );
+        assert_eq!(find_in(Wanted::for_tests(RANGE), Some(shim.into()), []).unwrap(), real);
     }
 
     #[test]
@@ -331,14 +353,14 @@ mod tests {
             "#!/bin/sh\necho '{\"implementation\":\"cpython\",\"version\":[3,9,2],\"executable\":\"/x\",\"prefix\":\"/\",\
              \"stdlib\":\"/\",\"missing\":[],\"modules\":[]}'\n",
         );
-        let error = find_in(Wanted::for_tests(RANGE), Some(old.into()), None)
+        let error = find_in(Wanted::for_tests(RANGE), Some(old.into()), [])
             .unwrap_err()
             .to_string();
         assert!(
             error.contains("3.9.2") && error.contains(">=3.10,<3.14") && error.contains(OVERRIDE),
             "{error}"
         );
-        let absent = find_in(Wanted::for_tests(RANGE), Some(folder.path().join("no").into()), None)
+        let absent = find_in(Wanted::for_tests(RANGE), Some(folder.path().join("no").into()), [])
             .unwrap_err()
             .to_string();
         assert!(absent.contains("cannot be started"), "{absent}");
@@ -350,9 +372,20 @@ mod tests {
             at_least: (3, 98),
             below: (3, 99),
         };
-        let error = find_in(Wanted::for_tests(none), None, std::env::var_os("PATH"))
-            .unwrap_err()
-            .to_string();
+        let error = find_in(Wanted::for_tests(none), None, []).unwrap_err().to_string();
         assert!(error.contains("/usr/bin/python3: it is version 3."), "{error}");
+    }
+    #[test]
+    fn the_versions_of_pyenv_are_looked_at_the_newest_first() {
+        let root = tempfile::tempdir().unwrap();
+        for version in ["3.9.18", "3.12.1", "3.13.0", "miniconda3-latest"] {
+            fs::create_dir_all(root.path().join("versions").join(version)).unwrap();
+        }
+        let folders = pyenv_folders(root.path());
+        let names = folders
+            .iter()
+            .map(|folder| folder.strip_prefix(root.path().join("versions")).unwrap());
+        let wanted = ["3.13.0/bin", "3.12.1/bin", "3.9.18/bin"];
+        assert!(names.eq(wanted.map(Path::new)), "{folders:?}");
     }
 }

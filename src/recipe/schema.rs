@@ -104,9 +104,9 @@ impl Drive {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pty(_) => "pty",
-            Self::Shim(_) => "shim",
             Self::Exec(_) => "exec",
             Self::Api(_) => "api",
+            Self::Shim(_) => "shim",
         }
     }
 }

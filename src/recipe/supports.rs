@@ -65,9 +65,9 @@ impl Supports {
                 options.thinking_tokens.is_some(),
                 self.thinking_tokens,
             ),
-            ("--no-preamble", options.no_preamble, self.preamble),
             ("--concat", options.concat != Concat::default(), self.concat),
             ("--code-diff", options.code_diff, self.code_diff),
+            ("--no-preamble", options.no_preamble, self.preamble),
         ];
         if options.code_diff && options.concat != Concat::default() && self.code_diff {
             return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());

@@ -72,8 +72,8 @@ impl Templates {
                     template("drive.exec.preflight.argv".into(), text)?;
                 }
             }
-            Drive::Shim(_) => {}
             Drive::Api(_) => {}
+            Drive::Shim(_) => {}
         }
         Ok(Self { environment })
     }

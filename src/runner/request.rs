@@ -38,10 +38,10 @@ pub struct Request {
     pub repo_map: u32,
     pub reasoning_effort: Option<String>,
     pub thinking_tokens: Option<u32>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub no_preamble: bool,
     pub concat: Concat,
     pub code_diff: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_preamble: bool,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,

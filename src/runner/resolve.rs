@@ -82,9 +82,9 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 repo_map: request.repo_map,
                 reasoning_effort: request.reasoning_effort.clone(),
                 thinking_tokens: request.thinking_tokens,
-                no_preamble: request.no_preamble,
                 concat: request.concat,
                 code_diff: request.code_diff,
+                no_preamble: request.no_preamble,
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));

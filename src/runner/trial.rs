@@ -21,12 +21,12 @@ pub struct CellRuntime {
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,
-    /// Whether the agent is told beforehand how the work will come.
-    pub preamble: bool,
     /// How its user asks for the code.
     pub delivery: Delivery,
     /// By what words the traffic shows what went wrong.
     pub signs: Arc<Signs>,
+    /// Whether the agent is told beforehand how the work will come.
+    pub preamble: bool,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }
