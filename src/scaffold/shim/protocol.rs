@@ -31,12 +31,11 @@ pub(super) struct Start {
     pub tries: u32,
 }
 
-/// The model, as the driver has to call it.
+/// The model, as the driver has to call it. Efforts are not its matter: the gateway sets what the run was told.
 #[derive(Debug, Serialize)]
 pub(super) struct Model {
     pub name: String,
     pub temperature: Option<f64>,
-    pub reasoning_effort: Option<String>,
     pub max_input_tokens: u32,
     pub max_output_tokens: u32,
 }
