@@ -67,6 +67,19 @@ def clipped(value, most=2000):
     return text if len(text) <= most else text[:most] + "…"
 
 
+def hide_key_from_commands():
+    """The server has read its key when it starts a shell: what the model runs there shall not find it."""
+    from openhands.runtime.utils.bash import BashSession
+
+    start = BashSession.initialize
+
+    def start_without_key(session):
+        os.environ.pop("SESSION_API_KEY", None)
+        return start(session)
+
+    BashSession.initialize = start_without_key
+
+
 class ActionServer:
     """OpenHands' server of actions, forked from this process instead of started anew: its imports take ten seconds.
 
@@ -92,6 +105,7 @@ class ActionServer:
             home = os.path.dirname(os.path.dirname(openhands.__file__))
             os.environ.update(OPENHANDS_REPO_PATH=home, LOCAL_RUNTIME_MODE="1", VSCODE_PORT=str(editor_port))
             os.chdir(home)
+            hide_key_from_commands()
             sys.argv = ["action_execution_server", str(port), "--working-dir", workspace, "--username", os.environ["USER"]]
             sys.argv += ["--user-id", str(os.getuid()), "--no-enable-browser"]
             runpy.run_module("openhands.runtime.action_execution_server", run_name="__main__", alter_sys=True)
@@ -161,9 +175,7 @@ class Session:
         sid = setup.generate_sid(config, "session")
         registry, self.stats, config = create_registry_and_conversation_stats(config, sid, None)
         self.agent = setup.create_agent(config, registry)
-        llm = self.agent.llm
-        # The HTTP client would try three times on its own each time: the gateway tries again, in one place.
-        llm._completion_unwrapped = functools.partial(llm._completion_unwrapped, max_retries=0)
+        self.make_calls_plain(self.agent.llm)
         self.runtime = setup.create_runtime(config, registry, sid=sid, headless_mode=True, agent=self.agent)
         call_async_from_sync(self.runtime.connect, 180)
         self.stream = self.runtime.event_stream
@@ -178,6 +190,17 @@ class Session:
         for part in (self.runtime, self.memory, self.controller):
             part.status_callback = self.on_status
         self.stream.subscribe(EventStreamSubscriber.MAIN, self.on_event, sid)
+
+    @staticmethod
+    def make_calls_plain(llm):
+        """Leaves to the gateway what is its own: to try again, and efforts and budgets of thinking."""
+        given = dict(llm._completion_unwrapped.keywords)
+        # Guessed by the model's name: `high`, or next to none, where nothing was asked for.
+        for name in ("reasoning_effort", "thinking", "allowed_openai_params"):
+            given.pop(name, None)
+        # The HTTP client would try three times on its own each time.
+        given["max_retries"] = 0
+        llm._completion_unwrapped = functools.partial(llm._completion_unwrapped.func, **given)
 
     def configure(self):
         from pydantic import SecretStr
@@ -210,7 +233,6 @@ class Session:
             base_url=wanted["api_base"],
             api_key=SecretStr(wanted["api_key"]),
             timeout=wanted["call_seconds"],
-            reasoning_effort=model.get("reasoning_effort"),
             num_retries=wanted["tries"],
             retry_min_wait=1,
             retry_max_wait=2,

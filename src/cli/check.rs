@@ -16,7 +16,7 @@ use crate::recipe::{Recipe, Recipes};
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
-use crate::scaffold::Scaffold;
+use crate::scaffold::{PATH, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
 use sha2::{Digest, Sha256};
@@ -211,6 +211,29 @@ pub fn check_containment() -> std::result::Result<(), Failed> {
         return Ok(());
     };
     containment::probe(&program, scratch.path()).map_err(Failed::missing)
+}
+
+/// Refuses agents that start programs which this machine does not have.
+pub fn check_needs(recipes: &Recipes) -> std::result::Result<(), Failed> {
+    for recipe in recipes.iter() {
+        let source = &recipe.source;
+        let is_there = |name: &String| std::env::split_paths(PATH).any(|folder| folder.join(name).is_file());
+        let missing: Vec<&str> = source
+            .needs
+            .iter()
+            .filter(|name| !is_there(name))
+            .map(String::as_str)
+            .collect();
+        if !missing.is_empty() {
+            return Err(Failed::missing(anyhow::anyhow!(
+                "{} starts programs that are not in {PATH}: {}. Install them: on Debian and Ubuntu `apt install {}`",
+                source.name,
+                missing.join(", "),
+                missing.join(" ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses conversations that the agent's terminal could not carry to its model byte for byte.

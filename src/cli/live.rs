@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::check::{Checked, check_carried, check_containment, check_temporary, check_writable, same_agents};
+use super::check::{
+    Checked, check_carried, check_containment, check_needs, check_temporary, check_writable, same_agents,
+};
 use super::lock::{recipe_file, write_lock};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
@@ -84,6 +86,7 @@ impl Job {
         if let Start::New { dry_run: true, .. } = self.start {
             return self.dry_run(&checked);
         }
+        check_needs(&recipes)?;
         check_temporary()?;
         match &self.start {
             Start::New { jobs, .. } => check_writable(jobs)?,

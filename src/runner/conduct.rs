@@ -1,6 +1,6 @@
 //! The scheduler: takes trials in order, a few at once, until each has its outcome or the user says stop.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -14,6 +14,7 @@ use crate::canary::Canaries;
 use crate::event::Event;
 use crate::gateway::{Gateway, GatewayError, Purse};
 use crate::plan::{Lock, TrialKey};
+use crate::scaffold::Scaffold;
 use crate::store::{Journal, RunFolder, StoreError, read_journal};
 use crate::task::Task;
 use crate::tester::Tester;
@@ -160,7 +161,14 @@ impl Conductor {
         for ended in &untold {
             stand.note(ended)?;
         }
+        let scaffolds = stand.conductor.scaffolds(&waiting);
+        scaffolds
+            .iter()
+            .for_each(|scaffold| scaffold.prepare(stand.scratch.path()));
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
+        for scaffold in &scaffolds {
+            scaffold.dismiss().await;
+        }
         tally.missing =
             stand.conductor.lock.trials.len() - tally.judged - tally.infrastructure_failures - tally.diverged;
         if let Some(purse) = &stand.run_purse
@@ -202,6 +210,13 @@ impl Conductor {
 }
 
 impl Conductor {
+    /// The agents of some trials. One that several cells share may come several times.
+    fn scaffolds(&self, trials: &VecDeque<TrialKey>) -> Vec<Arc<dyn Scaffold>> {
+        let cells: HashSet<&String> = trials.iter().map(|key| &key.cell).collect();
+        let cells = cells.into_iter().filter_map(|cell| self.cells.get(cell));
+        cells.map(|cell| cell.scaffold.clone()).collect()
+    }
+
     /// The trials of which the journal has told the outcome.
     fn told(&self) -> Result<HashMap<TrialKey, Outcome>, StoreError> {
         let path = self.run.path().join("journal.jsonl");

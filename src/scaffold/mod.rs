@@ -17,7 +17,7 @@ mod session;
 mod shim;
 mod ward;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
@@ -129,6 +129,13 @@ pub enum OpenError {
 pub trait Scaffold: Send + Sync {
     /// Whether a prompt can arrive at the model byte for byte (a line end may be added at its end).
     fn carries(&self, prompt: &str) -> Result<(), Refusal>;
+
+    /// Begins with what all sessions share, before the first of them, in the run's own `scratch` folder; does not wait for it.
+    /// Must be called within a runtime.
+    fn prepare(&self, _scratch: &Path) {}
+
+    /// Ends what was prepared: no session follows.
+    async fn dismiss(&self) {}
 
     /// Starts the agent on a stage and waits until it takes its first turn.
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError>;

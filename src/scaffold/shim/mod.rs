@@ -4,19 +4,21 @@
 //! It is started inside the containment (cold), or forked from a process that has imported the library once (`zygote`,
 //! warm) and then enters the containment; nothing else differs.
 
+mod nursery;
 mod protocol;
 mod session;
 mod start;
 mod wire;
 mod zygote;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::nursery::Nursery;
 use self::session::{Heard, ShimSession};
-use self::start::{Kept, Started, start};
+use self::start::Starter;
 use super::deadlines::{Began, Deadlines, Moment};
 use super::install::Installed;
 use super::message::Refusal;
@@ -27,14 +29,7 @@ use crate::recipe::{Recipe, ShimRules};
 
 /// An agent behind a driver.
 pub struct ShimScaffold {
-    recipe: Arc<Recipe>,
-    rules: Arc<ShimRules>,
-    installed: Installed,
-    /// Our own executable, which knows the hidden shepherd command.
-    program: PathBuf,
-    containment: Arc<dyn Containment>,
-    /// Kept as long as the scaffold: the next session is forked from it, too.
-    zygote: Kept,
+    starter: Starter,
 }
 
 impl ShimScaffold {
@@ -46,13 +41,16 @@ impl ShimScaffold {
         program: PathBuf,
         containment: Arc<dyn Containment>,
     ) -> Self {
+        let nursery = Arc::new(Nursery::new(&recipe, &installed, &program));
         Self {
-            recipe,
-            rules,
-            installed,
-            program,
-            containment,
-            zygote: Kept::default(),
+            starter: Starter {
+                recipe,
+                rules,
+                installed,
+                program,
+                containment,
+                nursery,
+            },
         }
     }
 }
@@ -64,18 +62,29 @@ impl Scaffold for ShimScaffold {
         Ok(())
     }
 
+    fn prepare(&self, scratch: &Path) {
+        if self.starter.entry().is_some() {
+            let (nursery, scratch) = (self.starter.nursery.clone(), scratch.to_owned());
+            tokio::spawn(async move { nursery.fill(&scratch).await });
+        }
+    }
+
+    async fn dismiss(&self) {
+        self.starter.nursery.close().await;
+    }
+
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
         let began = Began {
             trial: stage.clocks.trial,
             session: Moment::now(stage.clocks.model.as_ref()),
         };
         let deadlines = Deadlines::of_start(limits, began);
-        let started: Started = tokio::select! {
+        let started = tokio::select! {
             biased;
             () = stage.cancel.cancelled() => return Err(OpenError::Cancelled),
-            started = start(&self.recipe, &self.rules, &self.installed, &self.program, &self.containment, &self.zygote, stage) => started?,
+            started = self.starter.start(stage) => started?,
         };
-        let mut session = ShimSession::new(self.recipe.clone(), self.rules.clone(), started, stage, began);
+        let mut session = ShimSession::new(&self.starter, started, stage, began);
         let heard = session.until_ready(&deadlines).await;
         if heard == Heard::Ready {
             session.remember_who_waits();

@@ -31,14 +31,13 @@ pub(super) struct Start {
     pub tries: u32,
 }
 
-/// The model, as the driver has to call it.
+/// The model, as the driver has to call it. Efforts are not its matter: the gateway sets what the run was told.
 #[derive(Debug, Serialize)]
 pub(super) struct Model {
     pub name: String,
     /// Whose API it is called by: `openai` or `anthropic`.
     pub family: &'static str,
     pub temperature: Option<f64>,
-    pub reasoning_effort: Option<String>,
     pub max_input_tokens: u32,
     pub max_output_tokens: u32,
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::protocol::{Reason, Tell, Told};
-use super::start::Started;
+use super::start::{Started, Starter};
 use super::wire::{Line, last_words};
 use crate::plan::Limits;
 use crate::process::tree::{self, Process};
@@ -52,16 +52,17 @@ pub(super) enum Heard {
 }
 
 impl ShimSession {
-    pub fn new(recipe: Arc<Recipe>, rules: Arc<ShimRules>, started: Started, stage: &Stage, began: Began) -> Self {
+    pub fn new(starter: &Starter, mut started: Started, stage: &Stage, began: Began) -> Self {
+        let warnings = std::mem::take(&mut started.warnings);
         Self {
-            recipe,
-            rules,
+            recipe: starter.recipe.clone(),
+            rules: starter.rules.clone(),
             started,
             waits: Vec::new(),
             cancel: stage.cancel.clone(),
             began,
             clock: stage.clocks.model.clone(),
-            warnings: Vec::new(),
+            warnings,
             ended: false,
         }
     }

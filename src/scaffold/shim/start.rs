@@ -1,20 +1,24 @@
 //! How a driver comes up: cold inside the containment, or warm from the zygote.
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs::File;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::process::ChildStdin;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
+use super::nursery::Nursery;
 use super::protocol::{Model, Start, Tell};
 use super::wire::{Wire, keep_log};
 use super::zygote::{Request, Zygote};
 use crate::process::{Containment, Entry, pipes};
-use crate::recipe::{Places, Recipe, ShimDriver, ShimRules};
+use crate::recipe::{Places, Recipe, Rendered, ShimDriver, ShimRules};
 use crate::scaffold::install::Installed;
-use crate::scaffold::installed::PATH;
 use crate::scaffold::launch::Prepared;
 use crate::scaffold::ward::{Lineage, Ward};
 use crate::scaffold::{OpenError, Stage};
@@ -24,13 +28,10 @@ pub(super) const OPENHANDS: [(&str, &str); 2] = [
     ("driver.py", include_str!("../../../scaffolds/openhands/driver.py")),
     ("zygote.py", include_str!("../../../scaffolds/openhands/zygote.py")),
 ];
-/// What stands in the containment for a driver that comes from outside: ends when its input does.
+/// What stands in the containment for a driver that comes from outside: says what it is told, and ends when its input does.
 const STAND_IN: &str = "cat";
 /// How long the stand-in may take to be there.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The preparing process that a scaffold keeps.
-pub(super) type Kept = std::sync::Mutex<Option<Arc<Zygote>>>;
 
 /// A driver that was started, and everything by which it is held.
 pub(super) struct Started {
@@ -45,85 +46,121 @@ pub(super) struct Started {
     pub log: PathBuf,
     /// The first thing that it is told.
     pub greeting: Tell,
+    pub warnings: Vec<String>,
 }
 
-pub(super) async fn start(
-    recipe: &Recipe,
-    rules: &ShimRules,
-    installed: &Installed,
-    program: &Path,
-    containment: &Arc<dyn Containment>,
-    kept: &Kept,
-    stage: &Stage,
-) -> Result<Started, OpenError> {
-    let failed = |source: std::io::Error| OpenError::Spawn {
-        program: recipe.source.name.clone(),
-        source,
-    };
-    for needed in &recipe.source.needs {
-        if !std::env::split_paths(PATH).any(|folder| folder.join(needed).is_file()) {
-            let why = format!(
-                "{} needs `{needed}`, which is not in {PATH}: install it",
-                recipe.source.name
-            );
-            return Err(failed(std::io::Error::other(why)));
+/// Everything that a driver is started from.
+pub(super) struct Starter {
+    pub recipe: Arc<Recipe>,
+    pub rules: Arc<ShimRules>,
+    pub installed: Installed,
+    /// Our own executable, which knows the hidden shepherd command.
+    pub program: PathBuf,
+    pub containment: Arc<dyn Containment>,
+    /// Kept as long as the scaffold: every session is forked from it.
+    pub nursery: Arc<Nursery>,
+}
+
+/// A driver that talks, and what holds it.
+struct Up {
+    wire: Wire,
+    ward: Ward,
+    lineage: Lineage,
+    stand_in: Option<ChildStdin>,
+}
+
+struct Streams {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+    /// Files in which shepherd and containment tell of their process.
+    told: Vec<PathBuf>,
+}
+
+impl Starter {
+    /// How a driver that was forked outside gets into the containment; `None`: it cannot, or there is none to be forked.
+    pub fn entry(&self) -> Option<Entry> {
+        match self.rules.source.driver {
+            Some(ShimDriver::Openhands) => self.containment.entry(),
+            None => None,
         }
     }
-    let entry = match rules.source.driver {
-        Some(ShimDriver::Openhands) => containment.entry(),
-        None => None,
-    };
-    let warm = match entry {
-        None => None,
-        Some(entry) => match Zygote::of(recipe, installed, program, stage).await {
-            Ok(zygote) => {
-                *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(zygote.clone());
-                Some((entry, zygote))
+
+    /// Starts a driver: warm where that is possible, else cold, which takes longer, and nothing else.
+    pub async fn start(&self, stage: &Stage) -> Result<Started, OpenError> {
+        let prepared = Prepared::new(&self.recipe, &self.installed, self.containment.as_ref(), stage)?;
+        let log = prepared.logs.join("driver.log");
+        let mut warnings = Vec::new();
+        let mut up = None;
+        if let Some(entry) = self.entry() {
+            let scratch = scratch_of(stage);
+            match self.nursery.zygote(scratch).await {
+                Ok(zygote) => match self.warm(&prepared, entry, &zygote, &log).await? {
+                    Ok(entered) => up = Some(entered),
+                    Err(error) => {
+                        self.nursery.renew(scratch).await;
+                        warnings.push(slow(&error.to_string()));
+                    }
+                },
+                Err(why) => warnings.push(slow(&why)),
             }
-            Err(error) => {
-                // Without it a trial takes longer, and nothing else.
-                note_cold_start(stage, &error);
-                None
-            }
-        },
-    };
-    let prepared = Prepared::new(recipe, installed, containment.as_ref(), stage)?;
-    let mut rendered = prepared.render(recipe, Places::new())?;
-    let own = prepared.logs.join("agent");
-    match warm {
-        Some(_) => rendered.argv = vec![STAND_IN.to_owned()],
-        None if rules.source.driver.is_some() => {
-            let (name, text) = OPENHANDS[0];
-            std::fs::write(own.join(name), text).map_err(failed)?;
         }
-        None => {}
-    }
-    let start = prepared.start(&rendered, program, containment.as_ref(), &prepared.logs)?;
-    let env: Vec<(String, String)> = start
-        .env
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.to_string_lossy().into_owned(),
-                value.to_string_lossy().into_owned(),
-            )
+        let up = match up {
+            Some(up) => up,
+            None => self.cold(&prepared, &log)?,
+        };
+        let Up {
+            wire,
+            ward,
+            lineage,
+            stand_in,
+        } = up;
+        Ok(Started {
+            wire,
+            ward,
+            lineage,
+            stand_in,
+            greeting: self.greeting(&prepared, stage),
+            logs: prepared.logs,
+            log,
+            warnings,
         })
-        .collect();
-    let piped = pipes::spawn(start.argv, start.env, &prepared.workspace).map_err(failed)?;
-    let ward = Ward::new(Box::new(piped.child), piped.pid, start.report, start.trace.clone());
-    let mut lineage = Lineage::new(piped.pid, start.trace);
-    let log = prepared.logs.join("driver.log");
-    let file = File::options().create(true).append(true).open(&log).map_err(failed)?;
-    let (wire, stand_in) = match warm {
-        None => {
-            tokio::spawn(keep_log(piped.stderr, file));
-            (Wire::new(piped.stdin, piped.stdout), None)
+    }
+
+    /// The driver as the agent itself.
+    fn cold(&self, prepared: &Prepared, log: &Path) -> Result<Up, OpenError> {
+        let rendered = prepared.render(&self.recipe, Places::new())?;
+        if self.rules.source.driver.is_some() {
+            let (name, text) = OPENHANDS[0];
+            std::fs::write(prepared.logs.join("agent").join(name), text).map_err(|source| self.failed(source))?;
         }
-        Some((entry, zygote)) => {
-            // What the launcher says of its own troubles.
-            tokio::spawn(keep_log(piped.stderr, file.try_clone().map_err(failed)?));
-            let agent = inside(&mut lineage, &prepared, &log).await?;
-            let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let (piped, ward, lineage, _) = self.contain(prepared, &rendered)?;
+        tokio::spawn(keep_log(piped.stderr, self.open(log)?));
+        Ok(Up {
+            wire: Wire::new(piped.stdin, piped.stdout),
+            ward,
+            lineage,
+            stand_in: None,
+        })
+    }
+
+    /// The driver as one who enters. The inner error: it could not, and nothing of this try runs any more.
+    async fn warm(
+        &self,
+        prepared: &Prepared,
+        entry: Entry,
+        zygote: &Zygote,
+        log: &Path,
+    ) -> Result<io::Result<Up>, OpenError> {
+        let mut rendered = prepared.render(&self.recipe, Places::new())?;
+        rendered.argv = vec![STAND_IN.to_owned()];
+        let (mut piped, mut ward, mut lineage, env) = self.contain(prepared, &rendered)?;
+        let file = self.open(log)?;
+        // What the launcher says of its own troubles.
+        tokio::spawn(keep_log(piped.stderr, self.open(log)?));
+        let entered = async {
+            let agent = inside(&mut lineage, &mut piped.stdin, &mut piped.stdout).await?;
+            let (ours, theirs) = UnixStream::pair()?;
             let Entry { filter, processes } = entry;
             let request = Request {
                 agent,
@@ -132,71 +169,113 @@ pub(super) async fn start(
                 filter: hex::encode(filter),
                 processes,
             };
-            let forked = tokio::task::spawn_blocking(move || zygote.fork(&request, &theirs, &file)).await;
-            forked
-                .map_err(std::io::Error::other)
-                .and_then(|forked| forked)
-                .map_err(failed)?;
-            ours.set_nonblocking(true).map_err(failed)?;
-            let (output, input) = tokio::net::UnixStream::from_std(ours).map_err(failed)?.into_split();
-            (Wire::new(input, output), Some(piped.stdin))
+            zygote.fork(&request, &theirs, &file).await?;
+            ours.set_nonblocking(true)?;
+            Ok(tokio::net::UnixStream::from_std(ours)?.into_split())
+        };
+        let entered: io::Result<_> = entered.await;
+        match entered {
+            Ok((output, input)) => Ok(Ok(Up {
+                wire: Wire::new(input, output),
+                ward,
+                lineage,
+                stand_in: Some(piped.stdin),
+            })),
+            Err(error) => {
+                drop(piped.stdin);
+                ward.bury(false).await;
+                // Else they would be taken for those of the next start.
+                for told in piped.told {
+                    let _ = std::fs::remove_file(told);
+                }
+                Ok(Err(error))
+            }
         }
-    };
-    let model = &stage.model;
-    let effort = stage.options.reasoning_effort.clone();
-    let greeting = Tell::Start(Box::new(Start {
-        workspace: prepared.workspace.display().to_string(),
-        folder: own.join("state").display().to_string(),
-        api_base: containment.api_base(&stage.api_base),
-        api_key: stage.api_key.clone(),
-        model: Model {
-            name: model.name.clone(),
-            family: model.dialect.family(),
-            temperature: model.temperature,
-            reasoning_effort: effort.filter(|_| model.accepts_reasoning_effort),
-            max_input_tokens: model.max_input_tokens,
-            max_output_tokens: model.max_output_tokens,
-        },
-        iterations: rules.source.iterations,
-        command_seconds: rules.source.command_seconds,
-        call_seconds: rules.source.call_seconds,
-        tries: rules.source.tries,
-    }));
-    Ok(Started {
-        wire,
-        ward,
-        lineage,
-        stand_in,
-        logs: prepared.logs,
-        log,
-        greeting,
-    })
-}
+    }
 
-/// Waits for the stand-in, whose namespaces the driver enters.
-async fn inside(lineage: &mut Lineage, prepared: &Prepared, log: &Path) -> Result<i32, OpenError> {
-    let end = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        // Between its fork and its start it is no agent yet: it still has the init's rights.
-        if let Some(agent) = lineage.agent()
-            && std::fs::read(format!("/proc/{}/comm", agent.pid))
-                .is_ok_and(|name| name.trim_ascii() == STAND_IN.as_bytes())
-        {
-            return Ok(agent.pid);
+    /// Starts a command line in the containment; with its environment.
+    #[expect(clippy::type_complexity, reason = "taken apart where it is received")]
+    fn contain(
+        &self,
+        prepared: &Prepared,
+        rendered: &Rendered,
+    ) -> Result<(Streams, Ward, Lineage, Vec<(String, String)>), OpenError> {
+        let start = prepared.start(rendered, &self.program, self.containment.as_ref(), &prepared.logs)?;
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let env = start
+            .env
+            .iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let piped = pipes::spawn(start.argv, start.env, &prepared.workspace).map_err(|source| self.failed(source))?;
+        Ok((
+            Streams {
+                stdin: piped.stdin,
+                stdout: piped.stdout,
+                stderr: piped.stderr,
+                told: [start.report.clone()].into_iter().chain(start.trace.clone()).collect(),
+            },
+            Ward::new(Box::new(piped.child), piped.pid, start.report, start.trace.clone()),
+            Lineage::new(piped.pid, start.trace),
+            env,
+        ))
+    }
+
+    fn greeting(&self, prepared: &Prepared, stage: &Stage) -> Tell {
+        let (model, rules) = (&stage.model, &self.rules.source);
+        Tell::Start(Box::new(Start {
+            workspace: prepared.workspace.display().to_string(),
+            folder: prepared.logs.join("agent/state").display().to_string(),
+            api_base: self.containment.api_base(&stage.api_base),
+            api_key: stage.api_key.clone(),
+            model: Model {
+                name: model.name.clone(),
+                family: model.dialect.family(),
+                temperature: model.temperature,
+                max_input_tokens: model.max_input_tokens,
+                max_output_tokens: model.max_output_tokens,
+            },
+            iterations: rules.iterations,
+            command_seconds: rules.command_seconds,
+            call_seconds: rules.call_seconds,
+            tries: rules.tries,
+        }))
+    }
+
+    fn open(&self, log: &Path) -> Result<File, OpenError> {
+        let opened = File::options().create(true).append(true).open(log);
+        opened.map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> OpenError {
+        OpenError::Spawn {
+            program: self.recipe.source.name.clone(),
+            source,
         }
-        if lineage.is_lost() || tokio::time::Instant::now() > end {
-            let tail = super::wire::last_words(log);
-            return Err(OpenError::Prepare {
-                path: prepared.workspace.clone(),
-                source: std::io::Error::other(format!("the containment did not come up: {tail}")),
-            });
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
-/// Leaves a word where the session's records are.
-fn note_cold_start(stage: &Stage, error: &std::io::Error) {
-    let text = format!("started without the preparing process: {error}\n");
-    let _ = std::fs::write(stage.logs.join("cold.txt"), text);
+/// Waits until the stand-in, whose namespaces the driver enters, has answered. Between its fork and its start it is no agent
+/// yet: it still has the init's rights.
+async fn inside(lineage: &mut Lineage, input: &mut ChildStdin, output: &mut ChildStdout) -> io::Result<i32> {
+    let answered = async {
+        input.write_all(b"?").await?;
+        output.read_exact(&mut [0]).await
+    };
+    let answered = tokio::time::timeout(PATIENCE, answered).await;
+    let failed = |why: &dyn Display| io::Error::other(format!("the containment did not come up: {why}"));
+    answered
+        .map_err(|late| failed(&late))?
+        .map_err(|error| failed(&error))?;
+    let agent = lineage.agent().ok_or_else(|| failed(&"nothing runs in it"))?;
+    Ok(agent.pid)
+}
+
+/// The folder of all that lives only while the run does: a dead run's leftovers are looked for there.
+fn scratch_of(stage: &Stage) -> &Path {
+    stage.home.parent().and_then(Path::parent).unwrap_or(&stage.home)
+}
+
+fn slow(why: &str) -> String {
+    format!("the agent was started without the preparing process, which takes longer: {why}")
 }
