@@ -137,6 +137,19 @@ fn ids_that_are_used_twice_are_refused_with_both_places() {
 }
 
 #[test]
+fn an_agent_that_starts_programs_which_are_not_here_is_refused() {
+    let recipe = include_str!("fake/agent.yaml").replace("supports:", "needs: [sh, no-such-program]\nsupports:");
+    let place = place_with("agent.yaml", &recipe);
+    std::fs::write(place.path().join("agent.py"), "").unwrap();
+    refused_in(
+        place.path(),
+        &["run", "./agent.yaml", "-m", "oracle"],
+        3,
+        &["fake starts programs that are not in", "no-such-program", "apt install"],
+    );
+}
+
+#[test]
 fn an_oracle_needs_reference_solutions() {
     let mut task = tiny_task("unsolved");
     task.as_object_mut().unwrap().remove("references");
@@ -347,4 +360,63 @@ fn a_result_that_cannot_be_written_is_no_success() {
         .status()
         .unwrap();
     assert_eq!(status.code(), Some(1));
+}
+
+#[test]
+fn what_an_agent_cannot_do_is_refused_with_the_remedy() {
+    for (scaffold, more, texts) in [
+        ("codex", &["--no-lint"][..], &["--no-lint", "codex"]),
+        ("openhands", &["--repo-map", "1024"], &["--repo-map", "openhands"]),
+        ("llm", &["--edit-format", "udiff"], &["edit format", "llm"]),
+        ("llm", &["--agent-version", "2"], &["--agent-version", "llm"]),
+    ] {
+        refused(&[&["run", scaffold, "-m", "oracle"], more].concat(), 2, texts);
+    }
+}
+
+#[test]
+fn a_model_that_an_agent_cannot_speak_to_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let run = program()
+        .current_dir(place.path())
+        .env("ANTHROPIC_API_KEY", "sk-none")
+        .args(["run", "codex", "-m", "claude-3-7-sonnet"])
+        .assert();
+    run.code(2).stderr(
+        predicate::str::contains("openai-responses and openai-chat")
+            .and(predicate::str::contains("served in anthropic-messages"))
+            .and(predicate::str::contains("choose another")),
+    );
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn all_agents_are_listed_with_their_state_and_what_they_can_do() {
+    let cache = tempfile::tempdir().unwrap();
+    let list = |more: &[&str]| {
+        let arguments = [&["agents", "list"], more].concat();
+        let output = program()
+            .env("MTSEC_CACHE", cache.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (table, told) = (list(&[]), list(&["--json"]));
+    let told: Vec<serde_json::Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.len(), 4);
+    for (name, able) in [
+        ("aider", "no_lint"),
+        ("codex", "resume"),
+        ("llm", "code_diff"),
+        ("openhands", "preamble"),
+    ] {
+        assert!(table.contains(name), "{table}");
+        let agent = told.iter().find(|agent| agent["name"] == name).unwrap();
+        assert_eq!(agent["supports"][able], true, "{agent}");
+        let state = if name == "llm" { "installed" } else { "missing" };
+        assert_eq!(agent["state"], state, "an empty cache: {agent}");
+        assert!(!agent["speaks"].as_array().unwrap().is_empty(), "{agent}");
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::traces::{entries, mounts, processes, until};
+use common::traces::{entries, mounts, processes, started, until};
 use common::{json_lines, program, report, tiny_task};
 use serde_json::Value;
 
@@ -229,14 +229,4 @@ impl Arena {
         let outside_kept = |path: &Path| !path.display().to_string().contains(".try-");
         assert!(asides.filter(|entry| outside_kept(entry.path())).count() == 0);
     }
-}
-
-/// When a process was started; `None` once it has ended.
-fn started(id: i32) -> Option<String> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    (state != "Z" && state != "X")
-        .then(|| fields.nth(18).map(str::to_owned))
-        .flatten()
 }

@@ -41,6 +41,14 @@ fn a_machine_on_which_the_tests_pass_lacks_nothing_that_is_needed() {
     }
     check(&checks, "agent aider");
     check(&checks, "Docker");
+    // Only an agent that is there can try its own sandbox.
+    let sandbox = checks.iter().find(|check| check["name"] == "sandbox of codex");
+    let is_there = check(&checks, "agent codex")["state"] == "ok";
+    assert_eq!(
+        sandbox.map(|check| &check["state"]),
+        is_there.then_some(&Value::from("ok")),
+        "{checks:#?}"
+    );
     let keys = check(&checks, "keys of providers");
     assert_eq!(keys["state"], "ok");
     assert!(

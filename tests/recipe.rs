@@ -89,6 +89,20 @@ fn a_run_is_resumed_with_the_recipe_that_it_was_started_with() {
     resumed.stderr(predicate::str::contains("or its program has changed"));
     std::fs::write(&agent, program_text).unwrap();
 
+    // As an installation is known by its digest in the lock.
+    let path = folder.join("lock.json");
+    let lock_text = std::fs::read_to_string(&path).unwrap();
+    let mut lock: Value = serde_json::from_str(&lock_text).unwrap();
+    assert!(lock["agents"][0]["digest"].is_string(), "{lock}");
+    lock["agents"][0]["digest"] = "0".repeat(64).into();
+    std::fs::write(&path, lock.to_string()).unwrap();
+    let resumed = program().arg("resume").arg(&folder).assert().code(2);
+    resumed.stderr(
+        predicate::str::contains("installed with other files").and(predicate::str::contains("agents verify fake")),
+    );
+    assert!(!trial.join("trial.json").exists(), "a trial was started");
+    std::fs::write(&path, lock_text).unwrap();
+
     edit(folder.join("recipe.yaml"), "exit_seconds: 5", "exit_seconds: 6");
     let resumed = program().arg("resume").arg(&folder).assert().code(2);
     resumed.stderr(predicate::str::contains(

@@ -2,12 +2,13 @@
 
 mod common;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
+use axum::routing::{MethodRouter, post};
 use axum::{Json, Router};
 use common::{base64, json_lines, kept_file, program, report, tiny_task};
 use serde_json::{Value, json};
@@ -83,8 +84,112 @@ async fn complete(
     (StatusCode::OK, Json(answer))
 }
 
+/// Speaks Anthropic messages and nothing else: the whole file in each answer.
+async fn message(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    provider.bodies.lock().unwrap().push(body);
+    if headers.get("x-api-key").is_none_or(|value| value != KEY) || !headers.contains_key("anthropic-version") {
+        let error =
+            json!({ "type": "error", "error": { "type": "authentication_error", "message": "invalid x-api-key" } });
+        return (StatusCode::UNAUTHORIZED, Json(error));
+    }
+    let answer = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn", "stop_sequence": null,
+        "content": [{ "type": "text", "text": whole_file() }],
+        "usage": { "input_tokens": 600, "cache_read_input_tokens": 400, "cache_creation_input_tokens": 0, "output_tokens": 50 },
+    });
+    (StatusCode::OK, Json(answer))
+}
+
+/// Speaks chat completions and nothing else, likewise.
+async fn chat(
+    State(provider): State<Provider>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    provider.bodies.lock().unwrap().push(body);
+    if headers
+        .get("authorization")
+        .is_none_or(|value| value != &format!("Bearer {KEY}"))
+    {
+        return (
+            StatusCode::UNAUTHORIZED,
+            Json(json!({ "error": { "message": "no such key" } })),
+        );
+    }
+    let answer = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": whole_file() } }],
+        "usage": { "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 },
+    });
+    (StatusCode::OK, Json(answer))
+}
+
+/// What Aider and the bare model both take for the file.
+fn whole_file() -> String {
+    let code = tiny_task("")["references"]["secure"].as_str().unwrap().to_owned();
+    format!("Here it is.\n\napp.py\n```python\n{code}```\n")
+}
+
+/// The tiny task in three turns.
+fn three_turns() -> String {
+    let mut task = tiny_task("tiny");
+    task["conversations"]["editing"] = json!([
+        "Write `double(n)`.",
+        "Change it: negative numbers raise ValueError.",
+        "Keep it short."
+    ]);
+    task.to_string()
+}
+
+/// Runs a whole conversation with a model of the table at another server; the run's folder.
+fn converse(place: &Path, base: &str, scaffold: &str, model: &str, more: &[&str]) -> PathBuf {
+    std::fs::write(place.join("t.jsonl"), three_turns()).unwrap();
+    let arguments = ["run", scaffold, "-m", model, "--api-base", base, "--tasks", "t.jsonl"];
+    program()
+        .current_dir(place)
+        .env("MTSEC_API_KEY", KEY)
+        .args(arguments)
+        .args(["--interaction", "editing", "--retries", "0", "--job-name", scaffold])
+        .args(more)
+        .assert()
+        .success();
+    place.join("jobs").join(scaffold)
+}
+
+/// That every answer was counted, and that the key was left nowhere.
+fn counted_and_kept(place: &Path, folder: &Path) {
+    let rows = report(folder);
+    assert_eq!((&rows[0]["n"], &rows[0]["correct_secure"]), (&1.into(), &1.into()));
+    let usage = &rows[0]["usage"];
+    assert_eq!(
+        (&usage["input_tokens"], &usage["output_tokens"]),
+        (&3000.into(), &150.into()),
+        "{usage}"
+    );
+    no_key_below(place);
+}
+
+fn no_key_below(place: &Path) {
+    for entry in walkdir::WalkDir::new(place).into_iter().map(Result::unwrap) {
+        if entry.file_type().is_file() {
+            let content = std::fs::read(entry.path()).unwrap();
+            let leaked = content.windows(KEY.len()).any(|window| window == KEY.as_bytes());
+            assert!(!leaked, "the key is in {}", entry.path().display());
+        }
+    }
+}
+
 /// Starts the provider on a thread of its own; returns its address and what it was sent.
 fn provider(silent_at_first: bool) -> (String, Provider) {
+    serve("/v1/chat/completions", post(complete), silent_at_first)
+}
+
+/// A provider that has one path.
+fn serve(path: &str, method: MethodRouter<Provider>, silent_at_first: bool) -> (String, Provider) {
     let provider = Provider {
         silent_at_first,
         ..Provider::default()
@@ -92,9 +197,7 @@ fn provider(silent_at_first: bool) -> (String, Provider) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    let router = Router::new()
-        .route("/v1/chat/completions", post(complete))
-        .with_state(provider.clone());
+    let router = Router::new().route(path, method).with_state(provider.clone());
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -169,21 +272,15 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
     let kept = |name| String::from_utf8(kept_file(&folder, 1, name).unwrap()).unwrap();
     assert_eq!(kept("leaks.txt"), "", "files that hold the key");
     let found = kept("found.txt");
-    let dummy = found.lines().next().unwrap_or_default();
+    let keys: BTreeSet<&str> = found.lines().filter_map(|line| line.split('=').nth(1)).collect();
     assert!(
-        dummy.starts_with("OPENAI_API_KEY=") && found.lines().all(|line| line == dummy),
+        found.contains("OPENAI_API_KEY=") && keys.len() == 1 && !keys.contains(KEY),
         "keys besides that of the trial's route: {found}"
     );
     let bodies = provider.bodies.lock().unwrap();
     assert_eq!(bodies.len(), 2);
     assert_eq!(bodies[0]["model"], "my-model");
-    for entry in walkdir::WalkDir::new(place.path()).into_iter().map(Result::unwrap) {
-        if entry.file_type().is_file() {
-            let content = std::fs::read(entry.path()).unwrap();
-            let leaked = content.windows(KEY.len()).any(|window| window == KEY.as_bytes());
-            assert!(!leaked, "the key is in {}", entry.path().display());
-        }
-    }
+    no_key_below(place.path());
 }
 
 #[test]
@@ -209,4 +306,61 @@ fn a_trial_whose_model_fell_silent_is_tried_again() {
     let retried: Vec<_> = events.iter().filter(|line| line["event"] == "trial_retried").collect();
     let reason = retried[0]["reason"].as_str().unwrap();
     assert!(retried.len() == 1 && reason.contains("had not answered"), "{retried:?}");
+}
+
+#[test]
+fn aider_speaks_messages_with_a_provider_that_speaks_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, provider) = serve("/v1/messages", post(message), false);
+    let more = ["--edit-format", "whole"];
+    let folder = converse(place.path(), &base, "aider", "claude-3-7-sonnet", &more);
+    counted_and_kept(place.path(), &folder);
+    let bodies = provider.bodies.lock().unwrap();
+    assert_eq!(bodies.len(), 3, "one call for each turn");
+    for body in bodies.iter() {
+        assert!(
+            body["max_tokens"].as_u64().unwrap() > 4096,
+            "the client's own limit: {}",
+            body["max_tokens"]
+        );
+    }
+    let last = bodies[2]["messages"].to_string();
+    assert!(
+        last.contains("Write `double(n)`.") && last.contains("Keep it short."),
+        "one session: {last}"
+    );
+    let trials = std::fs::read_dir(folder.join("trials")).unwrap();
+    let trial = trials.map(|entry| entry.unwrap().path()).next().unwrap();
+    let record: Value = serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap();
+    assert!(
+        record["warnings"].as_array().is_none_or(Vec::is_empty),
+        "{}",
+        record["warnings"]
+    );
+    for turn in record["turns"].as_array().unwrap() {
+        assert_eq!(turn["ending"], "answered", "{turn}");
+        assert!(
+            turn["answers"].as_array().is_none_or(Vec::is_empty),
+            "Aider asked something: {turn}"
+        );
+    }
+    let greeting = std::fs::read_to_string(trial.join("turns/0/agent.log")).unwrap();
+    assert!(
+        greeting.contains("anthropic/claude-3-7-sonnet") && !greeting.to_lowercase().contains("warn"),
+        "{greeting}"
+    );
+}
+
+#[test]
+fn the_bare_model_speaks_what_its_provider_speaks() {
+    for (path, method, model) in [
+        ("/v1/chat/completions", post(chat), "gpt-4o"),
+        ("/v1/messages", post(message), "claude-3-7-sonnet"),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let (base, provider) = serve(path, method, false);
+        let folder = converse(place.path(), &base, "llm", model, &[]);
+        counted_and_kept(place.path(), &folder);
+        assert_eq!(provider.bodies.lock().unwrap().len(), 3, "{model}");
+    }
 }

@@ -253,14 +253,13 @@ pub fn runtime(
     })
 }
 
-/// What an agent and its model have in common: the first that the agent speaks and the model is served in.
+/// What an agent and its model have in common.
 ///
 /// # Errors
 /// Nothing.
 fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
     let speaks = &recipe.source.speaks;
-    let common = speaks.iter().copied().find(|dialect| model.serves(*dialect));
-    common.ok_or_else(|| {
+    model.common(speaks).ok_or_else(|| {
         let names = |dialects: &[Dialect]| {
             dialects
                 .iter()

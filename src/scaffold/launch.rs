@@ -236,7 +236,7 @@ fn places(
                 ("dialect", Value::from(model.dialect.name())),
                 ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
                 ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
-                ("dialect", Value::from(model.dialect.name())),
+                ("family", Value::from(model.dialect.family())),
             ])),
         ),
         (

@@ -1,11 +1,13 @@
 //! `doctor`: whether this machine has all that is needed, and the remedy for what it lacks.
 
 mod machine;
+mod preflight;
 
 use clap::Args;
 use serde::Serialize;
 
 use machine::{docker, git, limits, needs, on_path, room, temporary};
+use preflight::preflight;
 
 use super::live::{cache, runtime};
 use super::{Result, agents};
@@ -197,6 +199,10 @@ fn agents_and_their_python() -> Vec<Check> {
         let (label, install) = (format!("agent {name}"), format!("`mtsec-agents agents install {name}`"));
         let Ok(recipe) = Recipe::builtin(&name) else { continue };
         let status = agents::installer().map(|installer| installer.status(&recipe));
+        let own_sandbox = match &status {
+            Ok(Status::Ready(installed)) => preflight(&recipe, installed),
+            _ => None,
+        };
         checks.push(match status {
             Err(error) => Check::told(&label, &error),
             Ok(Status::Ready(installed)) => {
@@ -208,6 +214,7 @@ fn agents_and_their_python() -> Vec<Check> {
                 None => continue,
             },
         });
+        checks.extend(own_sandbox);
         checks.extend(needs(&recipe));
     }
     checks

@@ -223,6 +223,7 @@ impl ModelCatalogue {
             provider: provider_name.to_owned(),
             wire_model: wire_model.to_owned(),
             dialects,
+            home: provider.map_or_else(Vec::new, |provider| provider.dialects.clone()),
             reasoning: entry.is_some_and(|entry| entry.reasoning),
             effort: entry.and_then(|entry| entry.effort.clone()),
             thinking_tokens: entry.and_then(|entry| entry.thinking_tokens),

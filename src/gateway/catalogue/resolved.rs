@@ -60,6 +60,8 @@ pub struct ResolvedModel {
     pub wire_model: String,
     /// What its provider speaks, best first.
     pub(super) dialects: Vec<Dialect>,
+    /// What the provider that the table names for it speaks, also where another server answers; nothing: there is none.
+    pub(super) home: Vec<Dialect>,
     /// Whether it is run as a reasoning model.
     pub reasoning: bool,
     /// The effort asked for by default; `None`: the model takes none.
@@ -90,6 +92,14 @@ impl ResolvedModel {
     /// Whether it can be called in a dialect.
     pub fn serves(&self, dialect: Dialect) -> bool {
         self.dialects.contains(&dialect)
+    }
+
+    /// The first dialect of an agent's own that the model is called in, rather one that its provider in the table speaks:
+    /// a server that stands for that provider speaks the same.
+    pub fn common(&self, speaks: &[Dialect]) -> Option<Dialect> {
+        let served = |dialect: &&Dialect| self.serves(**dialect);
+        let at_home = speaks.iter().filter(served).find(|dialect| self.home.contains(dialect));
+        at_home.or_else(|| speaks.iter().find(served)).copied()
     }
 
     /// The most tokens that it writes, where that is known and no guess.
@@ -180,6 +190,7 @@ pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
         provider: "scripted".to_owned(),
         wire_model: "scripted".to_owned(),
         dialects: Dialect::ALL.to_vec(),
+        home: Vec::new(),
         reasoning: false,
         effort: None,
         thinking_tokens: None,

@@ -37,6 +37,14 @@ impl Dialect {
         }
     }
 
+    /// Whose API it is, as clients of many providers put it before a model's name.
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::OpenaiResponses => "openai",
+            Self::AnthropicMessages => "anthropic",
+        }
+    }
+
     /// Where it is spoken, below `/v1` of a route and below the API base of a provider.
     pub fn path(self) -> &'static str {
         match self {

@@ -35,6 +35,8 @@ pub(super) struct Start {
 #[derive(Debug, Serialize)]
 pub(super) struct Model {
     pub name: String,
+    /// Whose API it is called by: `openai` or `anthropic`.
+    pub family: &'static str,
     pub temperature: Option<f64>,
     pub max_input_tokens: u32,
     pub max_output_tokens: u32,

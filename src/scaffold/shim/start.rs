@@ -230,6 +230,7 @@ impl Starter {
             api_key: stage.api_key.clone(),
             model: Model {
                 name: model.name.clone(),
+                family: model.dialect.family(),
                 temperature: model.temperature,
                 max_input_tokens: model.max_input_tokens,
                 max_output_tokens: model.max_output_tokens,
