@@ -137,6 +137,19 @@ fn ids_that_are_used_twice_are_refused_with_both_places() {
 }
 
 #[test]
+fn an_agent_that_starts_programs_which_are_not_here_is_refused() {
+    let recipe = include_str!("fake/agent.yaml").replace("supports:", "needs: [sh, no-such-program]\nsupports:");
+    let place = place_with("agent.yaml", &recipe);
+    std::fs::write(place.path().join("agent.py"), "").unwrap();
+    refused_in(
+        place.path(),
+        &["run", "./agent.yaml", "-m", "oracle"],
+        3,
+        &["fake starts programs that are not in", "no-such-program", "apt install"],
+    );
+}
+
+#[test]
 fn an_oracle_needs_reference_solutions() {
     let mut task = tiny_task("unsolved");
     task.as_object_mut().unwrap().remove("references");

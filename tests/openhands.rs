@@ -2,14 +2,18 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
-use common::{finished, json_lines, kept_file, processes, report, tiny_task};
+use common::provider::Provider;
+use common::traces::{self, until};
+use common::{json_lines, kept_file, processes, program, report, tiny_task};
 use serde_json::{Value, json};
 
 const PROBE: &str = include_str!("containment/probe.py");
 
-/// Held by each test: one looks for what another's OpenHands would have running.
+/// Held by each test: starts take all processors, and times would be of nothing.
 static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 /// Whether the real OpenHands is to be tested; said aloud when not.
@@ -25,73 +29,310 @@ fn call(turn: usize, name: &str, arguments: Value) -> Value {
     json!({"turn": turn, "calls": [{"name": name, "arguments": arguments}]})
 }
 
-/// Runs a script over the tiny task's two turns; the record of the only trial.
-fn run(place: &Path, replies: Value, more: &[&str]) -> Value {
-    std::fs::write(place.join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+/// The program in a place, with temporary files in it: so what it starts is told from what others do.
+fn in_place(place: &Path) -> assert_cmd::Command {
+    let tmp = place.join("tmp");
+    std::fs::create_dir_all(&tmp).unwrap();
+    let mut command = program();
+    command.current_dir(place).env("TMPDIR", tmp);
+    command
+}
+
+/// Runs the program to its end, after which nothing of it runs; its standard output.
+fn finished(place: &Path, arguments: &[&str], code: i32) -> String {
+    let output = in_place(place).args(arguments).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
+    assert_eq!(
+        traces::processes(place),
+        Vec::<i32>::new(),
+        "{arguments:?}: left running"
+    );
+    assert_eq!(
+        traces::entries(&place.join("tmp")),
+        Vec::<PathBuf>::new(),
+        "{arguments:?}: left behind"
+    );
+    out
+}
+
+fn write_script(place: &Path, replies: &Value) {
     // JSON is YAML.
     std::fs::write(place.join("script.yaml"), json!({ "replies": replies }).to_string()).unwrap();
+}
+
+/// The folders of a run's trials, in the order of their names.
+fn trials(run: &Path) -> Vec<PathBuf> {
+    traces::entries(&run.join("trials"))
+}
+
+fn record(trial: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap()
+}
+
+/// Runs a script over a tiny task's turns; the record of the only trial.
+fn run(place: &Path, task: &Value, replies: &Value) -> Value {
+    std::fs::write(place.join("t.jsonl"), task.to_string()).unwrap();
+    write_script(place, replies);
     let mut arguments = vec!["run", "openhands", "-m", "script:script.yaml", "--tasks", "t.jsonl"];
     arguments.extend(["--interaction", "editing", "--job-name", "r", "-r", "0"]);
-    arguments.extend(more);
     finished(place, &arguments, 0);
-    let trial = std::fs::read_dir(place.join("jobs/r/trials"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
-    serde_json::from_slice(&std::fs::read(trial.path().join("trial.json")).unwrap()).unwrap()
+    record(&trials(&place.join("jobs/r"))[0])
 }
 
 #[test]
-fn an_early_end_is_counted_and_the_session_goes_on_with_its_history() {
+fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
     if !is_wanted() {
         return;
     }
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = tempfile::tempdir().unwrap();
+    let mut task = tiny_task("tiny");
+    task["conversations"]["editing"] = json!(["Write `double(n)`.", "Go round.", "Change it: negative"]);
     let loops =
         "while true; do date +%N >> grows.txt; sleep 0.01; done & setsid nohup sleep 98765 > /dev/null 2>&1 & echo on";
+    let again = || call(2, "str_replace_editor", json!({"command": "view", "path": "/nope"}));
     let trial = run(
         place.path(),
-        json!([
+        &task,
+        &json!([
+            call(
+                1,
+                "execute_bash",
+                json!({"command": "tr '\\0' '\\n' < /proc/self/environ | grep -c SESSION_API_KEY > keys.txt"})
+            ),
             call(1, "execute_bash", json!({ "command": loops })),
             call(1, "finish", json!({"message": "all of it is done"})),
-            call(2, "str_replace_editor", json!({"command": "view", "path": "/nope"})),
-            call(2, "finish", json!({"message": "done"})),
+            again(),
+            again(),
+            again(),
+            again(),
+            again(),
+            call(3, "finish", json!({"message": "done"})),
         ]),
-        &[],
     );
     let turns = trial["turns"].as_array().unwrap();
+    assert_eq!(turns.len(), 3, "{trial:#}");
     assert_eq!(turns[0]["finished_early"], true, "{trial:#}");
     assert!(turns[0]["strays"].as_u64().unwrap() >= 2, "{trial:#}");
+    assert_eq!(
+        turns[1]["ending"]["failed"]["failure"], "reflections_exhausted",
+        "{trial:#}"
+    );
+    assert_eq!(turns[2]["ending"], "answered", "{trial:#}");
     assert!(
-        turns[1].get("finished_early").is_none(),
+        turns[2].get("finished_early").is_none(),
         "the last turn ends no earlier than it should: {trial:#}"
     );
-    let folder = std::fs::read_dir(place.path().join("jobs/r/trials"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    let calls = json_lines(&folder.join("turns/2/model.jsonl"));
+    let folder = &trials(&place.path().join("jobs/r"))[0];
+    let calls = json_lines(&folder.join("turns/3/model.jsonl"));
     let text = calls[0].to_string();
     for said in [
-        "This work comes in 2 steps",
+        "This work comes in 3 steps",
         "Write `double(n)`.",
         "all of it is done",
+        "Go round.",
         "Change it: negative",
     ] {
         assert!(text.contains(said), "no `{said}` in {text}");
     }
     let prompt = std::fs::read_to_string(folder.join("turns/1/prompt.md")).unwrap();
-    assert!(prompt.starts_with("This work comes in 2 steps"), "{prompt}");
-    assert_eq!(processes("sleep 98765"), Vec::<i32>::new());
+    assert!(prompt.starts_with("This work comes in 3 steps"), "{prompt}");
     assert_eq!(
-        processes("openhands-agent-"),
-        Vec::<i32>::new(),
-        "a tmux server is left"
+        kept_file(&place.path().join("jobs/r"), 1, "keys.txt").as_deref(),
+        Some(&b"0\n"[..]),
+        "commands find the key of the server of actions"
     );
+}
+
+#[test]
+fn the_oracle_works_in_one_session_and_its_run_can_be_replayed() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = tempfile::tempdir().unwrap();
+    let arguments = [
+        "run",
+        "openhands",
+        "-m",
+        "oracle,oracle:insecure",
+        "--interaction",
+        "editing",
+    ];
+    let chosen = ["-i", "cwe-79-highlight-matches", "--job-name", "src"];
+    finished(place.path(), &[&arguments[..], &chosen[..]].concat(), 0);
+    let source = place.path().join("jobs/src");
+    let rows = report(&source);
+    let count = |model: &str, verdict: &str| -> u64 {
+        let rows = rows.iter().filter(|row| row["model"] == model);
+        rows.map(|row| row[verdict].as_u64().unwrap()).sum()
+    };
+    assert_eq!(count("oracle", "correct_secure"), 1, "{rows:?}");
+    assert_eq!(count("oracle:insecure", "correct_insecure"), 1, "{rows:?}");
+    for trial in trials(&source) {
+        let told = record(&trial);
+        assert_eq!(told["turns"].as_array().unwrap().len(), 3, "{told:#}");
+        assert_eq!(told.get("warnings").unwrap_or(&json!([])), &json!([]), "{told:#}");
+        let first = std::fs::read_to_string(trial.join("turns/1/prompt.md")).unwrap();
+        let calls = json_lines(&trial.join("turns/3/model.jsonl"));
+        let messages = calls[0]["request"]["messages"].to_string();
+        let said = serde_json::to_string(first.trim()).unwrap();
+        assert!(messages.contains(said.trim_matches('"')), "{said}\n{messages}");
+    }
+    let out = finished(
+        place.path(),
+        &["replay", "jobs/src", "--job-name", "again", "--json"],
+        0,
+    );
+    let result: Value = serde_json::from_str(&out).unwrap();
+    let compared = result["comparison"]["trials"].as_array().unwrap();
+    assert_eq!(compared.len(), 2);
+    for trial in compared {
+        assert_eq!(trial["recorded"], trial["replayed"], "{trial}");
+        let trees = trial["same_trees"].as_array().unwrap();
+        assert!(!trees.is_empty() && trees.iter().all(|same| same == true), "{trial}");
+    }
+}
+
+#[test]
+fn faults_of_the_provider_end_a_trial_and_efforts_reach_it() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (place, provider) = (tempfile::tempdir().unwrap(), Provider::start());
+    let task = |name: &str| {
+        let mut task = tiny_task(name);
+        task["conversations"] = json!({"single": [format!("Write `double(n)`. model: {name}. Go.")]});
+        task.to_string()
+    };
+    std::fs::write(
+        place.path().join("t.jsonl"),
+        ["401", "429", "honest"].map(task).join("\n"),
+    )
+    .unwrap();
+    let arguments = [
+        "run",
+        "openhands",
+        "-m",
+        "mine,gpt-5-mine",
+        "--api-base",
+        &provider.base,
+    ];
+    let more = [
+        "--reasoning-effort",
+        "low",
+        "--tasks",
+        "t.jsonl",
+        "-r",
+        "0",
+        "--job-name",
+        "r",
+        "-n",
+        "2",
+    ];
+    let output = in_place(place.path())
+        .args(arguments)
+        .args(more)
+        .env("OPENAI_API_KEY", "secret")
+        .env("MTSEC_API_KEY", "secret")
+        .timeout(Duration::from_secs(300))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    for trial in trials(&place.path().join("jobs/r")) {
+        let told = record(&trial);
+        let expected = match told["key"]["task"].as_str().unwrap() {
+            "401" => "authentication",
+            "429" => "rate_limit",
+            _ => {
+                assert_eq!(told["turns"][0]["ending"], "answered", "{told:#}");
+                continue;
+            }
+        };
+        assert!(
+            told["outcome"].to_string().contains("infrastructure_failure"),
+            "{told:#}"
+        );
+        assert!(told.to_string().contains(expected), "{told:#}");
+    }
+    let bodies = provider.bodies();
+    for model in ["mine", "gpt-5-mine"] {
+        let mut sent = bodies.iter().filter(|body| body["model"] == model).peekable();
+        assert!(sent.peek().is_some(), "{model}");
+        for body in sent {
+            assert_eq!(body["reasoning_effort"], "low", "{model}");
+            assert!(body.get("thinking").is_none(), "{model}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_preparing_process_costs_time_only_and_a_killed_program_leaves_nothing() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    write_script(
+        place.path(),
+        &json!([
+            {"turn": 1, "text": "done", "delay_seconds": 1.0},
+            call(2, "execute_bash", json!({"command": "sleep 9.8764"})),
+            {"turn": 2, "text": "done"},
+        ]),
+    );
+    let tmp = place.path().join("tmp");
+    std::fs::create_dir(&tmp).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtsec-agents"));
+    command.current_dir(place.path()).env("TMPDIR", &tmp);
+    command.args([
+        "run",
+        "openhands",
+        "-m",
+        "script:script.yaml",
+        "--tasks",
+        "t.jsonl",
+        "-k",
+        "2",
+    ]);
+    command.args(["--interaction", "editing", "--job-name", "r", "-r", "0", "-n", "1"]);
+    let mut started = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let journal = place.path().join("jobs/r/journal.jsonl");
+    let happened = |event: &str| {
+        let text = std::fs::read_to_string(&journal).unwrap_or_default();
+        text.matches(&format!("\"event\":\"{event}\"")).count()
+    };
+    let limit = Duration::from_secs(300);
+    until("the first turn", limit, || happened("turn_started") == 1);
+    let zygote = || {
+        let mine = traces::processes(&tmp);
+        let found = processes("/zygote.py").into_iter().find(|pid| {
+            let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            mine.contains(pid) && !line.contains("shepherd") && line.contains("prepared-")
+        });
+        found.map(nix::unistd::Pid::from_raw)
+    };
+    nix::sys::signal::kill(zygote().expect("no preparing process"), nix::sys::signal::SIGKILL).unwrap();
+    until("a command of the second trial", limit, || {
+        happened("turn_started") == 4 && processes("sleep 9.8764").len() == 1
+    });
+    assert_eq!(
+        happened("warning"),
+        1,
+        "the second trial, and only that one, was started cold"
+    );
+    let text = std::fs::read_to_string(&journal).unwrap();
+    assert!(text.contains("without the preparing process"), "{text}");
+    started.kill().unwrap();
+    started.wait().unwrap();
+    until("the end of everything", Duration::from_secs(20), || {
+        traces::processes(&tmp).is_empty() && processes("sleep 9.8764").is_empty()
+    });
 }
 
 #[test]
@@ -133,7 +374,7 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
         {"turn": 1, "text": "done"},
         {"turn": 2, "text": "done"},
     ]);
-    let trial = run(place.path(), replies, &[]);
+    let trial = run(place.path(), &tiny_task("tiny"), &replies);
     let run = place.path().join("jobs/r");
     let said = kept_file(&run, 1, "probe.log").unwrap_or_default();
     let found =
@@ -174,13 +415,11 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
     );
     let status = String::from_utf8(kept_file(&run, 1, "status.txt").unwrap()).unwrap();
     assert!(status.contains("Seccomp:\t2\nSeccomp_filters:\t1\n"), "{status}");
-    let folder = std::fs::read_dir(run.join("trials"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
-    assert!(!folder.join("agent/cold.txt").exists(), "it was not started warm");
+    assert_eq!(
+        trial.get("warnings").unwrap_or(&json!([])),
+        &json!([]),
+        "it was not started warm"
+    );
     assert_eq!(trial["turns"][0]["strays"], 2, "{trial:#}");
     assert_eq!(report(&run).len(), 1);
 }

@@ -196,8 +196,11 @@ class Session:
         """Leaves to the gateway what is its own: to try again, and efforts and budgets of thinking."""
         given = dict(llm._completion_unwrapped.keywords)
         # Guessed by the model's name: `high`, or next to none, where nothing was asked for.
-        for name in ("reasoning_effort", "thinking", "allowed_openai_params"):
+        for name in ("reasoning_effort", "allowed_openai_params"):
             given.pop(name, None)
+        # What it switches off stays so: it cannot send thoughts back, as a provider would ask for.
+        if "budget_tokens" in given.get("thinking", {}):
+            given.pop("thinking")
         # The HTTP client would try three times on its own each time.
         given["max_retries"] = 0
         llm._completion_unwrapped = functools.partial(llm._completion_unwrapped.func, **given)

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::tiny_task;
 
@@ -16,6 +16,8 @@ pub struct Provider {
     pub base: String,
     /// Fault → when it was asked for.
     calls: Arc<Mutex<HashMap<String, Vec<Instant>>>>,
+    /// What it was sent, in order.
+    bodies: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Provider {
@@ -23,14 +25,20 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}/v1", listener.local_addr().unwrap());
         let calls = Arc::new(Mutex::new(HashMap::new()));
-        let seen = calls.clone();
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let (seen, sent) = (calls.clone(), bodies.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let seen = seen.clone();
-                std::thread::spawn(move || answer(stream, &seen));
+                let (seen, sent) = (seen.clone(), sent.clone());
+                std::thread::spawn(move || answer(stream, &seen, &sent));
             }
         });
-        Self { base, calls }
+        Self { base, calls, bodies }
+    }
+
+    /// What it was sent so far.
+    pub fn bodies(&self) -> Vec<Value> {
+        self.bodies.lock().unwrap().clone()
     }
 
     /// When a fault was asked for, each time.
@@ -40,7 +48,7 @@ impl Provider {
 }
 
 /// Answers one request, and leaves.
-fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>) -> Option<()> {
+fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>, sent: &Mutex<Vec<Value>>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut length = 0;
     loop {
@@ -57,6 +65,7 @@ fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>) ->
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let text = String::from_utf8(body).ok()?;
+    sent.lock().unwrap().extend(serde_json::from_str::<Value>(&text));
     let fault = text.split("model: ").nth(1).and_then(|rest| rest.split('.').next());
     let fault = fault.unwrap_or("honest").to_owned();
     let number = {
@@ -90,6 +99,7 @@ fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>) ->
             &refusal("no such key"),
             refusal("no such key").len(),
         ),
+        ("429", _) => say("429 Too Many Requests", "x-should-retry: false\r\n", "{}", 2),
         ("429-once", 1) => say("429 Too Many Requests", "retry-after: 2\r\n", "{}", 2),
         (once, 1) if once.starts_with("500-once") => say("500 Internal Server Error", "", "{}", 2),
         ("500", _) => say("500 Internal Server Error", "x-should-retry: false\r\n", "{}", 2),
