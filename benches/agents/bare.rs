@@ -11,7 +11,7 @@ use minijinja::Value;
 use mtsec_agents::gateway::nop::Nop;
 use mtsec_agents::gateway::{Gateway, Pricing, RouteBudget, RouteSpec};
 use mtsec_agents::process::{children, tree};
-use mtsec_agents::recipe::{Driven, Places, Recipe};
+use mtsec_agents::recipe::{Dialect, Driven, Places, Recipe};
 use mtsec_agents::scaffold::Installed;
 use serde_json::json;
 
@@ -78,7 +78,7 @@ impl Bare<'_> {
         for prompt in prompts {
             write!(input, "{{{TAG}\n{prompt}\n{TAG}}}\n").unwrap();
         }
-        write!(input, "/exit\n").unwrap();
+        writeln!(input, "/exit").unwrap();
         drop(input);
         agent.wait_with_output().unwrap();
     }
@@ -110,7 +110,7 @@ impl Bare<'_> {
         say(json!({
             "type": "start", "workspace": self.path("workspace"), "folder": self.path("logs/state"),
             "api_base": self.api_base, "api_key": self.api_key,
-            "model": {"name": MODEL, "temperature": 0.0, "reasoning_effort": null,
+            "model": {"name": MODEL, "family": self.dialect().family(), "temperature": 0.0,
                 "max_input_tokens": 200_000, "max_output_tokens": 32_000},
             "iterations": 100, "command_seconds": 120, "call_seconds": 3600, "tries": 2,
         }));
@@ -131,6 +131,16 @@ impl Bare<'_> {
         // All has been measured.
         agent.kill().unwrap();
         agent.wait().unwrap();
+    }
+
+    /// What the agent prefers to speak: `nop` takes all.
+    fn dialect(&self) -> Dialect {
+        self.recipe
+            .source
+            .speaks
+            .first()
+            .copied()
+            .unwrap_or(Dialect::OpenaiChat)
     }
 
     fn path(&self, name: &str) -> String {
@@ -164,12 +174,6 @@ impl Bare<'_> {
     fn places(&self, turn: usize, session: Option<&str>) -> Places {
         let path = |name: &str| Value::from(self.path(name));
         let shown = |path: &Path| Value::from(path.display().to_string());
-        let dialect = self
-            .recipe
-            .source
-            .speaks
-            .first()
-            .map_or("openai-chat", |dialect| dialect.name());
         let format = self.recipe.source.supports.default_edit_format;
         let none = || Value::from(());
         let model = Places::from([
@@ -179,7 +183,8 @@ impl Bare<'_> {
             ("input_price", Value::from(0.0)),
             ("output_price", Value::from(0.0)),
             ("temperature", Value::from(0.0)),
-            ("dialect", Value::from(dialect)),
+            ("dialect", Value::from(self.dialect().name())),
+            ("family", Value::from(self.dialect().family())),
             ("accepts_reasoning_effort", Value::from(false)),
             ("accepts_thinking_tokens", Value::from(false)),
         ]);
