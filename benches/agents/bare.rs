@@ -78,7 +78,7 @@ impl Bare<'_> {
         for prompt in prompts {
             write!(input, "{{{TAG}\n{prompt}\n{TAG}}}\n").unwrap();
         }
-        write!(input, "/exit\n").unwrap();
+        writeln!(input, "/exit").unwrap();
         drop(input);
         agent.wait_with_output().unwrap();
     }
