@@ -11,6 +11,9 @@ pub const REDACTED: &str = "[redacted]";
 /// Secrets shorter than this are not searched for: removing `x` from every text would destroy the record.
 const SHORTEST: usize = 4;
 
+/// So many characters from its beginning are a good part of a secret; of one with less than twice as many, half of it.
+const GOOD_PART: usize = 8;
+
 /// A text that neither `Debug` nor `Display` reveals.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -83,13 +86,52 @@ impl Redactor {
         clean
     }
 
-    /// Whether the text ends in the beginning of a secret.
+    /// Whether the text ends in a good part of a secret, from its beginning. Less is none: many keys begin with the same
+    /// few characters, and every other word ends with one of them.
     pub fn may_go_on(&self, text: &str) -> bool {
         let begins = |secret: &Secret| {
             let most = secret.0.len().saturating_sub(1).min(text.len());
-            (1..=most).any(|length| text.as_bytes().ends_with(&secret.0.as_bytes()[..length]))
+            let least = (secret.0.len() / 2).clamp(1, GOOD_PART);
+            (least..=most).any(|length| text.as_bytes().ends_with(&secret.0.as_bytes()[..length]))
         };
         self.secrets.iter().any(begins)
+    }
+
+    /// What a text says from byte `from` on, without what is there of its secrets; `None` when it has none there.
+    pub fn rest(&self, text: &str, from: usize) -> Option<String> {
+        let mut spans: Vec<(usize, usize)> = Vec::new();
+        for secret in self.secrets.iter().map(Secret::reveal) {
+            let all = text.match_indices(secret).map(|(at, _)| (at, at + secret.len()));
+            spans.extend(all.filter(|(_, end)| *end > from));
+        }
+        if spans.is_empty() {
+            return None;
+        }
+        spans.sort_unstable();
+        let (mut clean, mut at) = (String::new(), from);
+        for (start, end) in spans {
+            // Spans may overlap.
+            if end <= at {
+                continue;
+            }
+            if start >= at || at == from {
+                clean.push_str(text.get(at..start).unwrap_or_default());
+                clean.push_str(REDACTED);
+            }
+            at = end;
+        }
+        clean.push_str(text.get(at..).unwrap_or_default());
+        Some(clean)
+    }
+
+    /// The end of a text that may belong to a secret which goes on.
+    pub fn tail<'a>(&self, text: &'a str) -> &'a str {
+        let longest = self.secrets.iter().map(|secret| secret.0.len()).max().unwrap_or(0);
+        let mut start = text.len().saturating_sub(longest.saturating_sub(1));
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        &text[start..]
     }
 
     /// Cleans a text in place.
@@ -99,9 +141,9 @@ impl Redactor {
         }
     }
 
-    /// Cleans every text of a JSON value in place, the names of members included.
+    /// Removes the secrets themselves from every text of a JSON value in place, the names of members included.
     pub fn value(&self, value: &mut Value) {
-        edit_texts(value, &|text| self.text(text));
+        edit_texts(value, &|text| self.secrets(text));
     }
 }
 
@@ -151,11 +193,14 @@ mod tests {
     fn secrets_vanish_from_texts_names_and_debug_output() {
         let redactor = Redactor::new([Secret::new("sk-live-123"), Secret::new("x")]);
         let mut value = json!({"a": ["key sk-live-123!", {"sk-live-123": "Authorization: Bearer abcdefgh12"}], "x": 1});
+        // What a model writes of bearers is kept: a replay must say the same again.
         redactor.value(&mut value);
         assert_eq!(
             value,
-            json!({"a": ["key [redacted]!", {"[redacted]": "Authorization: Bearer [redacted]"}], "x": 1})
+            json!({"a": ["key [redacted]!", {"[redacted]": "Authorization: Bearer abcdefgh12"}], "x": 1})
         );
+        let header = redactor.text("Authorization: Bearer abcdefgh12");
+        assert_eq!(header.as_deref(), Some("Authorization: Bearer [redacted]"));
         assert_eq!(format!("{:?}", Secret::new("sk-live-123")), REDACTED);
     }
 

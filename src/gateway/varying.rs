@@ -60,8 +60,9 @@ impl Varying {
             let dropped = SESSION.iter().chain(settings);
             dropped.for_each(|name| drop(members.shift_remove(*name)));
         }
-        // As the record was made.
-        Redactor::new([]).value(&mut request);
+        // As older records were made.
+        let redactor = Redactor::new([]);
+        edit_texts(&mut request, &|text| redactor.text(text));
         let patterns = [
             (ROUTE.as_ref(), "<route>"),
             (TOKEN.as_ref(), "[redacted]"),

@@ -177,7 +177,7 @@ async fn a_record_that_cannot_be_written_is_an_infrastructure_failure() {
 }
 
 #[tokio::test]
-async fn secrets_in_prompts_do_not_reach_the_record() {
+async fn secrets_in_prompts_and_nothing_else_are_kept_out_of_the_record() {
     let bench = Bench::new(Arc::new(Nop)).await;
     bench
         .say(&format!(
@@ -187,7 +187,7 @@ async fn secrets_in_prompts_do_not_reach_the_record() {
         .await;
     let record = std::fs::read_to_string(bench.record_path(1)).expect("a record");
     assert!(
-        !record.contains(bench.route.key()) && !record.contains("abcdef123456"),
+        !record.contains(bench.route.key()) && record.contains("abcdef123456"),
         "{record}"
     );
 }
