@@ -51,7 +51,7 @@ pub(super) fn apply(program: &str, differences: &str) -> Result<String, ChangeEr
     let mut lines: Vec<&str> = program.lines().collect();
     let mut shift = 0isize;
     for (index, hunk) in hunks.iter().enumerate() {
-        let [old, new] = [hunk.old(), hunk.new()];
+        let [old, new] = [hunk.before(), hunk.after()];
         let at = place(&lines, &hunk.header, &old, shift, index + 1)?;
         shift += new.len() as isize - old.len() as isize;
         lines.splice(at..at + old.len(), new);
@@ -89,7 +89,7 @@ fn place(lines: &[&str], header: &Header, old: &[&str], shift: isize, number: us
 }
 
 impl<'a> Hunk<'a> {
-    fn old(&self) -> Vec<&'a str> {
+    fn before(&self) -> Vec<&'a str> {
         let kept = |line: &Line<'a>| match *line {
             Line::Context(text) | Line::Removed(text) => Some(text),
             Line::Bare => Some(""),
@@ -98,7 +98,7 @@ impl<'a> Hunk<'a> {
         self.body.iter().filter_map(kept).collect()
     }
 
-    fn new(&self) -> Vec<&'a str> {
+    fn after(&self) -> Vec<&'a str> {
         let kept = |line: &Line<'a>| match *line {
             Line::Context(text) | Line::Added(text) => Some(text),
             Line::Bare => Some(""),
@@ -108,7 +108,7 @@ impl<'a> Hunk<'a> {
     }
 
     fn sizes(&self) -> [usize; 2] {
-        [self.old().len(), self.new().len()]
+        [self.before().len(), self.after().len()]
     }
 
     /// Whether a removal and an addition are what is missing by the counts of the header.
