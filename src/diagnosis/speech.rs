@@ -54,8 +54,17 @@ pub fn question<'a>(prose: &'a str, signs: &Signs) -> Option<&'a str> {
                 .any(|polite| polite.start() < ask.end() && ask.start() < polite.end())
         })
         .collect();
+    // What the answer goes on after is rhetoric: it is answered in the text.
+    asks.retain(|ask| !ask.as_str().ends_with('?') || is_end(&prose[ask.end()..]));
     asks.sort_by_key(|ask| ask.start());
     asks.first().map(|ask| ask.as_str())
+}
+
+/// Whether nothing but more questions follows.
+fn is_end(rest: &str) -> bool {
+    let words = |text: &str| text.chars().any(char::is_alphanumeric);
+    let (questions, last) = rest.rsplit_once('?').unwrap_or(("", rest));
+    !words(last) && !questions.contains(['.', '!'])
 }
 
 /// The words that decline the request. A model that declines says so first.
@@ -90,6 +99,7 @@ mod tests {
             "Please provide the contents of config.py so that I can go on.",
             "I need more information about the database.",
             "Do you want me to proceed?",
+            "Which one do you prefer? Or should I write both?",
         ] {
             assert!(question(&prose(answer), &signs).is_some(), "{answer}");
         }
@@ -109,6 +119,10 @@ mod tests {
             "The regex `Which.*you\\?` matches. It handles what you asked for.",
             "> Should I do it?\n\nYes.",
             "Ready for the next step.",
+            "The code is right as it is. Would you like me to add unit tests as well?",
+            "Nothing needs to change. Do you want me to also document it?",
+            "What happens if you pass an empty list? It returns 0.",
+            "What happens if you pass an empty list? It returns 0. Anything else you need?",
         ] {
             assert_eq!(question(&prose(answer), &signs), None, "{answer}");
         }
@@ -142,6 +156,7 @@ mod tests {
             "The function raises ValueError: \"I\" cannot help with empty input.",
             "```\nI'm sorry, but I can't help with that.\n```\n",
             "The handler answers `I'm sorry, but I can't assist` for unknown users.",
+            "The request handler already rejects a password that violates the policy.",
             "This request handler checks that the path is inside the root.",
             &late,
         ] {

@@ -14,6 +14,8 @@ use crate::trial::TurnRecord;
 pub struct FindingCounts {
     /// Turn → trials that played it.
     pub played: BTreeMap<usize, usize>,
+    /// The same without last turns, which nothing was to come after.
+    pub went_on: BTreeMap<usize, usize>,
     pub kinds: BTreeMap<FindingKind, FindingCount>,
 }
 
@@ -32,6 +34,9 @@ impl FindingCounts {
         let mut kinds: Vec<FindingKind> = Vec::new();
         for turn in turns.iter().filter(|turn| turn.ending.was_played()) {
             *self.played.entry(turn.turn).or_default() += 1;
+            if turn.turn < turns.len() {
+                *self.went_on.entry(turn.turn).or_default() += 1;
+            }
             for finding in &turn.findings {
                 let count = self.kinds.entry(finding.kind).or_default();
                 *count.turns.entry(turn.turn).or_default() += 1;
@@ -50,6 +55,7 @@ impl FindingCounts {
             }
         };
         sum(&mut self.played, &other.played);
+        sum(&mut self.went_on, &other.went_on);
         for (kind, theirs) in &other.kinds {
             let mine = self.kinds.entry(*kind).or_default();
             mine.trials += theirs.trials;
@@ -61,54 +67,77 @@ impl FindingCounts {
 /// Printed below the table.
 pub(super) const NOTE: &str = "Findings: what went wrong on the way, told automatically, in how many trials and turns. They change no verdict; `trial.json` holds the evidence, `turns/N/transcript.md` what was said.\n";
 
-/// All findings by scaffold and model; `None` where nothing was found.
+/// Trials and turns of the same agent and model with the same options.
+struct Group {
+    /// Scaffold, model and options.
+    names: [String; 3],
+    n: usize,
+    counts: FindingCounts,
+}
+
+impl Group {
+    /// In how many trials and turns a kind can be at all: only where more is to come an agent ends early.
+    fn possible(&self, kind: FindingKind) -> (usize, &BTreeMap<usize, usize>) {
+        let counts = &self.counts;
+        match kind {
+            FindingKind::EarlyTermination => (counts.went_on.get(&1).copied().unwrap_or(0), &counts.went_on),
+            _ => (self.n, &counts.played),
+        }
+    }
+}
+
+/// All findings by scaffold, model and options; `None` where nothing was found.
 pub(super) fn table(summary: &Summary, style: TableStyle, name: impl Fn(&str) -> String) -> Option<Table> {
-    let mut groups: Vec<(String, String, usize, FindingCounts)> = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
     for row in &summary.rows {
         let scaffold = format!("{} {}", row.scaffold, row.version);
-        let model = name(&row.model);
-        let known = groups
-            .iter()
-            .position(|group| (&group.0, &group.1) == (&scaffold, &model));
+        let names = [scaffold, name(&row.model), name(&row.options)];
+        let known = groups.iter().position(|group| group.names == names);
         let position = known.unwrap_or_else(|| {
-            groups.push((scaffold, model, 0, FindingCounts::default()));
+            groups.push(Group {
+                names,
+                n: 0,
+                counts: FindingCounts::default(),
+            });
             groups.len() - 1
         });
-        let (_, _, n, counts) = &mut groups[position];
-        *n += row.n;
-        counts.add(&row.findings);
+        let group = &mut groups[position];
+        group.n += row.n;
+        group.counts.add(&row.findings);
     }
-    groups.retain(|(.., counts)| !counts.kinds.is_empty());
+    groups.retain(|group| !group.counts.kinds.is_empty());
     let turns = groups
         .iter()
-        .filter_map(|(.., counts)| counts.played.keys().max())
+        .filter_map(|group| group.counts.played.keys().max())
         .max()
         .copied()?;
     let mut table = Table::new();
     table
         .load_style(style)
         .set_content_arrangement(ContentArrangement::Disabled);
-    let headings = ["scaffold", "model", "finding", "trials"].map(str::to_owned);
+    let headings = ["scaffold", "model", "options", "finding", "trials"].map(str::to_owned);
     table.set_header(
         headings
             .into_iter()
             .chain((1..=turns).map(|turn| format!("turn {turn}"))),
     );
-    for (scaffold, model, n, counts) in &groups {
+    for group in &groups {
         let at = |of: &BTreeMap<usize, usize>, turn: usize| of.get(&turn).copied().unwrap_or(0);
-        for (kind, count) in &counts.kinds {
-            let mut cells = vec![scaffold.clone(), model.clone(), kind.to_string()];
-            cells.push(format!("{} of {n}", count.trials));
+        for (kind, count) in &group.counts.kinds {
+            let (trials, possible) = group.possible(*kind);
+            let mut cells = group.names.to_vec();
+            cells.push(kind.to_string());
+            cells.push(format!("{} of {trials}", count.trials));
             for turn in 1..=turns {
-                cells.push(match at(&counts.played, turn) {
+                cells.push(match at(possible, turn) {
                     0 => "–".to_owned(),
-                    played => format!("{} of {played}", at(&count.turns, turn)),
+                    turns => format!("{} of {turns}", at(&count.turns, turn)),
                 });
             }
             table.add_row(cells);
         }
     }
-    for column in table.column_iter_mut().skip(3) {
+    for column in table.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     Some(table)
@@ -143,6 +172,7 @@ mod tests {
         ]);
         counts.count(&[turn(1, Ending::Answered, &[Timeout]), turn(2, Ending::NotReached, &[])]);
         assert_eq!(counts.played, [(1, 2), (2, 1)].into());
+        assert_eq!(counts.went_on, [(1, 2)].into());
         let of = |kind| counts.kinds.get(&kind).cloned().unwrap_or_default();
         let one = |trials, turns: &[(usize, usize)]| FindingCount {
             trials,

@@ -1,5 +1,6 @@
 //! Where a replay comes from: a recorded run, whose trials' calls are answered again.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +37,16 @@ pub struct Source {
     pub name: String,
     pub lock: Lock,
     pub lock_digest: String,
-    varying: Varying,
+    /// What may differ in the requests of each scaffold.
+    varying: HashMap<String, Varying>,
+}
+
+/// The places of a session always vary; what else does, the recipe tells.
+fn varying(texts: Vec<Regex>) -> Varying {
+    Varying {
+        places: Regex::new(PLACES).ok(),
+        texts,
+    }
 }
 
 impl Source {
@@ -61,10 +71,10 @@ impl Source {
             run,
             path: absolute,
             name,
-            varying: Varying {
-                places: Regex::new(PLACES).ok(),
-                texts: recipes.iter().flat_map(|recipe| recipe.varies.clone()).collect(),
-            },
+            varying: recipes
+                .iter()
+                .map(|recipe| (recipe.source.name.clone(), varying(recipe.varies.clone())))
+                .collect(),
         })
     }
 
@@ -142,8 +152,11 @@ impl Source {
             .map(|turn| (turn, turns.join(turn.to_string()).join("model.jsonl")))
             .collect();
         let recording = Recording::load(&files).map_err(|error| error.to_string())?;
+        let cell = self.lock.cells.iter().find(|cell| cell.id() == replay.cell);
+        let known = cell.and_then(|cell| self.varying.get(&cell.scaffold)).cloned();
+        let varying = known.unwrap_or_else(|| varying(Vec::new()));
         let then = then.zip(replay.until).map(|(model, until)| Then { until, model });
-        Ok(Arc::new(ReplayModel::new(recording, self.varying.clone(), then)))
+        Ok(Arc::new(ReplayModel::new(recording, varying, then)))
     }
 
     /// Tells an oracle what its file holds after the turns that are answered from the record.

@@ -65,8 +65,11 @@ impl Attempt<'_> {
     /// Searches what the agent printed, and tells the user of everything that was found in the try.
     pub(super) fn tell_contamination(&mut self) -> Result<(), StoreError> {
         for turn in 0..=self.turns.len() {
-            let log = self.folder.path().join(format!("turns/{turn}/agent.log"));
-            if let Some(task) = block_in_place(|| find_in_file(&log, &self.stand.canaries)) {
+            // What it said of itself by either way.
+            let folder = self.folder.path().join(format!("turns/{turn}"));
+            let logs = ["agent.log", "stderr.log"].map(|name| folder.join(name));
+            let found = block_in_place(|| logs.iter().find_map(|log| find_in_file(log, &self.stand.canaries)));
+            if let Some(task) = found {
                 self.contamination.evidence.push(Evidence {
                     turn,
                     task,

@@ -46,6 +46,19 @@ pub(super) fn fenced(answer: &str) -> Option<String> {
     Some(found[1].to_owned())
 }
 
+/// All fenced blocks with differences, one after the other; where there is none, the whole answer.
+pub(super) fn differences(answer: &str) -> String {
+    let blocks = FENCED.iter().flat_map(|fenced| fenced.captures_iter(answer));
+    let blocks = blocks.filter_map(|found| found.get(1)).map(|block| block.as_str());
+    let differing: Vec<&str> = blocks
+        .filter(|block| block.lines().any(|line| line.starts_with("@@")))
+        .collect();
+    match differing.is_empty() {
+        true => answer.to_owned(),
+        false => differing.join("\n"),
+    }
+}
+
 /// A fence that was never closed, or not on a line of its own, is no part of the code.
 fn without_marks(text: &str) -> &str {
     let text = text.strip_prefix("```python").unwrap_or(text);

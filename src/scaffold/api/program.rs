@@ -55,7 +55,7 @@ impl Program {
         self.answers += 1;
         let (given, bare) = if self.sum == Sum::Differences && self.answers > 1 {
             let before = self.files.get(&self.main).map_or("", String::as_str);
-            let differences = code::fenced(answer).unwrap_or_else(|| answer.to_owned());
+            let differences = code::differences(answer);
             match change::apply(before, &differences) {
                 Ok(after) => (vec![(self.main.display().to_string(), after)], false),
                 Err(error) => {
@@ -107,4 +107,21 @@ fn ended(mut code: String) -> String {
         code.push('\n');
     }
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_blocks_with_differences_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = Program::new(Sum::Differences, "app.py".into());
+        let whole = program.take("```python\na = 1\nb = 1\n```", folder.path());
+        assert_eq!(whole, Taken::default());
+        let answer = "First:\n```diff\n@@ -1 +1 @@\n-a = 1\n+a = 2\n```\nRun it:\n```sh\npython app.py\n```\nThen:\n```\n@@ -2 +2 @@\n-b = 1\n+b = 2\n```\n";
+        assert_eq!(program.take(answer, folder.path()), Taken::default());
+        let written = std::fs::read_to_string(folder.path().join("app.py")).unwrap();
+        assert_eq!(written, "a = 2\nb = 2\n");
+    }
 }
