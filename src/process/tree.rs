@@ -72,6 +72,20 @@ impl Process {
         }
     }
 
+    /// Whether every thread of it is stopped by a signal.
+    pub fn is_stopped(self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let states = threads.into_iter().flatten().flatten().filter_map(|thread| {
+            let text = fs::read(thread.path().join("stat")).ok()?;
+            let end = text.iter().rposition(|byte| *byte == b')')?;
+            text.get(end + 2).copied()
+        });
+        // One that has ended and was not waited for does nothing either.
+        states
+            .into_iter()
+            .all(|state| matches!(state, b'T' | b'Z' | b'X' | b'x'))
+    }
+
     /// Whether its main thread waits to read its standard input; `None` when the kernel does not tell.
     pub fn waits_for_input(self) -> Option<bool> {
         // The number of read(2), and descriptor 0.
@@ -186,6 +200,23 @@ pub struct Killed {
     pub count: u32,
     /// How many still ran when patience was at its end: the kernel holds them.
     pub left: u32,
+}
+
+/// Stops every process of `all`, and looks again and again until none goes on; how many still did when `patience` was at its
+/// end. A stopped one can be continued by one that is not stopped yet, so all are looked at together.
+pub fn stop_all(all: &[Process], patience: Duration) -> u32 {
+    let end = Instant::now() + patience;
+    loop {
+        let mut moving = all.to_vec();
+        moving.retain(|process| process.runs() && !process.is_stopped());
+        if moving.is_empty() || Instant::now() >= end {
+            return moving.len() as u32;
+        }
+        for process in moving {
+            process.signal(Signal::STOP);
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
 }
 
 /// Kills every descendant of `root` but `keep`, again and again until none is left.

@@ -15,6 +15,9 @@ use crate::trial::{Ending, Failure};
 /// How long what is to end is waited for.
 const PATIENCE: Duration = Duration::from_secs(12);
 
+/// How long what is stopped may go on.
+const STOPPED: Duration = Duration::from_secs(10);
+
 /// Where an agent's processes are to be found.
 #[derive(Debug)]
 pub(super) struct Lineage {
@@ -188,6 +191,19 @@ impl Ward {
         let patience = Duration::from_secs(10);
         let kill = move || tree::kill_descendants(root.pid, &keep, patience);
         let killed = tokio::task::spawn_blocking(kill).await;
+        self.account(killed.unwrap_or_default());
+    }
+
+    /// Stops `waiting`, kills everything else below `root`, and counts that. What cannot be stopped cannot be ended either.
+    pub async fn freeze(&mut self, root: Process, waiting: Vec<Process>) {
+        let freeze = move || {
+            // First, so that they start nothing behind our back; and again, for what a stray may have continued.
+            tree::stop_all(&waiting, STOPPED);
+            let mut killed = tree::kill_descendants(root.pid, &waiting, Duration::from_secs(10));
+            killed.left += tree::stop_all(&waiting, STOPPED);
+            killed
+        };
+        let killed = tokio::task::spawn_blocking(freeze).await;
         self.account(killed.unwrap_or_default());
     }
 

@@ -175,6 +175,36 @@ async fn what_a_turn_leaves_running_is_killed_and_counted_before_the_snapshot() 
 }
 
 #[tokio::test]
+async fn what_the_agent_had_before_it_was_ready_writes_nothing_between_turns() {
+    let writer =
+        "import subprocess; subprocess.Popen([sys.executable, '-c', 'while True: open(\"grow\", \"a\").write(\"x\")'])";
+    let fake = fake(writer);
+    let grow = fake.bench.stage.workspace.join("grow");
+    let size = || std::fs::metadata(&grow).map_or(0, |metadata| metadata.len());
+    let mut session = fake.opened().await;
+    let mut before = 0;
+    for turn in 1..=2 {
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while size() <= before {
+            // In the second round it was continued by the turn before.
+            assert!(std::time::Instant::now() < until, "turn {turn}: it does not write");
+            assert_eq!(
+                session.say(turn, "more", &fake.bench.limits).await.ending,
+                Ending::Answered
+            );
+        }
+        assert_eq!(session.settle().await, killed(0));
+        before = size();
+        for _ in 0..100 {
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+            assert_eq!(size(), before, "turn {turn}");
+        }
+    }
+    assert_eq!(session.close().await.1.left, 0);
+    fake.nothing_runs();
+}
+
+#[tokio::test]
 async fn a_driver_that_does_not_come_up_says_why() {
     let refused = fake("say(type='error', message='no luck'); sys.exit(2)")
         .refused()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +85,13 @@ impl ShimSession {
     pub fn remember_who_waits(&mut self) {
         if let Some(root) = self.started.lineage.root() {
             self.waits = tree::descendants(root.pid);
+        }
+    }
+
+    /// Lets those go on that [`settle`](Session::settle) has stopped.
+    fn thaw(&self) {
+        for process in &self.waits {
+            process.signal(Signal::CONT);
         }
     }
 
@@ -250,6 +258,7 @@ impl Session for ShimSession {
             let ending = self.started.ward.lost().unwrap_or(Ending::NotReached);
             return self.turn_end(ending, false);
         }
+        self.thaw();
         let folder = self.started.logs.join(format!("turns/{turn}"));
         if let Err(error) = self.started.wire.record_in(&folder) {
             self.warnings.push(format!("turn {turn} is not recorded: {error}"));
@@ -283,7 +292,8 @@ impl Session for ShimSession {
         if self.started.ward.over().is_none()
             && let Some(root) = self.started.lineage.root().filter(|root| root.runs())
         {
-            self.started.ward.kill_strays(root, self.waits.clone()).await;
+            // The agent's own shell may have been told to write for ever.
+            self.started.ward.freeze(root, self.waits.clone()).await;
         }
         self.started.ward.take_killed()
     }
@@ -294,6 +304,7 @@ impl Session for ShimSession {
             Some(exit) => exit,
             None => {
                 let patience = seconds(self.recipe.source.exit_seconds);
+                self.thaw();
                 let wire = &mut self.started.wire;
                 let left = async {
                     wire.tell(&Tell::Stop).await;
