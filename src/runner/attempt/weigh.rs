@@ -48,6 +48,7 @@ impl Attempt<'_> {
         let rejected = rejected
             .filter(|_| route.was_answered())
             .map(|failed| failed.failure.to_string());
+        let seen = failed.as_ref().map(|failed| failed.failure.clone());
         if let Some(failed) = failed
             && rejected.is_none()
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
@@ -82,11 +83,21 @@ impl Attempt<'_> {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
-                self.warn(match rejected {
-                    Some(why) => format!("turn {turn}: a call was not as the provider takes it: {why}"),
-                    None => format!("turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"),
-                })?;
-                Ok((Ending::Answered, None))
+                let Some(seen) = seen else {
+                    self.warn(format!(
+                        "turn {turn}: the agent spoke of a failure that the gateway did not see: {detail}"
+                    ))?;
+                    return Ok((Ending::Answered, None));
+                };
+                let failure = match rejected {
+                    Some(why) => {
+                        self.warn(format!("turn {turn}: a call was not as the provider takes it: {why}"))?;
+                        Failure::RequestRefused
+                    }
+                    None => seen.kind.as_trial(),
+                };
+                let detail = seen.message;
+                Ok((Ending::Failed { failure, detail }, None))
             }
             _ => Ok((ending, None)),
         }

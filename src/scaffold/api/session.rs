@@ -132,10 +132,13 @@ impl ApiSession {
             failure,
             detail: detail.to_owned(),
         };
-        self.said.push(Message {
-            role: "assistant",
-            text: said.text.clone(),
-        });
+        // Providers refuse a history with an empty message in it.
+        if !said.text.trim().is_empty() {
+            self.said.push(Message {
+                role: "assistant",
+                text: said.text.clone(),
+            });
+        }
         if said.text.trim().is_empty() {
             return match said.cut {
                 true => end(failed(
@@ -177,7 +180,7 @@ fn end(ending: Ending) -> TurnEnd {
 
 fn unreadable(why: &str) -> Unanswered {
     Unanswered {
-        failure: Failure::ProviderError,
+        failure: Failure::EmptyAnswer,
         detail: format!("the answer cannot be read: {why}"),
     }
 }
@@ -193,10 +196,14 @@ fn failure_of(status: StatusCode) -> Failure {
 #[async_trait]
 impl Session for ApiSession {
     async fn say(&mut self, turn: usize, prompt: &str, limits: &Limits) -> TurnEnd {
-        self.said.push(Message {
-            role: "user",
-            text: prompt.to_owned(),
-        });
+        match self.said.last_mut() {
+            // To the last message no answer came: two of a user in a row are refused by some providers.
+            Some(last) if last.role == "user" => last.text.push_str(&format!("\n\n{prompt}")),
+            _ => self.said.push(Message {
+                role: "user",
+                text: prompt.to_owned(),
+            }),
+        }
         match self.wait(limits).await {
             Waited::Answered(Ok(said)) => self.take(turn, said).await,
             Waited::Answered(Err(Unanswered { failure, detail })) => end(Ending::Failed { failure, detail }),

@@ -96,7 +96,17 @@ impl ExecSession {
         let told = self.told(running);
         // A failure of the model's provider often leaves no session, and says why there is none.
         if matches!(&told, Ending::Failed { failure, .. } if failure.is_infrastructure()) {
-            return told;
+            // One that goes on all the same goes on with this one.
+            return match (rollout::session(&self.sessions, &self.agent.rules), &self.id) {
+                (Ok(now), Some(before)) if now != *before => Ending::Failed {
+                    failure: Failure::SessionLost,
+                    detail: format!("session {before} has become {now}"),
+                },
+                (now, _) => {
+                    self.id = now.ok().or(self.id.take());
+                    told
+                }
+            };
         }
         match self.exit {
             Exit::Code(0) => {}
@@ -198,7 +208,10 @@ impl Session for ExecSession {
         self.killed.count += killed.count;
         self.killed.left += killed.left;
         let ending = self.ending(waited, &running);
-        if !ending.allows_next_turn() {
+        // Whether a failure of the provider ends the conversation is not the agent's to say, as long as there is a session.
+        let goes_on = matches!(&ending, Ending::Failed { failure, .. } if failure.is_infrastructure());
+        let goes_on = goes_on && self.id.is_some() && running.lost().is_none();
+        if !ending.allows_next_turn() && !goes_on {
             self.over = Some(ending.clone());
         }
         let warnings = self.warnings(turn, &ending, &running);
