@@ -112,15 +112,22 @@ impl Pending {
         self.line.state().waiting.insert(self.number, waiting);
     }
 
-    /// The model has said something, or is no longer waited for. How long it was, should it have been.
-    pub fn rest(&mut self) -> Option<Duration> {
+    /// The model has said something, or is no longer waited for: `in_vain`, when nobody is left who waits.
+    pub fn rest(&mut self, in_vain: bool) {
         if !std::mem::take(&mut self.waits) {
-            return None;
+            return;
         }
         self.line.clock.end();
-        let (_, since) = self.line.state().waiting.remove(&self.number)?;
+        let mut state = self.line.state();
+        let Some((turn, since)) = state.waiting.remove(&self.number) else {
+            return;
+        };
         self.waited = since.elapsed();
-        Some(self.waited)
+        // At once: whoever asks in the meantime must find the wait here or there.
+        if in_vain {
+            let longest = state.given_up.entry(turn).or_default();
+            *longest = self.waited.max(*longest);
+        }
     }
 
     /// Counts and records the call.
@@ -134,7 +141,7 @@ impl Pending {
             // Of a call that was broken off the model tells no more.
             self.attempts = self.attempts.max(asks.load(Ordering::Relaxed));
         }
-        let in_vain = self.rest().filter(|_| end.status == CLIENT_GONE);
+        self.rest(end.status == CLIENT_GONE);
         if self.attempts == 0 {
             // The tokens that a recorded answer tells were used when it was recorded.
             end.tokens = None;
@@ -182,10 +189,6 @@ impl Pending {
             reserved.settle(&charge.unwrap_or_default());
         }
         let mut state = self.line.state();
-        if let Some(waited) = in_vain {
-            let longest = state.given_up.entry(turn).or_default();
-            *longest = waited.max(*longest);
-        }
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);

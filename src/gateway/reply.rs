@@ -201,7 +201,7 @@ impl Recorded {
                 event = self.events.next() => event,
                 () = pieces.closed() => return,
             };
-            self.pending.rest();
+            self.pending.rest(false);
             let piece = match event {
                 Some(Ok(event)) => {
                     self.size += event.len();

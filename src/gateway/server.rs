@@ -224,7 +224,7 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
     pending.asked = Some(call.clone());
     pending.wait();
     let mut reply = line.spec.model.complete(&call).await;
-    pending.rest();
+    pending.rest(false);
     if let (Some(most), Content::Answer(answer)) = (call.max_output, &mut reply.content) {
         *answer = answer.clone().limited(most);
     }
