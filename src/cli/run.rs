@@ -27,7 +27,7 @@ pub struct Run {
     /// nop, script:FILE; more than one makes a cell of each
     #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     models: Vec<String>,
-    /// Another endpoint that speaks OpenAI chat completions (vLLM, Ollama, …); its key is read from MTSEC_API_KEY, or
+    /// Another endpoint (vLLM, Ollama, …), taken to speak what the agent speaks; its key is read from MTSEC_API_KEY, or
     /// OPENAI_API_KEY
     #[arg(long, value_name = "URL")]
     api_base: Option<String>,
