@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::assembler::Parts;
+use super::own;
 use crate::gateway::failure::{Failure, FailureKind};
 use crate::gateway::model::{Answer, Tokens};
 
@@ -115,12 +116,13 @@ impl Heading<'_> {
     }
 }
 
-/// Reads a request that is a JSON object with a `stream` that is true or false, if it has one.
+/// Reads a request for nothing but the agent's own: a JSON object with a `stream` that is true or false, if it has one.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, String> {
     let value: Value = serde_json::from_slice(body).map_err(|error| format!("the body is not JSON: {error}"))?;
     let Value::Object(body) = value else {
         return Err("the body must be a JSON object".to_owned());
     };
+    own::check(&body)?;
     match body.get("stream") {
         None | Some(Value::Null | Value::Bool(_)) => Ok(body),
         Some(_) => Err("`stream` must be true or false".to_owned()),

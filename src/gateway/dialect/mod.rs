@@ -4,6 +4,7 @@ mod assembler;
 mod chat;
 mod form;
 mod messages;
+mod own;
 mod responses;
 
 use std::fmt;

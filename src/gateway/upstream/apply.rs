@@ -65,6 +65,7 @@ impl Settings {
     pub(super) fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
         let thinking = self.thinking_tokens.filter(|_| dialect == Dialect::AnthropicMessages);
         match body.get("thinking") {
+            None if forgets_thinking(body) => 0,
             None => thinking.map_or(0, u64::from),
             Some(_) => 0,
         }
@@ -82,7 +83,10 @@ impl Settings {
             }
             Some(_) => {}
         }
-        self.apply_thinking(body, "max_tokens");
+        // Anthropic refuses to think on behind calls of tools whose thoughts are gone.
+        if !forgets_thinking(body) {
+            self.apply_thinking(body, "max_tokens");
+        }
     }
 
     /// Sets a budget for thinking. It has to be less than the answer may have, which the thinking is part of, and with it
@@ -107,6 +111,17 @@ impl Settings {
             body.shift_remove("temperature");
         }
     }
+}
+
+/// Whether a conversation of Anthropic's has calls of tools without the thoughts that came before them: its agent, which was not
+/// the one to ask for any, does not send them back.
+fn forgets_thinking(body: &Map<String, Value>) -> bool {
+    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let mut contents = messages.filter_map(|message| message.get("content")?.as_array());
+    contents.any(|blocks| {
+        let kinds = || blocks.iter().filter_map(|block| block.get("type")?.as_str());
+        kinds().any(|kind| kind == "tool_use") && !kinds().any(|kind| kind.contains("thinking"))
+    })
 }
 
 /// Sets a member of a member, which may have to be made.
@@ -205,5 +220,22 @@ mod tests {
             (&own["thinking"]["type"], &own["temperature"]),
             (&json!("disabled"), &json!(0.0))
         );
+    }
+
+    #[test]
+    fn no_thinking_is_asked_for_behind_calls_whose_thoughts_are_gone() {
+        let thinking = Settings {
+            thinking_tokens: Some(4000),
+            ..settings()
+        };
+        let asked = |blocks: Value| {
+            let body = json!({"max_tokens": 9000, "messages": [{"role": "assistant", "content": blocks}]});
+            applied(&thinking, Dialect::AnthropicMessages, body, None)["thinking"].clone()
+        };
+        let call = json!({"type": "tool_use", "id": "a", "name": "f", "input": {}});
+        assert_eq!(asked(json!([call])), Value::Null);
+        let whole = json!([{"type": "thinking", "thinking": "", "signature": ""}, call]);
+        assert_eq!(asked(whole)["budget_tokens"], 4000);
+        assert_eq!(asked(json!([{"type": "text", "text": "x"}]))["budget_tokens"], 4000);
     }
 }
