@@ -5,7 +5,12 @@ mod common;
 #[path = "docker/daemon.rs"]
 mod daemon;
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mtsec_agents::containment::Namespaces;
+use mtsec_agents::process::{Containment, Room};
 
 use common::{base64, kept_file, program, report, tiny_task};
 use serde_json::{Value, json};
@@ -294,4 +299,50 @@ fn without_containment_the_report_says_so() {
         let said = String::from_utf8(report.stdout).unwrap();
         assert!(said.contains(wanted), "{format}: {said}");
     }
+}
+
+#[test]
+fn an_agent_starts_only_when_its_trace_is_there() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = |name: &str| {
+        let path = place.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+    let (workspace, home, tmp, logs) = (folder("workspace"), folder("home"), folder("tmp"), folder("logs"));
+    let gateway = place.path().join("gateway");
+    let _gateway = std::os::unix::net::UnixListener::bind(&gateway).unwrap();
+    let room = Room {
+        workspace: &workspace,
+        home: &home,
+        tmp: &tmp,
+        logs: &logs,
+        shown: &[],
+        gateway: &gateway,
+        private: &folder("private"),
+        trial: "",
+    };
+    let argv = ["sh", "-c", "echo here"].map(str::to_owned);
+    let wrapped = Namespaces::new(env!("CARGO_BIN_EXE_mtsec-agents").into())
+        .wrap(argv.to_vec(), room)
+        .unwrap();
+    // The launcher cannot write its trace until somebody reads it.
+    let trace = wrapped.trace.unwrap().with_extension("new");
+    nix::unistd::mkfifo(&trace, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut launcher = std::process::Command::new(&wrapped.argv[0])
+        .args(&wrapped.argv[1..])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line: the launcher keeps the stream open to the end.
+    let mut output = std::io::BufReader::new(launcher.stdout.take().unwrap()).lines();
+    let (heard, hears) = std::sync::mpsc::channel();
+    std::thread::spawn(move || heard.send(output.next()));
+    // Long enough for a contained `echo`, which takes some milliseconds.
+    let early = hears.recv_timeout(Duration::from_secs(1));
+    assert!(early.is_err(), "{early:?}");
+    let written = std::fs::read_to_string(&trace).unwrap();
+    assert!(written.contains("root"), "{written}");
+    assert_eq!(hears.recv().unwrap().unwrap().unwrap(), "here");
+    assert!(launcher.wait().unwrap().success());
 }

@@ -25,6 +25,9 @@ use crate::sandbox::seccomp;
 /// Most processes and threads of one session: an agent that forks without end stops itself, and nobody else.
 pub(super) const PROCESSES: u64 = 4096;
 
+/// What the launcher says once it has left its trace: no agent starts before.
+pub(super) const GO: u8 = b'g';
+
 /// Becomes the first process of the new namespaces. `launcher` is closed when the launcher is gone; `as_root`: the
 /// namespaces were made with root's rights, which are given up here.
 pub(super) fn run(spec: &Spec, as_root: bool, launcher: UnixStream) -> ! {
@@ -69,6 +72,8 @@ fn contain(spec: &Spec, as_root: bool, launcher: &UnixStream) -> Result<Said, Fa
     step(raise_loopback(), "starting the loopback interface")?;
     let listener = step(relay::listen(), "opening the gateway's port")?;
     give_up_rights(as_root)?;
+    // A launcher that is gone says nothing.
+    step((&*launcher).read_exact(&mut [0]), "waiting for the launcher")?;
     hold(&spec.agent, &filter, (listener, gateway), launcher)
 }
 
@@ -88,7 +93,7 @@ fn hold(
 ) -> Result<Said, Failure> {
     let agent = start(agent, filter)?;
     let ears = step(launcher.try_clone(), "keeping the launcher's socket")?;
-    // The launcher never says anything: what is read is its end, and then everything inside ends with this process.
+    // The launcher has said all that it says: what is read is its end, and then everything inside ends with this process.
     let leave = move || {
         let _ = (&ears).read(&mut [0]);
         std::process::exit(0)

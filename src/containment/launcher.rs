@@ -1,7 +1,7 @@
 //! The launcher: runs under the agent's shepherd, makes the namespaces, and waits for what is inside.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
@@ -76,6 +76,8 @@ fn attend(spec: &Spec, init: Pid, mut ours: UnixStream) -> Result<Report, Failur
         lost,
     };
     step(trace.leave(&spec.trace), "leaving a trace")?;
+    // Whoever hears from the agent finds the trace. An init that is gone by now has said why.
+    let _ = ours.write_all(&[init::GO]);
     let mut said = String::new();
     // Until the init is gone, however it ends.
     let _ = ours.read_to_string(&mut said);
