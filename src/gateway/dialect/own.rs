@@ -15,7 +15,7 @@ const TIERS: [&str; 3] = ["auto", "default", "standard_only"];
 /// Refuses a request for anything else; the error is for the agent.
 pub(super) fn check(body: &Map<String, Value>) -> Result<(), String> {
     let told = |name: &&str| body.get(*name).is_some_and(|value| !value.is_null());
-    if let Some(name) = OTHERS.into_iter().find(|name| told(&name)) {
+    if let Some(name) = OTHERS.into_iter().find(|name| told(name)) {
         return Err(format!("`{name}` is not passed on: only the agent's own tools are"));
     }
     if let Some(tier) = body.get("service_tier").filter(|tier| !tier.is_null())
