@@ -182,6 +182,6 @@ mod tests {
 
         let text = BUILTIN[0].1.replace("{{ api_base }}", "{{ api_base");
         let error = Recipe::parse("mine.yaml", &text).unwrap_err().to_string();
-        assert!(error.starts_with("mine.yaml: env.OPENAI_API_BASE"), "{error}");
+        assert!(error.starts_with("mine.yaml: env.ANTHROPIC_API_BASE"), "{error}");
     }
 }
