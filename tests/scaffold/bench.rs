@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use mtsec_agents::plan::{EditFormat, Limits, Options};
 use mtsec_agents::process::Bare;
 use mtsec_agents::recipe::{Dialect, Recipe};
-use mtsec_agents::scaffold::{AgentModel, Clocks, Installed, Installer, Killed, NoCalls, Session, Stage, driver};
+use mtsec_agents::scaffold::{
+    AgentModel, Clocks, Installed, Installer, Killed, NoCalls, OpenError, Scaffold, Session, Stage, driver,
+};
 
 pub const GUARD: &str = "mtsec-guard-0123456789abcdef";
 
@@ -177,5 +179,46 @@ pub async fn appears(text: &str) {
     while processes(text).is_empty() {
         assert!(Instant::now() < end, "no process with `{text}`");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A fake agent of one script on a bench of its own.
+pub struct Fake {
+    pub bench: Bench,
+    pub scaffold: Arc<dyn Scaffold>,
+}
+
+impl Fake {
+    /// The agent `name`, whose recipe runs the script.
+    pub fn new(name: &str, script: &str, recipe: &str) -> Self {
+        let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
+        let path = bench.folder.path().join(format!("{name}.py"));
+        std::fs::write(&path, script).unwrap();
+        let installed = Installed {
+            name: name.into(),
+            version: "1".into(),
+            folder: bench.folder.path().to_owned(),
+            visible: vec![path.clone()],
+            program: path,
+            interpreter: "python3".into(),
+            digest: None,
+        };
+        let recipe = Recipe::parse(&format!("{name}.yaml"), recipe).unwrap_or_else(|error| panic!("{error}"));
+        bench.limits = recipe.source.limits;
+        let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
+        Self { bench, scaffold }
+    }
+
+    pub async fn open(&self) -> Result<Box<dyn Session>, OpenError> {
+        self.scaffold.open(&self.bench.stage, &self.bench.limits).await
+    }
+
+    pub async fn opened(&self) -> Box<dyn Session> {
+        self.open().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn nothing_runs(&self) {
+        let folder = self.bench.folder.path().display().to_string();
+        assert_eq!(processes(&folder), Vec::<i32>::new());
     }
 }

@@ -1,14 +1,11 @@
 //! Faults of agents that are started anew for each turn, shown by small fake agents.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{Exit, Installed, OpenError, Scaffold, Session, TurnEnd, driver};
+use mtsec_agents::scaffold::{Exit, OpenError, TurnEnd};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, appears, killed, processes, program};
+use crate::bench::{Fake, appears, killed, processes};
 
 const RECIPE: &str = r#"
 name: fake
@@ -56,40 +53,15 @@ else:
     turn()
 "#;
 
-struct Fake {
-    bench: Bench,
-    scaffold: Arc<dyn Scaffold>,
-}
-
 fn fake(code: &str) -> Fake {
     fake_of(RECIPE, code)
 }
 
 fn fake_of(recipe: &str, code: &str) -> Fake {
-    let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
-    let path = bench.folder.path().join("fake.py");
-    std::fs::write(&path, format!("{FRAME}{code}{LOOP}")).unwrap();
-    let installed = Installed {
-        name: "fake".into(),
-        version: "1".into(),
-        folder: bench.folder.path().to_owned(),
-        visible: vec![path.clone()],
-        program: path,
-        interpreter: "python3".into(),
-        digest: None,
-    };
-    let recipe = Recipe::parse("fake.yaml", recipe).unwrap_or_else(|error| panic!("{error}"));
-    bench.limits = recipe.source.limits;
-    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
-    Fake { bench, scaffold }
+    Fake::new("fake", &format!("{FRAME}{code}{LOOP}"), recipe)
 }
 
 impl Fake {
-    async fn opened(&self) -> Box<dyn Session> {
-        let opened = self.scaffold.open(&self.bench.stage, &self.bench.limits).await;
-        opened.unwrap_or_else(|error| panic!("{error}"))
-    }
-
     /// The first turn of a new session, after which nothing runs.
     async fn first(&self) -> TurnEnd {
         let mut session = self.opened().await;
@@ -98,11 +70,6 @@ impl Fake {
         self.nothing_runs();
         session.close().await;
         end
-    }
-
-    fn nothing_runs(&self) {
-        let folder = self.bench.folder.path().display().to_string();
-        assert_eq!(processes(&folder), Vec::<i32>::new());
     }
 }
 

@@ -1,16 +1,13 @@
 //! Faults that the real agent does not show on demand, shown by small fake agents.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mtsec_agents::process::Bare;
 use mtsec_agents::process::children;
-use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{Exit, Installed, OpenError, Scaffold, Session, driver};
+use mtsec_agents::scaffold::{Exit, OpenError};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, appears, killed, processes, program};
+use crate::bench::{Fake, appears, killed, processes};
 
 const RECIPE: &str = r#"
 name: fake
@@ -61,46 +58,9 @@ def ask(text):
 /// The rest of an ordinary fake agent.
 pub const LOOP: &str = "\nwhile True:\n    ready()\n    turn(message())\n";
 
-pub struct Fake {
-    pub bench: Bench,
-    scaffold: Arc<dyn Scaffold>,
-}
-
 /// An agent made of the frame and this code.
 pub fn fake(code: &str) -> Fake {
-    let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
-    let path = bench.folder.path().join("fake.py");
-    std::fs::write(&path, format!("{FRAME}{code}")).unwrap();
-    let installed = Installed {
-        name: "fake".into(),
-        version: "1".into(),
-        folder: bench.folder.path().to_owned(),
-        visible: vec![path.clone()],
-        program: path,
-        interpreter: "python3".into(),
-        digest: None,
-    };
-    let recipe = Recipe::parse("fake.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
-    bench.limits = recipe.source.limits;
-    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
-    Fake { bench, scaffold }
-}
-
-impl Fake {
-    async fn open(&self) -> Result<Box<dyn Session>, OpenError> {
-        self.scaffold.open(&self.bench.stage, &self.bench.limits).await
-    }
-
-    pub async fn opened(&self) -> Box<dyn Session> {
-        self.open().await.unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    pub fn nothing_runs(&self) {
-        assert_eq!(
-            processes(&self.bench.folder.path().display().to_string()),
-            Vec::<i32>::new()
-        );
-    }
+    Fake::new("fake", &format!("{FRAME}{code}"), RECIPE)
 }
 
 #[tokio::test]

@@ -1,13 +1,9 @@
 //! Faults of drivers that speak JSON lines, by small fake ones.
 
-use std::sync::Arc;
-
-use mtsec_agents::process::Bare;
-use mtsec_agents::recipe::Recipe;
-use mtsec_agents::scaffold::{Exit, Installed, OpenError, Scaffold, Session, driver};
+use mtsec_agents::scaffold::{Exit, OpenError};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Bench, killed, processes, program};
+use crate::bench::{Fake, killed};
 
 /// A driver that answers a turn by what its prompt says.
 const DRIVER: &str = r#"
@@ -55,45 +51,14 @@ exit_seconds: 5
 grace_seconds: 0.3
 "#;
 
-struct Fake {
-    bench: Bench,
-    scaffold: Arc<dyn Scaffold>,
-}
-
 /// `start` is what the driver does before it reads anything.
 fn fake(start: &str) -> Fake {
-    let mut bench = Bench::new("http://127.0.0.1:9/v1", &[]);
-    let path = bench.folder.path().join("driver.py");
-    std::fs::write(&path, DRIVER.replace("START", start)).unwrap();
-    let installed = Installed {
-        name: "shim".into(),
-        version: "1".into(),
-        folder: bench.folder.path().to_owned(),
-        visible: vec![path.clone()],
-        program: path,
-        interpreter: "python3".into(),
-        digest: None,
-    };
-    let recipe = Recipe::parse("shim.yaml", RECIPE).unwrap_or_else(|error| panic!("{error}"));
-    bench.limits = recipe.source.limits;
-    let scaffold = driver(recipe.into(), installed, program(), Arc::new(Bare));
-    Fake { bench, scaffold }
+    Fake::new("shim", &DRIVER.replace("START", start), RECIPE)
 }
 
 impl Fake {
-    async fn opened(&self) -> Box<dyn Session> {
-        let opened = self.scaffold.open(&self.bench.stage, &self.bench.limits).await;
-        opened.unwrap_or_else(|error| panic!("{error}"))
-    }
-
     async fn refused(&self) -> OpenError {
-        let opened = self.scaffold.open(&self.bench.stage, &self.bench.limits).await;
-        opened.err().expect("it must not come up")
-    }
-
-    fn nothing_runs(&self) {
-        let place = self.bench.folder.path().display().to_string();
-        assert_eq!(processes(&place), Vec::<i32>::new());
+        self.open().await.err().expect("it must not come up")
     }
 }
 
