@@ -26,7 +26,7 @@ pub enum FindingKind {
     ReflectionsExhausted,
     /// The agent wanted to load something from another host.
     UrlScrapingAttempted,
-    /// The solution imports a module that neither the standard library nor the tester has.
+    /// The solution imports a module that is not the tester's, nor in the workspace, nor known to be published.
     HallucinatedImport,
     /// The model declined the request, and nothing was changed.
     Refusal,

@@ -191,6 +191,30 @@ fn answers_without_code_are_taken_as_the_kit_takes_them() {
     assert_eq!(file(&run, 2), "I cannot help with that.\n");
 }
 
+/// Kinds of the findings of a turn, counted from 1.
+fn findings(record: &Value, turn: usize) -> Vec<&str> {
+    let found = record["turns"][turn - 1]["findings"].as_array();
+    let kinds = found.into_iter().flatten().map(|finding| &finding["kind"]);
+    kinds.filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_package_that_the_tester_lacks_is_told_and_only_a_made_up_one_is_a_finding() {
+    let place = tempfile::tempdir().unwrap();
+    let program = |module: &str| format!("```python\nimport {module}\ndef double(n):\n    return 2 * n\n```");
+    let answers = [program("left_pad_pro"), program("numpy")];
+    let answers = answers.each_ref().map(String::as_str);
+    let run = scripted(place.path(), "lacks", &answers, &["--interaction", "editing"]);
+    let record = record(&run);
+    assert_eq!(record["verdict"], "incorrect");
+    assert_eq!(findings(&record, 1), ["hallucinated_import"], "{record:#}");
+    assert_eq!(findings(&record, 2), Vec::<&str>::new(), "{record:#}");
+    assert_eq!(
+        record["warnings"],
+        json!(["turn 2: the solution imports `numpy`, a published package, which the tester does not have"])
+    );
+}
+
 #[test]
 fn a_provider_that_fails_is_no_wrong_answer() {
     let place = tempfile::tempdir().unwrap();

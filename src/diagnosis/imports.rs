@@ -45,7 +45,15 @@ fn modules(statement: &str) -> Vec<String> {
     };
     let first = |text: &str| text.split_whitespace().next().map(str::to_owned);
     let named: Vec<String> = if let Some(rest) = after_word(statement, "import") {
-        rest.split(',').filter_map(first).collect()
+        // Else it is a line of prose: a model may have answered in words, which were taken for the code.
+        let is_import = |part: &str| {
+            let words: Vec<&str> = part.split_whitespace().collect();
+            matches!(words.as_slice(), [_] | [_, "as", _])
+        };
+        rest.split(',')
+            .all(is_import)
+            .then(|| rest.split(',').filter_map(first).collect())
+            .unwrap_or_default()
     } else if let Some(rest) = after_word(statement, "from")
         && rest
             .split_whitespace()
@@ -193,6 +201,7 @@ mod tests {
             "text = 'it\\'s'; y = \"import a\"\n",
             "print('a',\n'import b')\n",
             "from here to there\n",
+            "import the module first, then call it\n",
             "import 1\nimport \"a\"\n",
         ] {
             assert_eq!(always(source), Vec::<String>::new(), "{source}");

@@ -1,5 +1,6 @@
 //! One tree, judged: what the tester says of it, and what a user must be told besides.
 
+use super::imports::told_missing;
 use crate::store::StoreError;
 use crate::task::Task;
 use crate::tester::{Tester, Tree};
@@ -27,9 +28,7 @@ pub(super) async fn judge_tree(
         left -= 1;
     };
     if let Some(module) = &judgement.missing_module {
-        warn(format!(
-            "turn {turn}: the solution imports `{module}`, which the tester does not have"
-        ))?;
+        warn(told_missing(turn, module))?;
     }
     if judgement.left_out > 0 {
         warn(format!(

@@ -8,7 +8,7 @@ use tokio::task::{JoinSet, block_in_place};
 use tokio_util::sync::CancellationToken;
 
 use super::conduct::RunError;
-use super::imports::note_missing;
+use super::imports::{note_missing, told_missing};
 use super::rejudge::{complete, stored_tree, turns_to_judge, unjudged};
 use crate::event::Event;
 use crate::plan::{TestTurns, TrialKey};
@@ -163,6 +163,8 @@ impl Shared {
                 if let Ok(tree) = &tree {
                     note_missing(&mut record.turns, turn, tree, &judgement);
                 }
+                let missing = judgement.missing_module.as_deref();
+                record.warnings.extend(missing.map(|module| told_missing(turn, module)));
                 judgements.insert(turn, judgement);
             }
             snapshots.push(snapshot);
