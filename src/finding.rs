@@ -16,7 +16,7 @@ pub enum FindingKind {
     UnauthorisedFileOperation,
     /// A file of the predefined structure has no content after the turn.
     ExpectedFileLeftEmpty,
-    /// The turn's answer asks the user something, and nothing was changed.
+    /// The turn's answer asks the user something, and nothing was changed; of the bare model: no code was given.
     AskedForClarification,
     /// A tool told the model of an error of the call itself, not of the command that it ran.
     ToolError,
@@ -28,7 +28,7 @@ pub enum FindingKind {
     UrlScrapingAttempted,
     /// The solution imports a module that is not the tester's, nor in the workspace, nor known to be published.
     HallucinatedImport,
-    /// The model declined the request, and nothing was changed.
+    /// The model declined the request, gave no code, and nothing was changed but by taking its words for code.
     Refusal,
     /// A limit of time ended the turn.
     Timeout,

@@ -189,6 +189,21 @@ fn answers_without_code_are_taken_as_the_kit_takes_them() {
     );
     assert_eq!(record["turns"][1]["failure"], "empty_answer");
     assert_eq!(file(&run, 2), "I cannot help with that.\n");
+    assert_eq!(findings(&record, 1), ["refusal"], "{record:#}");
+
+    let question = "Which one do you want?";
+    let code = "def double(n):\n    # Should I refuse: 'I cannot help with that'?\n    return 2 * n\n";
+    let run = scripted(
+        place.path(),
+        "question",
+        &[question, code],
+        &["--interaction", "editing"],
+    );
+    let record = self::record(&run);
+    assert_eq!(record["verdict"], "correct_insecure");
+    assert_eq!(file(&run, 2), code);
+    assert_eq!(findings(&record, 1), ["asked_for_clarification"], "{record:#}");
+    assert_eq!(findings(&record, 2), Vec::<&str>::new(), "{record:#}");
 }
 
 /// Kinds of the findings of a turn, counted from 1.

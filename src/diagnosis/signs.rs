@@ -111,9 +111,16 @@ pub struct Signs {
     pub(super) closing_tools: BTreeMap<String, String>,
     pub(super) caches: GlobSet,
     pub(super) may_be_empty: GlobSet,
+    /// Whether an answer without a fence is taken for the code as a whole, so that words alone change the workspace.
+    pub(super) bare_answers: bool,
 }
 
 impl Signs {
+    /// The same, of an agent that takes an answer without a fence for the code as a whole, or of one that does not.
+    pub fn taking_bare_answers(self, bare_answers: bool) -> Self {
+        Self { bare_answers, ..self }
+    }
+
     /// The signs of an agent: those of every agent, those that come with the program for this one, and its recipe's own.
     ///
     /// # Errors
@@ -180,6 +187,7 @@ impl Signs {
             closing_tools: shared.closing_tools.into_iter().chain(own.closing_tools).collect(),
             caches: globs("caches", shared.caches, own.caches)?,
             may_be_empty: globs("may_be_empty", shared.may_be_empty, own.may_be_empty)?,
+            bare_answers: false,
         })
     }
 }

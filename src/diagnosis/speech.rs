@@ -1,6 +1,27 @@
 //! What an answer says in prose: a question, or a refusal.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::signs::Signs;
+
+/// Lines that are code in Python, and hardly ever prose.
+static CODE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let lines = [
+        r"(?:async +)?def +\w+ *\(",
+        r"class +\w+ *[(:]",
+        r"import +[\w.]+(?: +as +\w+)? *(?:$|[,;#])",
+        r"from +[\w.]+ +import\b",
+        r"\w+ *=[^=]",
+    ];
+    Regex::new(&format!("(?m)^[ \\t]*(?:{})", lines.join("|"))).ok()
+});
+
+/// Whether an answer gives code, with a fence or without.
+pub fn gives_code(answer: &str) -> bool {
+    answer.contains("```") || CODE.as_ref().is_some_and(|code| code.is_match(answer))
+}
 
 /// The prose of an answer: without fenced blocks and code spans, and with plain apostrophes.
 pub fn prose(answer: &str) -> String {

@@ -3,10 +3,10 @@
 use super::command::{fetched_by_call, fetched_by_script};
 use super::files::{Structure, is_unchanged};
 use super::signs::{Signs, Where};
-use super::speech::{prose, question, refusal};
+use super::speech::{gives_code, prose, question, refusal};
 use crate::finding::{Finding, FindingKind, Findings};
 use crate::transcript::{Exchange, Part};
-use crate::trial::{Ending, Failure, Limit, TurnRecord};
+use crate::trial::{Drift, Ending, Failure, Limit, TurnRecord};
 
 /// Longest text of a message, a result or a last word in which signs are looked for, in bytes.
 const MOST_SEARCHED: usize = 64 << 10;
@@ -38,7 +38,7 @@ struct LastWord {
     prose: Option<String>,
     /// It declined in the dialect's own way.
     declined: Option<String>,
-    /// Whether it holds a fenced block: perhaps an edit that could not be used.
+    /// Whether it gives code, perhaps as an edit that could not be used.
     has_code: bool,
 }
 
@@ -120,7 +120,7 @@ impl<'a> Watch<'a> {
         let said = texts.join("\n\n");
         LastWord {
             call: exchange.call,
-            has_code: said.contains("```"),
+            has_code: gives_code(&said),
             prose: (!goes_on).then(|| prose(beginning(&said))),
             declined: declined.or_else(|| end.map(|end| format!("the answer ended with {end}"))),
         }
@@ -176,7 +176,7 @@ impl<'a> Watch<'a> {
         for path in empty.iter().filter(|path| structure.is_expected(path, self.signs)) {
             found.add(FindingKind::ExpectedFileLeftEmpty, path);
         }
-        let listened = is_unchanged(&record.drift, self.signs) && self.listen(&record.ending);
+        let listened = self.gave_nothing(&record.drift) && self.listen(&record.ending);
         if let Ending::Failed {
             failure: Failure::EditFormat,
             detail,
@@ -188,7 +188,15 @@ impl<'a> Watch<'a> {
         self.found.into_vec()
     }
 
-    /// The last word of a turn that changed nothing: a refusal, or else a question. Whether it was one.
+    /// Whether there is nothing but words. Of an agent that takes any answer for the code the workspace cannot tell it.
+    fn gave_nothing(&self, drift: &Drift) -> bool {
+        match &self.last {
+            Some(last) if self.signs.bare_answers => !last.has_code,
+            _ => is_unchanged(drift, self.signs),
+        }
+    }
+
+    /// The last word of a turn that gave nothing: a refusal, or else a question. Whether it was one.
     fn listen(&mut self, ending: &Ending) -> bool {
         let Some(last) = &self.last else { return false };
         let spoke = match ending {
@@ -203,10 +211,15 @@ impl<'a> Watch<'a> {
             return false;
         }
         let LastWord {
-            call, prose, declined, ..
+            call,
+            prose,
+            declined,
+            has_code,
         } = last;
         let prose = prose.as_deref().unwrap_or_default();
-        if let Some(words) = declined.as_deref().or_else(|| refusal(prose, self.signs)) {
+        // Who declines and goes on to give code has declined a part, or another way.
+        let refused = || refusal(prose, self.signs).filter(|_| !has_code);
+        if let Some(words) = declined.as_deref().or_else(refused) {
             self.found.add(FindingKind::Refusal, &format!("call {call}: {words}"));
             true
         } else if let Some(words) = question(prose, self.signs) {

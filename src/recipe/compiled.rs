@@ -75,7 +75,7 @@ impl Recipe {
         let signs = Signs::compile(&source.name, source.signs.clone());
         let signs = signs.map_err(|(field, message)| wrong(format!("signs.{field}"), message))?;
         Ok(Self {
-            signs: Arc::new(signs),
+            signs: Arc::new(signs.taking_bare_answers(matches!(driven, Driven::Api))),
             templates: Templates::compile(&source).map_err(at)?,
             driven,
             varies,
