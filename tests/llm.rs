@@ -143,36 +143,25 @@ fn differences_are_applied_and_those_that_do_not_fit_are_recorded() {
 }
 
 #[test]
-fn files_that_a_model_names_stay_in_the_workspace() {
+fn of_one_file_the_first_fenced_block_is_the_code_whatever_looks_like_files() {
     let place = tempfile::tempdir().unwrap();
     let outside = place.path().join("outside");
-    let pair = |path: &str| format!("<FILEPATH>{path}</FILEPATH>\n<CODE>\nx = 1\n</CODE>\n");
-    let answer = [
-        pair(outside.to_str().unwrap()),
-        pair("../up.py"),
-        pair("lib/part.py"),
-        pair("app.py"),
-    ]
-    .concat();
+    let pair = |path: &str| format!("<FILEPATH>{path}</FILEPATH>\n<CODE>\nx = 1\n</CODE>");
+    let documented = format!(
+        "def double(n):\n    \"\"\"\n{}\n    \"\"\"\n    return 2 * n\n",
+        pair("app.py")
+    );
     let run = scripted(
         place.path(),
-        "hostile",
-        &[&answer, "```\ny = 2\n```"],
+        "pairs",
+        &[&pair(outside.to_str().unwrap()), &format!("```python\n{documented}```")],
         &["--interaction", "editing"],
     );
     let record = record(&run);
-    let turn = &record["turns"][0];
-    assert_eq!(turn["failure"], "edit_format");
-    assert!(
-        turn["detail"]
-            .as_str()
-            .unwrap()
-            .contains("no plain path below the workspace")
-    );
     assert!(!outside.exists());
-    assert_eq!(kept_file(&run, 1, "lib/part.py").unwrap(), b"x = 1\n");
-    assert_eq!((file(&run, 1).as_str(), file(&run, 2).as_str()), ("x = 1\n", "y = 2\n"));
-    assert_eq!(turn["drift"]["created"], json!(["lib/part.py"]));
+    assert_eq!(file(&run, 1), pair(outside.to_str().unwrap()) + "\n");
+    assert_eq!(file(&run, 2), documented);
+    assert_eq!(record["verdict"], "correct_insecure", "{record:#}");
 }
 
 #[test]

@@ -70,8 +70,8 @@ pub enum EditError {
     },
     #[error("the {format} format cannot carry the line breaks of this text")]
     LineBreaks { format: EditFormat },
-    #[error("neither a fence nor `<CODE>` can hold this text, whose line {line} would end it")]
-    Code { line: usize },
+    #[error("a fence cannot hold this text, whose line {line} would end it")]
+    Fence { line: usize },
 }
 
 /// The edit that turns `before` into `after` (both [`normalize`]d, `after` not empty), as a model writes it.

@@ -25,13 +25,9 @@ pub(super) fn write(edit: &Edit, diff: bool) -> Result<String, EditError> {
             .to_string();
         return Ok(format!("```diff\n{diff}```\n"));
     }
-    // Code is taken up to the first line that begins with a fence.
-    let fences = |line: &str| line.starts_with("```");
-    if !after.lines().skip(1).any(fences) {
-        return Ok(format!("```python\n{after}```\n"));
-    }
-    match after.lines().position(|line| line.contains("</CODE>")) {
-        None => Ok(format!("<FILEPATH>{file}</FILEPATH>\n<CODE>\n{after}</CODE>\n")),
-        Some(index) => Err(EditError::Code { line: index + 1 }),
+    // Code is taken up to the next line that begins with a fence.
+    match after.lines().skip(1).position(|line| line.starts_with("```")) {
+        None => Ok(format!("```python\n{after}```\n")),
+        Some(index) => Err(EditError::Fence { line: index + 2 }),
     }
 }

@@ -253,7 +253,7 @@ fn anthropic_results_are_read() {
 
 #[test]
 fn the_bare_model_gets_code_and_differences() {
-    let fenced = oracle(&["x = 1\n", "'''\n```\n'''\n"], Voice::Fenced { diffs: false });
+    let fenced = oracle(&["x = 1\n", "x = '''\n ```'''\n"], Voice::Fenced { diffs: false });
     let ask = |oracle: &Oracle, turn: usize| {
         let body = json!({"messages": [{"role": "user", "content": "go"}]});
         let said = oracle.say(&call(turn, Dialect::OpenaiChat, body)).unwrap();
@@ -261,7 +261,7 @@ fn the_bare_model_gets_code_and_differences() {
         said.text
     };
     assert!(ask(&fenced, 1).ends_with("```python\nx = 1\n```\n"));
-    assert!(ask(&fenced, 2).ends_with("<FILEPATH>app.py</FILEPATH>\n<CODE>\n'''\n```\n'''\n</CODE>\n"));
+    assert!(ask(&fenced, 2).ends_with("```python\nx = '''\n ```'''\n```\n"));
 
     let differences = oracle(&["x = 1\ny = 1\n", "x = 1\ny = 2\n"], Voice::Fenced { diffs: true });
     assert!(ask(&differences, 1).contains("```python\nx = 1\ny = 1\n```"));
@@ -276,11 +276,11 @@ fn the_bare_model_gets_code_and_differences() {
 fn a_form_that_has_no_word_for_a_state_is_refused_at_once() {
     let refused = Oracle::new(OracleScript {
         file: "app.py".into(),
-        states: vec!["x\n```\n</CODE>\n".into()],
+        states: vec!["x\n\n```\n".into()],
         voice: Voice::Fenced { diffs: false },
         answered: 0,
     });
-    assert_eq!(refused.unwrap_err().source, EditError::Code { line: 3 });
+    assert_eq!(refused.unwrap_err().source, EditError::Fence { line: 3 });
     let whole = Voice::EditFormat(EditFormat::Whole);
     assert_eq!(whole.normalize("x\r\n\n"), "x\n");
 }

@@ -7,7 +7,7 @@ use regex::Regex;
 /// What an answer gives.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    /// Pairs of `<FILEPATH>` and `<CODE>`: a path, as the model wrote it, and a content.
+    /// Pairs of `<FILEPATH>` and `<CODE>`, of a task with more than one file: a path, as the model wrote it, and a content.
     Files(Vec<(String, String)>),
     /// The content of the first fenced block.
     Code(String),
@@ -20,8 +20,16 @@ static FENCED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"```(?:\w+
 static PAIR: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?s)<FILEPATH>(.*?)</FILEPATH>\s*<CODE>\n?(.*?)</CODE>").ok());
 
-/// Takes the code from an answer.
+/// Takes the code of the only file from an answer. Whatever else stands in it, also what looks like a pair, is no matter.
 pub(super) fn taken(answer: &str) -> Given {
+    match fenced(answer) {
+        Some(code) => Given::Code(code),
+        None => Given::Bare(without_marks(answer).to_owned()),
+    }
+}
+
+/// Takes the files of a task with more than one from an answer: its pairs, or where there is none, the code of the main file.
+pub(super) fn taken_files(answer: &str) -> Given {
     let pairs: Vec<(String, String)> = PAIR
         .iter()
         .flat_map(|pair| pair.captures_iter(answer))
@@ -31,12 +39,9 @@ pub(super) fn taken(answer: &str) -> Given {
             _ => (path, code),
         })
         .collect();
-    if !pairs.is_empty() {
-        return Given::Files(pairs);
-    }
-    match fenced(answer) {
-        Some(code) => Given::Code(code),
-        None => Given::Bare(without_marks(answer).to_owned()),
+    match pairs.is_empty() {
+        true => taken(answer),
+        false => Given::Files(pairs),
     }
 }
 
@@ -83,9 +88,21 @@ mod tests {
     }
 
     #[test]
+    fn of_one_file_pairs_are_a_part_of_the_code() {
+        let program = "def parse(text):\n    \"\"\"<FILEPATH>a.py</FILEPATH>\n<CODE>x</CODE>\"\"\"";
+        assert_eq!(
+            taken(&format!("Here:\n```python\n{program}\n```\n")),
+            Given::Code(program.into())
+        );
+        let pair = "<FILEPATH>app.py</FILEPATH>\n<CODE>\nx = 1\n</CODE>";
+        assert_eq!(taken(pair), Given::Bare(pair.into()));
+    }
+
+    #[test]
     fn files_are_named_in_pairs() {
         let answer = "<FILEPATH> a/b.py </FILEPATH>\n<CODE>\nx = 1\n</CODE>\n<FILEPATH>c.py</FILEPATH><CODE>\n```python\ny\n```\n</CODE>";
         let files = [("a/b.py", "x = 1\n"), ("c.py", "y")].map(|(path, code)| (path.to_owned(), code.to_owned()));
-        assert_eq!(taken(answer), Given::Files(files.into()));
+        assert_eq!(taken_files(answer), Given::Files(files.into()));
+        assert_eq!(taken_files("```\na\n```"), Given::Code("a".into()));
     }
 }

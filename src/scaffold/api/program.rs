@@ -27,6 +27,8 @@ pub(super) struct Program {
     sum: Sum,
     /// The file that code without a name belongs to.
     main: PathBuf,
+    /// Whether the task has more files, so that answers may name them.
+    has_more: bool,
     files: BTreeMap<PathBuf, String>,
     answers: usize,
 }
@@ -41,10 +43,12 @@ pub(super) struct Taken {
 }
 
 impl Program {
-    pub fn new(sum: Sum, main: PathBuf) -> Self {
+    /// A program of the files that the model is told of, the main one first.
+    pub fn new(sum: Sum, files: &[PathBuf]) -> Self {
         Self {
             sum,
-            main,
+            main: files.first().cloned().unwrap_or_else(|| PathBuf::from("app.py")),
+            has_more: files.len() > 1,
             files: BTreeMap::new(),
             answers: 0,
         }
@@ -67,7 +71,11 @@ impl Program {
             }
         } else {
             let main = self.main.display().to_string();
-            match code::taken(answer) {
+            let given = match self.has_more {
+                true => code::taken_files(answer),
+                false => code::taken(answer),
+            };
+            match given {
                 Given::Files(files) => (files, false),
                 Given::Code(code) => (vec![(main, code)], false),
                 Given::Bare(text) => (vec![(main, text)], true),
@@ -116,12 +124,30 @@ mod tests {
     #[test]
     fn all_blocks_with_differences_are_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let mut program = Program::new(Sum::Differences, "app.py".into());
+        let mut program = Program::new(Sum::Differences, &["app.py".into()]);
         let whole = program.take("```python\na = 1\nb = 1\n```", folder.path());
         assert_eq!(whole, Taken::default());
         let answer = "First:\n```diff\n@@ -1 +1 @@\n-a = 1\n+a = 2\n```\nRun it:\n```sh\npython app.py\n```\nThen:\n```\n@@ -2 +2 @@\n-b = 1\n+b = 2\n```\n";
         assert_eq!(program.take(answer, folder.path()), Taken::default());
         let written = std::fs::read_to_string(folder.path().join("app.py")).unwrap();
         assert_eq!(written, "a = 2\nb = 2\n");
+    }
+
+    #[test]
+    fn files_that_a_model_names_stay_in_the_workspace() {
+        let place = tempfile::tempdir().unwrap();
+        let workspace = place.path().join("workspace");
+        std::fs::create_dir(&workspace).unwrap();
+        let outside = place.path().join("outside");
+        let pair = |path: &str| format!("<FILEPATH>{path}</FILEPATH>\n<CODE>\nx = 1\n</CODE>\n");
+        let paths = [outside.to_str().unwrap(), "../up.py", "lib/part.py", "app.py"];
+        let mut program = Program::new(Sum::Last, &["app.py".into(), "lib/db.py".into()]);
+        let taken = program.take(&paths.map(pair).concat(), &workspace);
+        assert!(taken.failure.unwrap().contains("no plain path below the workspace"));
+        let written = |path: &str| std::fs::read_to_string(workspace.join(path)).unwrap();
+        assert_eq!((written("lib/part.py"), written("app.py")), ("x = 1\n".into(), "x = 1\n".into()));
+        assert!(!outside.exists() && !place.path().join("up.py").exists());
+        assert_eq!(program.take("```\ny = 2\n```", &workspace), Taken::default());
+        assert_eq!(written("app.py"), "y = 2\n");
     }
 }

@@ -1,6 +1,6 @@
 //! One conversation with a model, by calls of the trial's own route.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use reqwest::{Client, StatusCode};
@@ -58,11 +58,10 @@ impl ApiSession {
             false if stage.options.concat.covers(stage.interaction) => Sum::All,
             false => Sum::Last,
         };
-        let main = stage.files.first().cloned();
         Ok(Self {
             client,
             said: Vec::new(),
-            program: Program::new(sum, main.unwrap_or_else(|| PathBuf::from("app.py"))),
+            program: Program::new(sum, &stage.files),
             began: Began {
                 trial: stage.clocks.trial,
                 session: Moment::now(stage.clocks.model.as_ref()),
