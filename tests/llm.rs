@@ -4,7 +4,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{finished, json_lines, kept_file, report, tiny_task};
+use common::provider::Provider;
+use common::{finished, json_lines, kept_file, program, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Runs `llm`; the run's folder.
@@ -217,6 +218,72 @@ fn a_package_that_the_tester_lacks_is_told_and_only_a_made_up_one_is_a_finding()
         record["warnings"],
         json!(["turn 2: the solution imports `numpy`, a published package, which the tester does not have"])
     );
+}
+
+/// Three turns with a provider; the record, and what the provider was sent in the turns.
+fn three_turns(place: &Path, arguments: &[&str]) -> (Value, Vec<Value>) {
+    let provider = Provider::start();
+    let mut task = tiny_task("tiny");
+    task["conversations"]["editing"] = json!(["Write the ALPHA step.", "Now the BETA step.", "Now the GAMMA step."]);
+    std::fs::write(place.join("tasks.jsonl"), task.to_string()).unwrap();
+    let fixed = ["--tasks", "tasks.jsonl", "--interaction", "editing", "--job-name", "r"];
+    let output = program()
+        .current_dir(place)
+        .args([&["run"], arguments, &fixed].concat())
+        .args(["--api-base", &provider.base])
+        .env("MTSEC_API_KEY", "secret")
+        .env("ANTHROPIC_API_KEY", "secret")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    (record(&place.join("jobs/r")), provider.bodies())
+}
+
+/// The conversation went on in one session, and all that it used was counted.
+fn is_one_conversation(record: &Value, sent: &[Value], member: &str) {
+    assert_eq!(record["verdict"], "correct_secure", "{record:#}");
+    let usage = &record["usage"];
+    assert_eq!(
+        [&usage["calls"], &usage["input_tokens"], &usage["output_tokens"]],
+        [&json!(3), &json!(30), &json!(15)]
+    );
+    assert_eq!(sent.len(), 3);
+    let said = sent[2][member].as_array().unwrap();
+    let roles: Vec<&str> = said.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["user", "assistant", "user", "assistant", "user"]);
+    for (message, words) in said.iter().zip(["ALPHA", "Answer 1:", "BETA", "Answer 2:", "GAMMA"]) {
+        assert!(message["content"].to_string().contains(words), "{words}: {message}");
+    }
+}
+
+#[test]
+fn a_conversation_is_said_over_responses() {
+    let place = tempfile::tempdir().unwrap();
+    // As it comes, it prefers chat completions wherever both are spoken.
+    let recipe = include_str!("../scaffolds/llm.yaml");
+    let speaks = "speaks: [openai-chat, openai-responses, anthropic-messages]";
+    assert!(recipe.contains(speaks));
+    let recipe = recipe
+        .replace(speaks, "speaks: [openai-responses]")
+        .replace("name: llm", "name: mine");
+    std::fs::write(place.path().join("mine.yaml"), recipe).unwrap();
+    let (record, sent) = three_turns(place.path(), &["./mine.yaml", "-m", "some-model"]);
+    is_one_conversation(&record, &sent, "input");
+    // Nothing of it may be kept by the provider, or be out of sight.
+    assert!(
+        sent.iter()
+            .all(|body| body["store"] == false && body.get("previous_response_id").is_none())
+    );
+}
+
+#[test]
+fn a_conversation_is_said_over_messages() {
+    let place = tempfile::tempdir().unwrap();
+    let arguments = ["llm", "-m", "claude-3-7-sonnet"];
+    let (record, sent) = three_turns(place.path(), &arguments);
+    is_one_conversation(&record, &sent, "messages");
+    assert!(sent.iter().all(|body| body["max_tokens"].as_u64() > Some(0)));
 }
 
 #[test]

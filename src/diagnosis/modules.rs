@@ -58,7 +58,9 @@ mod tests {
 
     #[test]
     fn packages_are_known_by_the_names_they_are_imported_by() {
-        for name in ["numpy", "cv2", "PIL", "yaml", "bs4", "Crypto", "OpenSSL", "MySQLdb", "google"] {
+        for name in [
+            "numpy", "cv2", "PIL", "yaml", "bs4", "Crypto", "OpenSSL", "MySQLdb", "google",
+        ] {
             assert_eq!(origin(name), Some(Origin::Published), "{name}");
         }
         for name in ["imp", "distutils", "cgi", "urllib2", "tomllib", "__future__"] {

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn packages_that_the_tester_merely_lacks_and_modules_of_other_pythons_are_not() {
-        let solution = "import numpy as np, requests\nfrom PIL import Image\nimport imp\nimport urllib2\nimport numpy_pro\n";
+        let solution =
+            "import numpy as np, requests\nfrom PIL import Image\nimport imp\nimport urllib2\nimport numpy_pro\n";
         assert_eq!(found(solution, &[]), ["app.py:5: imports numpy_pro"]);
     }
 

@@ -1,4 +1,4 @@
-//! An HTTP server that speaks chat completions, and misbehaves on demand.
+//! An HTTP server that speaks the dialects of providers, and misbehaves on demand.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -51,6 +51,8 @@ impl Provider {
 fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>, sent: &Mutex<Vec<Value>>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut length = 0;
+    let mut asked = String::new();
+    reader.read_line(&mut asked).ok()?;
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
@@ -75,13 +77,8 @@ fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>, se
         times.len()
     };
     let code = tiny_task("")["references"]["secure"].as_str()?.to_owned();
-    let good = json!({
-        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{ "index": 0, "finish_reason": "stop",
-            "message": { "role": "assistant", "content": format!("app.py\n```python\n{code}```\n") } }],
-        "usage": { "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15 },
-    })
-    .to_string();
+    let path = asked.split_whitespace().nth(1).unwrap_or_default();
+    let good = good(path, number, &code).to_string();
     let refusal = |message: &str| json!({ "error": { "message": message, "type": "error" } }).to_string();
     let mut say = |status: &str, headers: &str, body: &str, claimed: usize| {
         let head = format!(
@@ -127,4 +124,30 @@ fn answer(mut stream: TcpStream, seen: &Mutex<HashMap<String, Vec<Instant>>>, se
         }
         _ => say("200 OK", "", &good, good.len()),
     }
+}
+
+/// The answer to the call of this number, in the dialect of its path.
+fn good(path: &str, number: usize, code: &str) -> Value {
+    let text = format!("Answer {number}:\n```python\n{code}```\n");
+    if path.ends_with("/responses") {
+        return json!({
+            "id": "x", "object": "response", "created_at": 1, "model": "m", "status": "completed",
+            "output": [{ "type": "message", "id": "y", "role": "assistant", "status": "completed",
+                "content": [{ "type": "output_text", "text": text, "annotations": [] }] }],
+            "usage": { "input_tokens": 10, "output_tokens": 5, "total_tokens": 15 },
+        });
+    }
+    if path.ends_with("/messages") {
+        return json!({
+            "id": "x", "type": "message", "role": "assistant", "model": "m", "stop_reason": "end_turn",
+            "content": [{ "type": "text", "text": text }],
+            "usage": { "input_tokens": 10, "output_tokens": 5 },
+        });
+    }
+    json!({
+        "id": "x", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "finish_reason": "stop",
+            "message": { "role": "assistant", "content": format!("app.py\n```python\n{code}```\n") } }],
+        "usage": { "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15 },
+    })
 }

@@ -145,7 +145,10 @@ mod tests {
         let taken = program.take(&paths.map(pair).concat(), &workspace);
         assert!(taken.failure.unwrap().contains("no plain path below the workspace"));
         let written = |path: &str| std::fs::read_to_string(workspace.join(path)).unwrap();
-        assert_eq!((written("lib/part.py"), written("app.py")), ("x = 1\n".into(), "x = 1\n".into()));
+        assert_eq!(
+            (written("lib/part.py"), written("app.py")),
+            ("x = 1\n".into(), "x = 1\n".into())
+        );
         assert!(!outside.exists() && !place.path().join("up.py").exists());
         assert_eq!(program.take("```\ny = 2\n```", &workspace), Taken::default());
         assert_eq!(written("app.py"), "y = 2\n");

@@ -68,7 +68,11 @@ fn refusals_are_told_from_words_or_by_the_dialect() {
 #[test]
 fn an_answer_that_goes_on_to_give_code_is_no_refusal() {
     let sorry = "I'm sorry, but I can't help with pickling untrusted data.";
-    for code in ["```python\nimport json\n```", "def f(data):\n    return json.loads(data)", "import json\n"] {
+    for code in [
+        "```python\nimport json\n```",
+        "def f(data):\n    return json.loads(data)",
+        "import json\n",
+    ] {
         let answer = format!("{sorry} Here is a safe way:\n\n{code}");
         assert_eq!(kinds(&answered(), &[says(1, &answer)]), [], "{answer}");
     }
