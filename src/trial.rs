@@ -87,7 +87,8 @@ pub enum Failure {
     Budget,
     /// What held the agent was killed from outside, and the agent with it.
     ContainmentLost,
-    /// The agent did not go on with the conversation, but began another one or lost its record of it.
+    /// The agent did not go on with the conversation, but began another one or lost its record of it. No finding: no tool
+    /// told the model of an error, and appendix F has no kind for it.
     SessionLost,
 }
 

@@ -78,7 +78,18 @@ impl SignsSource {
 pub struct TrafficSign {
     #[serde(rename = "in")]
     pub place: Where,
+    /// The tool whose result it is; absent: any.
+    #[serde(default)]
+    pub tool: Option<String>,
     pub text: String,
+}
+
+/// The same, ready for use.
+#[derive(Debug)]
+pub(super) struct Traffic {
+    pub place: Where,
+    pub tool: Option<String>,
+    pub text: Regex,
 }
 
 /// Where words are looked for.
@@ -94,8 +105,8 @@ pub enum Where {
 /// Signs, ready for use.
 #[derive(Debug)]
 pub struct Signs {
-    pub(super) tool_errors: Vec<(Where, Regex)>,
-    pub(super) failed_edits: Vec<(Where, Regex)>,
+    pub(super) tool_errors: Vec<Traffic>,
+    pub(super) failed_edits: Vec<Traffic>,
     pub(super) clarifications: Vec<Regex>,
     pub(super) courtesies: Vec<Regex>,
     pub(super) refusals: Vec<Regex>,
@@ -151,8 +162,14 @@ impl Signs {
         let traffic = |name: &str, shared: Vec<TrafficSign>, own: Vec<TrafficSign>| {
             let of = |signs: &[TrafficSign]| signs.iter().map(|sign| sign.text.clone()).collect::<Vec<_>>();
             let compiled = expressions(name, of(&shared), of(&own))?;
-            let places = shared.into_iter().chain(own).map(|sign| sign.place);
-            Ok::<_, (String, String)>(places.zip(compiled).collect())
+            let by_none = |sign: &&TrafficSign| sign.place == Where::Message && sign.tool.is_some();
+            if let Some(sign) = shared.iter().chain(&own).find(by_none) {
+                let message = format!("a message comes of no tool, so this is never found: {}", sign.text);
+                return Err((name.to_owned(), message));
+            }
+            let signs = shared.into_iter().chain(own).zip(compiled);
+            let signs = signs.map(|(TrafficSign { place, tool, .. }, text)| Traffic { place, tool, text });
+            Ok::<_, (String, String)>(signs.collect())
         };
         let globs = |name: &str, shared: Vec<String>, own: Vec<String>| {
             let mut set = GlobSetBuilder::new();
@@ -208,5 +225,7 @@ mod tests {
             ..SignsSource::default()
         };
         assert!(Signs::compile("any", own).unwrap_err().1.contains("`url`"));
+        let own: SignsSource = yaml::read("own", "{tool_errors: [{in: message, tool: shell, text: no}]}").unwrap();
+        assert_eq!(Signs::compile("any", own).unwrap_err().0, "tool_errors");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::command::{fetched_by_call, fetched_by_script};
 use super::files::{Structure, is_unchanged};
-use super::signs::{Signs, Where};
+use super::signs::{Signs, Traffic, Where};
 use super::speech::{gives_code, prose, question, refusal};
 use crate::finding::{Finding, FindingKind, Findings};
 use crate::transcript::{Exchange, Part};
@@ -72,29 +72,31 @@ impl<'a> Watch<'a> {
 
     /// What the model was told.
     fn told(&mut self, call: u64, part: &Part) {
-        let (place, text) = match part {
-            Part::Result { text, .. } => (Where::Result, text.as_str()),
-            Part::Text { speaker, text } if speaker == "user" => (Where::Message, text.as_str()),
+        let (place, by, text) = match part {
+            Part::Result { tool, text, .. } => (Where::Result, Some(tool), text),
+            Part::Text { speaker, text } if speaker == "user" => (Where::Message, None, text),
             _ => return,
         };
-        let text = beginning(text);
-        let first_line = |text: &str| text.trim().lines().next().unwrap_or_default().to_owned();
+        // Agents put empty lines between messages of the user.
+        let text = beginning(text.trim_start());
         let kinds = [
             (FindingKind::ToolError, &self.signs.tool_errors),
             (FindingKind::EditFailedToApply, &self.signs.failed_edits),
         ];
         for (kind, signs) in kinds {
-            let mut signs = signs.iter().filter(|(of, _)| *of == place);
-            if let Some(found) = signs.find_map(|(_, sign)| sign.find(text)) {
-                let line = first_line(&text[found.start()..]);
-                self.found.add(kind, &format!("call {call}: {line}"));
+            let of_it = |sign: &&Traffic| sign.place == place && (sign.tool.is_none() || sign.tool.as_ref() == by);
+            let mut signs = signs.iter().filter(of_it);
+            if let Some(found) = signs.find_map(|sign| sign.text.find(text)) {
+                // To the end of its line; where it ends with one, the next says what is wrong.
+                let rest = text[found.end()..].lines().next().unwrap_or_default();
+                self.found.add(kind, &format!("call {call}: {}{rest}", found.as_str()));
             }
         }
         if let Part::Result {
             is_error: true, tool, ..
         } = part
         {
-            let line = first_line(text);
+            let line = text.lines().next().unwrap_or_default().trim_end();
             self.found
                 .add(FindingKind::ToolError, &format!("call {call}: {tool}: {line}"));
         }

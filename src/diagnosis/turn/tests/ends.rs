@@ -29,6 +29,11 @@ fn an_early_end_is_one_only_where_turns_follow() {
 }
 
 #[test]
+fn a_lost_session_is_an_ending_and_none_of_the_kinds() {
+    assert_eq!(kinds(&failed(Failure::SessionLost, changed()), &[]), []);
+}
+
+#[test]
 fn limits_of_time_are_timeouts_and_others_are_not() {
     for limit in [
         Limit::Turn,
