@@ -44,16 +44,15 @@ fn modules(statement: &str) -> Vec<String> {
             && characters.all(|c| c.is_alphanumeric() || c == '_' || c == '.')
     };
     let first = |text: &str| text.split_whitespace().next().map(str::to_owned);
-    let named: Vec<String> = if let Some(rest) = after_word(statement, "import") {
-        // Else it is a line of prose: a model may have answered in words, which were taken for the code.
-        let is_import = |part: &str| {
-            let words: Vec<&str> = part.split_whitespace().collect();
-            matches!(words.as_slice(), [_] | [_, "as", _])
-        };
-        rest.split(',')
-            .all(is_import)
-            .then(|| rest.split(',').filter_map(first).collect())
-            .unwrap_or_default()
+    // Else it is a line of prose: a model may have answered in words, which were taken for the code.
+    let is_import = |part: &str| {
+        let words: Vec<&str> = part.split_whitespace().collect();
+        matches!(words.as_slice(), [_] | [_, "as", _])
+    };
+    let named: Vec<String> = if let Some(rest) = after_word(statement, "import")
+        && rest.split(',').all(is_import)
+    {
+        rest.split(',').filter_map(first).collect()
     } else if let Some(rest) = after_word(statement, "from")
         && rest
             .split_whitespace()
