@@ -296,20 +296,8 @@ fn a_provider_that_fails_is_no_wrong_answer() {
     )
     .unwrap();
     let model = format!("script:{}", script.display());
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        &model,
-        "-l",
-        "1",
-        "--interaction",
-        "single",
-        "--retries",
-        "0",
-        "--job-name",
-        "fails",
-    ];
+    let chosen = ["run", "llm", "-m", &model, "-l", "1", "--interaction", "single"];
+    let arguments = [&chosen[..], &["--retries", "0", "--job-name", "fails"]].concat();
     finished(place.path(), &arguments, 4);
     let record = record(&place.path().join("jobs/fails"));
     assert_eq!(record["outcome"], "infrastructure_failure");
