@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::ask::{Ask, charge, estimated};
+use super::ask::{Ask, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
 use super::model::{Call, Tokens};
@@ -256,7 +256,12 @@ impl Pending {
             200..=299 if end.failure.is_none() => {
                 let written = estimated(end.response.to_string().len());
                 let output = written.min(ask.output.saturating_mul(ask.choices));
-                Some(charge(pricing, ask.input, output))
+                let used = Ask {
+                    output,
+                    choices: 1,
+                    ..ask
+                };
+                Some(used.charge(pricing))
             }
             200..=299 | CLIENT_GONE => Some(ask.charge(pricing)),
             _ if cut => Some(ask.charge(pricing)),

@@ -7,11 +7,15 @@ use crate::gateway::dialect::Dialect;
 use crate::gateway::model::Call;
 
 /// The least budget that Anthropic takes for thinking, in tokens.
-const LEAST_THINKING: u64 = 1024;
+pub const LEAST_THINKING: u64 = 1024;
+
+/// The least that is asked of Gemini where a limit is tight: less is refused by some of its models.
+const LEAST_GEMINI_THINKING: u64 = 128;
 
 impl Settings {
-    /// Sets what is to be set; returns the members that changed, `null` where one was removed.
-    pub(super) fn apply(&self, body: &mut Map<String, Value>, call: &Call) -> Map<String, Value> {
+    /// Sets what is to be set; returns the members that changed, `null` where one was removed. `thinks`: whether Claude is made
+    /// to think, as far as its earlier thoughts are concerned.
+    pub(super) fn apply(&self, body: &mut Map<String, Value>, call: &Call, thinks: bool) -> Map<String, Value> {
         let before = body.clone();
         let form = call.dialect.form();
         body.insert("model".to_owned(), json!(call.wire_model));
@@ -22,28 +26,34 @@ impl Settings {
         for (name, value) in &self.extra {
             body.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        if let Some(most) = call.max_output {
-            body.extend(form.limit_output(&before, most, self.output_limit));
+        // A budget has the last word.
+        match call.max_output {
+            Some(most) => body.extend(form.limit_output(&before, most, self.output_limit)),
+            None => self.raise_limits(body, call.dialect, thinks),
         }
         match call.dialect {
             Dialect::OpenaiChat => self.apply_chat(body, call),
             Dialect::OpenaiResponses => self.apply_responses(body),
-            Dialect::AnthropicMessages => self.apply_messages(body, call),
+            Dialect::AnthropicMessages => self.apply_messages(body, thinks),
         }
         changes(&before, body)
     }
 
     fn apply_chat(&self, body: &mut Map<String, Value>, call: &Call) {
+        let gemini = self.gemini_thinks(body);
         if let Some(effort) = &self.reasoning_effort {
             body.entry("reasoning_effort").or_insert_with(|| json!(effort));
         }
-        for (name, value) in &self.chat_extra {
-            body.entry(name.clone()).or_insert_with(|| value.clone());
+        if let Some(wanted) = gemini {
+            let budget = match call.dialect.form().max_output(body) {
+                Some(most) if most <= wanted => wanted.min((most / 2).max(LEAST_GEMINI_THINKING)),
+                _ => wanted,
+            };
+            let config = json!({"google": {"thinking_config": {"thinking_budget": budget}}});
+            body.insert("extra_body".to_owned(), config);
         }
-        if self.thinking_tokens.is_some() {
-            // Where an OpenAI-compatible server of these models takes a budget, it takes it in Anthropic's words.
-            self.apply_thinking(body, "max_completion_tokens");
-        }
+        // Where an OpenAI-compatible server of these models takes a budget, it takes it in Anthropic's words.
+        self.apply_thinking(body, &["max_completion_tokens", "max_tokens"]);
         if call.stream {
             set_within(body, "stream_options", "include_usage", json!(true));
         }
@@ -60,68 +70,89 @@ impl Settings {
         }
     }
 
+    fn apply_messages(&self, body: &mut Map<String, Value>, thinks: bool) {
+        body.entry("max_tokens").or_insert_with(|| json!(self.max_output));
+        match thinks {
+            true => self.apply_thinking(body, &["max_tokens"]),
+            false => drop_temperature(body),
+        }
+    }
+
+    /// Whether Claude is made to think in a request of messages: its agent says nothing of thinking, and nothing that Anthropic
+    /// does not take together with it, as a tool that must be called.
+    pub(super) fn makes_claude_think(&self, dialect: Dialect, body: &Map<String, Value>) -> bool {
+        let choice = body.get("tool_choice").and_then(|choice| choice.get("type"));
+        let is_forced = matches!(choice.and_then(Value::as_str), Some("any" | "tool"));
+        dialect == Dialect::AnthropicMessages && self.claude_thinks(body).is_some() && !is_forced
+    }
+
+    /// The budget for thinking that is said in Anthropic's words, unless the agent has said one.
+    fn claude_thinks(&self, body: &Map<String, Value>) -> Option<u64> {
+        let wanted = self.thinking_tokens.filter(|wanted| *wanted > 0)?;
+        (!body.contains_key("thinking")).then_some(wanted.into())
+    }
+
+    /// The same in Google's words; it is not taken together with an effort.
+    fn gemini_thinks(&self, body: &Map<String, Value>) -> Option<u64> {
+        let wanted = self
+            .gemini_thinking_tokens
+            .filter(|_| self.reasoning_effort.is_none())?;
+        let says = |name: &str| body.get(name).is_some_and(|value| !value.is_null());
+        (!says("extra_body") && !says("reasoning_effort")).then_some(wanted.into())
+    }
+
     /// Tokens that are added to what a request allows, for thinking that its agent knows nothing of: what it allows is
     /// meant for the answer.
-    pub(super) fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
-        let thinking = self.thinking_tokens.filter(|_| dialect == Dialect::AnthropicMessages);
-        match body.get("thinking") {
-            None if forgets_thinking(body) => 0,
-            None => thinking.map_or(0, u64::from),
-            Some(_) => 0,
-        }
+    pub(super) fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>, thinks: bool) -> u64 {
+        let added = match dialect {
+            Dialect::OpenaiChat => self.gemini_thinks(body).or_else(|| self.claude_thinks(body)),
+            Dialect::OpenaiResponses => None,
+            Dialect::AnthropicMessages => self.claude_thinks(body).filter(|_| thinks),
+        };
+        added.unwrap_or(0)
     }
 
-    fn apply_messages(&self, body: &mut Map<String, Value>, call: &Call) {
-        let more = self.adds_output(call.dialect, body);
-        let most = u64::from(self.max_output);
-        match body.get("max_tokens").and_then(Value::as_u64) {
-            None => drop(body.insert("max_tokens".to_owned(), json!(most))),
-            // A budget has the last word.
-            Some(named) if more > 0 && named < most && call.max_output.is_none() => {
-                let raised = named.saturating_add(more).min(most);
-                body.insert("max_tokens".to_owned(), json!(raised));
+    /// Raises the limits that a request names by what is added for thinking, up to what the model writes.
+    fn raise_limits(&self, body: &mut Map<String, Value>, dialect: Dialect, thinks: bool) {
+        let (more, most) = (self.adds_output(dialect, body, thinks), u64::from(self.max_output));
+        for name in dialect.form().output_limits() {
+            let named = body.get(*name).and_then(Value::as_u64);
+            if let Some(named) = named.filter(|named| more > 0 && *named < most) {
+                body.insert((*name).to_owned(), json!(named.saturating_add(more).min(most)));
             }
-            Some(_) => {}
-        }
-        // Anthropic refuses to think on behind calls of tools whose thoughts are gone.
-        if !forgets_thinking(body) {
-            self.apply_thinking(body, "max_tokens");
         }
     }
 
-    /// Sets a budget for thinking. It has to be less than the answer may have, which the thinking is part of, and with it
-    /// no temperature is taken.
-    fn apply_thinking(&self, body: &mut Map<String, Value>, limit: &str) {
-        if let Some(wanted) = self.thinking_tokens.map(u64::from).filter(|wanted| *wanted > 0) {
-            let most = body
-                .get(limit)
-                .or_else(|| body.get("max_tokens"))
-                .and_then(Value::as_u64);
-            let budget = match most {
+    /// Sets a budget for thinking. It has to be less than the answer may have, which the thinking is part of: the first of
+    /// `limits` that the request names.
+    fn apply_thinking(&self, body: &mut Map<String, Value>, limits: &[&str]) {
+        if let Some(wanted) = self.claude_thinks(body) {
+            let budget = match limits.iter().find_map(|limit| body.get(*limit)?.as_u64()) {
                 Some(most) if most <= wanted => most / 2,
                 _ => wanted,
             };
             if budget >= LEAST_THINKING {
-                body.entry("thinking")
-                    .or_insert_with(|| json!({"type": "enabled", "budget_tokens": budget}));
+                body.insert(
+                    "thinking".to_owned(),
+                    json!({"type": "enabled", "budget_tokens": budget}),
+                );
             }
         }
-        let thinks = body.get("thinking").and_then(|thinking| thinking.get("type"));
-        if thinks.and_then(Value::as_str) == Some("enabled") {
-            body.shift_remove("temperature");
-        }
+        drop_temperature(body);
     }
 }
 
-/// Whether a conversation of Anthropic's has calls of tools without the thoughts that came before them: its agent, which was not
-/// the one to ask for any, does not send them back.
-fn forgets_thinking(body: &Map<String, Value>) -> bool {
-    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
-    let mut contents = messages.filter_map(|message| message.get("content")?.as_array());
-    contents.any(|blocks| {
-        let kinds = || blocks.iter().filter_map(|block| block.get("type")?.as_str());
-        kinds().any(|kind| kind == "tool_use") && !kinds().any(|kind| kind.contains("thinking"))
-    })
+/// Whether a request asks Anthropic for thoughts.
+pub(super) fn thinks(body: &Map<String, Value>) -> bool {
+    let thinks = body.get("thinking").and_then(|thinking| thinking.get("type"));
+    thinks.and_then(Value::as_str) == Some("enabled")
+}
+
+/// With thinking Anthropic takes no temperature.
+fn drop_temperature(body: &mut Map<String, Value>) {
+    if thinks(body) {
+        body.shift_remove("temperature");
+    }
 }
 
 /// Sets a member of a member, which may have to be made.
@@ -161,7 +192,7 @@ mod tests {
             retry: true,
             asks: Arc::default(),
         };
-        settings.apply(&mut body, &call);
+        settings.apply(&mut body, &call, settings.makes_claude_think(dialect, &call.body));
         Value::Object(body)
     }
 
@@ -173,7 +204,7 @@ mod tests {
             max_output: 9000,
             output_limit: "max_tokens",
             extra: Map::new(),
-            chat_extra: Map::new(),
+            gemini_thinking_tokens: None,
         }
     }
 
@@ -223,19 +254,58 @@ mod tests {
     }
 
     #[test]
-    fn no_thinking_is_asked_for_behind_calls_whose_thoughts_are_gone() {
+    fn a_tool_that_must_be_called_leaves_no_thinking() {
         let thinking = Settings {
             thinking_tokens: Some(4000),
             ..settings()
         };
-        let asked = |blocks: Value| {
-            let body = json!({"max_tokens": 9000, "messages": [{"role": "assistant", "content": blocks}]});
-            applied(&thinking, Dialect::AnthropicMessages, body, None)["thinking"].clone()
+        let asked = |choice: &str| {
+            let body = json!({"max_tokens": 5000, "messages": [], "tool_choice": {"type": choice}});
+            applied(&thinking, Dialect::AnthropicMessages, body, None)
         };
-        let call = json!({"type": "tool_use", "id": "a", "name": "f", "input": {}});
-        assert_eq!(asked(json!([call])), Value::Null);
-        let whole = json!([{"type": "thinking", "thinking": "", "signature": ""}, call]);
-        assert_eq!(asked(whole)["budget_tokens"], 4000);
-        assert_eq!(asked(json!([{"type": "text", "text": "x"}]))["budget_tokens"], 4000);
+        assert_eq!(asked("auto")["thinking"]["budget_tokens"], 4000);
+        let forced = asked("any");
+        assert_eq!((forced.get("thinking"), &forced["max_tokens"]), (None, &json!(5000)));
+    }
+
+    #[test]
+    fn geminis_thinking_is_added_to_the_answer_and_fits_into_it() {
+        let thinking = Settings {
+            gemini_thinking_tokens: Some(4000),
+            reasoning_effort: None,
+            ..settings()
+        };
+        let said = |body: Value, most| applied(&thinking, Dialect::OpenaiChat, body, most);
+        let budget = |said: &Value| said["extra_body"]["google"]["thinking_config"]["thinking_budget"].clone();
+        let limits = ["max_tokens", "max_completion_tokens"];
+        for (name, other) in [(limits[0], limits[1]), (limits[1], limits[0])] {
+            let raised = said(json!({name: 3000}), None);
+            assert_eq!((&raised[name], raised.get(other)), (&json!(7000), None));
+            assert_eq!(budget(&raised), 4000);
+            assert_eq!(
+                said(json!({name: 8000}), None)[name],
+                9000,
+                "no more than the model writes"
+            );
+            let tight = said(json!({name: 8000}), Some(3000));
+            assert_eq!((&tight[name], budget(&tight)), (&json!(3000), json!(1500)));
+        }
+        let free = said(json!({}), None);
+        assert_eq!((free.get(limits[0]), budget(&free)), (None, json!(4000)));
+        assert_eq!(budget(&said(json!({}), Some(100))), 128);
+        // What the agent says of thinking itself stays, and nothing is added for it.
+        for own in [
+            json!({"extra_body": {"google": {}}}),
+            json!({"reasoning_effort": "low"}),
+        ] {
+            let mut body = own.clone();
+            body["max_tokens"] = json!(3000);
+            let said = said(body, None);
+            assert_eq!(
+                (&said["max_tokens"], budget(&said)),
+                (&json!(3000), Value::Null),
+                "{own}"
+            );
+        }
     }
 }
