@@ -233,21 +233,26 @@ fn limits_have_the_name_that_the_provider_knows() {
             "TOGETHER_API_KEY",
         ];
         let model = resolve_with_keys(name, base, &keys).expect("a model");
-        model.settings(None, None).expect("settings").output_limit
+        let settings = model.settings(None, None).expect("settings");
+        (settings.output_limit, settings.unheeded_limit)
     };
     let base = Some("http://localhost:1/v1");
     for (name, base) in [("o3", None), ("gpt-4o", None), ("openai/next", None), ("o3", base)] {
-        assert_eq!(limit(name, base), "max_completion_tokens", "{name}");
+        assert_eq!(limit(name, base), ("max_completion_tokens", None), "{name}");
     }
     for (name, base) in [
         ("deepseek-reasoner", None),
         ("gemini-2.5-pro", None),
         ("together/x", None),
         ("qwen3-8b-thinking", base),
-        ("x", base),
     ] {
-        assert_eq!(limit(name, base), "max_tokens", "{name}");
+        assert_eq!(
+            limit(name, base),
+            ("max_tokens", Some("max_completion_tokens")),
+            "{name}"
+        );
     }
+    assert_eq!(limit("x", base), ("max_tokens", None), "nobody knows");
 }
 
 #[test]

@@ -243,7 +243,7 @@ impl ModelCatalogue {
                 .filter(|_| api_base.is_none())
                 .map_or(Pricing::default(), |entry| entry.price),
             thinking: provider.map_or(Thinking::None, |provider| provider.thinking),
-            output_limit: provider.map_or_else(OutputLimit::default, |provider| provider.output_limit),
+            output_limit: provider.map_or(OutputLimit::Unknown, |provider| provider.output_limit),
             extra: entry.map(|entry| entry.extra.clone()).unwrap_or_default(),
             listed: entry.is_some(),
         })

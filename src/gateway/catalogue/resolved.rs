@@ -137,6 +137,7 @@ impl ResolvedModel {
             gemini_thinking_tokens: said_to(Thinking::Google),
             max_output: self.max_output_tokens,
             output_limit: self.output_limit.name(),
+            unheeded_limit: self.output_limit.unheeded(),
             extra: self.extra.clone(),
         })
     }
@@ -215,22 +216,29 @@ pub(super) enum Thinking {
     Anthropic,
 }
 
-/// The member that limits an answer in chat completions, where the agent names none. Reasoning models of OpenAI refuse
-/// `max_tokens`; DeepSeek and older servers pass over `max_completion_tokens` without a word, and a budget would not be kept.
+/// The member that limits an answer in chat completions. Reasoning models of OpenAI refuse `max_tokens`. Every other provider
+/// takes it, and DeepSeek and older servers pass over `max_completion_tokens` without a word, so that no budget could be kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum OutputLimit {
     #[default]
     MaxTokens,
     MaxCompletionTokens,
+    /// Nobody knows what a server of one's own takes, so what an agent says stays.
+    #[serde(skip)]
+    Unknown,
 }
 
 impl OutputLimit {
     fn name(self) -> &'static str {
         match self {
-            Self::MaxTokens => "max_tokens",
+            Self::MaxTokens | Self::Unknown => "max_tokens",
             Self::MaxCompletionTokens => "max_completion_tokens",
         }
+    }
+
+    fn unheeded(self) -> Option<&'static str> {
+        (self == Self::MaxTokens).then_some("max_completion_tokens")
     }
 }
 
@@ -251,7 +259,7 @@ pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
         max_output_tokens: 100_000,
         pricing: Pricing::FREE,
         thinking: Thinking::None,
-        output_limit: OutputLimit::default(),
+        output_limit: OutputLimit::Unknown,
         extra: Map::new(),
         listed: false,
     }

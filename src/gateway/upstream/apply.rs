@@ -26,9 +26,15 @@ impl Settings {
         for (name, value) in &self.extra {
             body.entry(name.clone()).or_insert_with(|| value.clone());
         }
+        if call.dialect == Dialect::OpenaiChat {
+            self.rename_limit(body);
+        }
         // A budget has the last word.
         match call.max_output {
-            Some(most) => body.extend(form.limit_output(&before, most, self.output_limit)),
+            Some(most) => {
+                let limits = form.limit_output(body, most, self.output_limit);
+                body.extend(limits);
+            }
             None => self.raise_limits(body, call.dialect, thinks),
         }
         match call.dialect {
@@ -37,6 +43,13 @@ impl Settings {
             Dialect::AnthropicMessages => self.apply_messages(body, thinks),
         }
         changes(&before, body)
+    }
+
+    /// Says a limit by the name that the provider heeds, unless the agent has said it by that name as well.
+    fn rename_limit(&self, body: &mut Map<String, Value>) {
+        if let Some(limit) = self.unheeded_limit.and_then(|name| body.shift_remove(name)) {
+            body.entry(self.output_limit).or_insert(limit);
+        }
     }
 
     fn apply_chat(&self, body: &mut Map<String, Value>, call: &Call) {
@@ -203,6 +216,7 @@ mod tests {
             thinking_tokens: None,
             max_output: 9000,
             output_limit: "max_tokens",
+            unheeded_limit: None,
             extra: Map::new(),
             gemini_thinking_tokens: None,
         }
@@ -251,6 +265,25 @@ mod tests {
             (&own["thinking"]["type"], &own["temperature"]),
             (&json!("disabled"), &json!(0.0))
         );
+    }
+
+    #[test]
+    fn a_limit_has_the_name_that_the_provider_heeds() {
+        let deepseek = Settings {
+            unheeded_limit: Some("max_completion_tokens"),
+            ..settings()
+        };
+        let said = |body: Value, most| {
+            let said = applied(&deepseek, Dialect::OpenaiChat, body, most);
+            (said["max_tokens"].as_u64(), said.get("max_completion_tokens").is_some())
+        };
+        assert_eq!(said(json!({"max_completion_tokens": 800}), None), (Some(800), false));
+        assert_eq!(said(json!({"max_completion_tokens": 800}), Some(50)), (Some(50), false));
+        assert_eq!(
+            said(json!({"max_completion_tokens": 800, "max_tokens": 700}), None),
+            (Some(700), false)
+        );
+        assert_eq!(said(json!({}), None), (None, false));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_output: u32,
     /// The member that limits an answer's tokens in chat completions, where the agent names none.
     pub output_limit: &'static str,
+    /// The member of that kind that the provider is known not to heed: an agent's is renamed.
+    pub unheeded_limit: Option<&'static str>,
     /// Further members.
     pub extra: Map<String, Value>,
 }
