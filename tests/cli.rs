@@ -87,7 +87,7 @@ fn keys_that_cannot_be_sent_and_budgets_that_are_refused_end_before_anything_sta
         ),
     ] {
         let place = tempfile::tempdir().unwrap();
-        let arguments = [&["run", "llm", "-m", "claude-sonnet-4"], more].concat();
+        let arguments = [&["run", "aider", "-m", "claude-sonnet-4"], more].concat();
         let run = program()
             .current_dir(place.path())
             .env("ANTHROPIC_API_KEY", key)
