@@ -7,7 +7,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::Response;
 use axum::routing::post;
-use mtsec_agents::gateway::nop;
 use mtsec_agents::gateway::recording::Recording;
 use mtsec_agents::gateway::replay::{ReplayModel, Then};
 use mtsec_agents::gateway::{Model, Varying};
@@ -94,7 +93,8 @@ fn fault(seen: &Seen, messages: &[Value]) -> Option<String> {
             .given
             .iter()
             .find(|(id, _)| call.is_some_and(|call| call["id"] == **id));
-        if !thoughts.is_empty() && !(leads && given.is_some_and(|(_, given)| *given == thoughts)) {
+        let is_as_given = thoughts.is_empty() || leads && given.is_some_and(|(_, given)| *given == thoughts);
+        if !is_as_given {
             return Some("`thinking` blocks in the latest assistant message cannot be modified".to_owned());
         }
     }
@@ -203,7 +203,8 @@ impl Agent<'_> {
         for _ in 0..calls {
             let (status, said) = self.bench.call_at("messages", &self.body()).await;
             assert_eq!(status, 200, "{said}");
-            let records = self.bench.wait_for_records(1, self.recorded() + 1).await;
+            // What is recorded was recorded before its end was passed on.
+            let records = self.bench.records(1);
             let response = &records.last().expect("a call")["response"];
             let message = response.get("message").unwrap_or(response);
             let said: Vec<Value> = blocks(message).into_iter().filter(|block| !is_thought(block)).collect();
@@ -212,13 +213,6 @@ impl Agent<'_> {
             self.messages.push(json!({"role": "assistant", "content": said}));
             self.messages.push(json!({"role": "user", "content": [result]}));
         }
-    }
-
-    fn recorded(&self) -> usize {
-        self.messages
-            .iter()
-            .filter(|message| message["role"] == "assistant")
-            .count()
     }
 }
 
@@ -289,16 +283,27 @@ async fn behind_calls_of_which_nothing_is_known_claude_does_not_think_until_the_
     // What an agent says of thinking itself is its own matter, and refused as ever.
     let mut own = agent.body();
     own["thinking"] = json!({"type": "enabled", "budget_tokens": 2000});
-    let (status, said) = bench.call_at("messages", &own).await;
-    assert_eq!(status, 400);
-    assert!(said.to_string().contains("Expected `thinking`"), "{said}");
+    let mut forged = own.clone();
+    let thought = json!({"type": "thinking", "thinking": "mine", "signature": "forged"});
+    let content = &mut forged["messages"][1]["content"];
+    content.as_array_mut().expect("blocks").insert(0, thought);
+    for (body, words) in [(own, "Expected `thinking`"), (forged, "cannot be modified")] {
+        let (status, said) = bench.call_at("messages", &body).await;
+        assert_eq!(status, 400);
+        assert!(said.to_string().contains(words), "{said}");
+    }
 
     assert_eq!(bench.call_at("messages", &agent.body()).await.0, 200);
     let last = claude.requests().pop().expect("a request");
     assert_eq!((last.get("thinking"), &last["max_tokens"]), (None, &json!(8192)));
-    assert!(bench.records(1)[1]["applied"].get("thoughts_put_back").is_none());
+    let records = bench.records(1);
+    assert!(
+        records
+            .iter()
+            .all(|record| record["applied"].get("thoughts_put_back").is_none())
+    );
     agent.turn("now mend it", 2).await;
-    assert_eq!(thinking(&claude.requests()), [true, false, true, true]);
+    assert_eq!(thinking(&claude.requests()), [true, true, false, true, true]);
 }
 
 #[tokio::test]
@@ -342,12 +347,4 @@ async fn a_replay_puts_nothing_back_and_the_model_that_goes_on_thinks_in_its_own
     assert_eq!(last["thinking"]["budget_tokens"], 4000);
     let messages = last["messages"].as_array().expect("messages");
     assert!(!messages.iter().flat_map(blocks).any(|block| is_thought(&block)));
-}
-
-#[tokio::test]
-async fn scripted_models_are_asked_for_no_thoughts() {
-    let bench = Bench::new(Arc::new(nop::Nop)).await;
-    let body = json!({"messages": [{"role": "user", "content": "hi"}]});
-    assert_eq!(bench.call_at("messages", &body).await.0, 200);
-    assert!(bench.records(1)[0].get("applied").is_none());
 }

@@ -258,6 +258,11 @@ mod tests {
             (&json!(8096), &json!(4000))
         );
         assert_eq!(said(json!({"max_tokens": 8000}), None)["max_tokens"], 9000);
+        let chat = applied(&thinking, Dialect::OpenaiChat, json!({"max_tokens": 4096}), None);
+        assert_eq!(
+            (&chat["max_tokens"], &chat["thinking"]["budget_tokens"]),
+            (&json!(8096), &json!(4000))
+        );
         let none = said(json!({"max_tokens": 8000}), Some(1500));
         assert_eq!((none.get("thinking"), &none["temperature"]), (None, &json!(0.0)));
         let own = said(json!({"thinking": {"type": "disabled"}}), None);
