@@ -7,7 +7,9 @@
 mod answer;
 mod apply;
 mod config;
+mod fault;
 mod held;
+mod thinking;
 mod thoughts;
 
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
-use reqwest::header::{self, HeaderMap};
+use reqwest::header;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -29,8 +31,8 @@ use super::model::{Added, Call, Content, Model, Reply};
 use super::secret::{Redactor, Secret};
 use thoughts::{Missing, Thoughts};
 
-pub use apply::LEAST_THINKING;
 pub use config::{Settings, Temperature, UpstreamConfig, UpstreamError, client};
+pub use thinking::LEAST_THINKING;
 
 /// The version of Anthropic's interface whose forms the gateway knows.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
@@ -165,89 +167,6 @@ impl UpstreamModel {
         }
     }
 
-    /// An answer that is none.
-    fn malformed(&self, message: String) -> Attempt {
-        self.fault(Failure {
-            kind: FailureKind::Malformed,
-            status: Some(502),
-            message,
-        })
-    }
-
-    /// An error answer of the provider.
-    fn refused(&self, status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
-        let said = String::from_utf8_lossy(&body).into_owned();
-        let kind = FailureKind::of_status(status, &said);
-        let words: String = match serde_json::from_str::<Value>(&said) {
-            Ok(answer) => answer
-                .pointer("/error/message")
-                .and_then(Value::as_str)
-                .unwrap_or(&said)
-                .to_owned(),
-            Err(_) => said,
-        };
-        let words: String = words.chars().take(500).collect();
-        let mut message = format!("the provider answered with status {status}: {words}");
-        self.redactor.string(&mut message);
-        let mut passed = answer::passed_on(headers, &self.redactor);
-        passed.push(("x-should-retry".to_owned(), "false".to_owned()));
-        Attempt::Fault {
-            failure: Failure {
-                kind,
-                status: Some(status),
-                message,
-            },
-            content: Content::Body {
-                status,
-                headers: passed,
-                body,
-            },
-            retry_after: answer::retry_after(headers),
-            final_: answer::text(headers, "x-should-retry") == Some("false"),
-        }
-    }
-
-    /// A fault that the agent is told of in our own words.
-    fn fault(&self, failure: Failure) -> Attempt {
-        let content = Reply::failed(failure.clone()).content;
-        Attempt::Fault {
-            failure,
-            content,
-            retry_after: None,
-            final_: false,
-        }
-    }
-
-    fn broken(&self, error: &reqwest::Error) -> Failure {
-        let kind = match error {
-            _ if error.is_connect() => FailureKind::Unreachable,
-            _ if error.is_timeout() => FailureKind::TimedOut,
-            _ if error.is_body() || error.is_decode() => FailureKind::Cut,
-            _ => FailureKind::Unreachable,
-        };
-        let status = if kind == FailureKind::TimedOut { 504 } else { 502 };
-        let origin = self.api_base.origin().ascii_serialization();
-        let mut message = format!("no answer from {origin}: {}", answer::chain(error));
-        self.redactor.string(&mut message);
-        Failure {
-            kind,
-            status: Some(status),
-            message,
-        }
-    }
-
-    /// The refusal of a call that the provider would not understand.
-    fn not_spoken(&self, dialect: Dialect) -> Reply {
-        let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name()).collect();
-        let message = format!("the model's provider speaks {}, not {dialect}", names.join(" and "));
-        let reply = Reply::failed(Failure {
-            kind: FailureKind::Rejected,
-            status: Some(400),
-            message,
-        });
-        Reply { attempts: 0, ..reply }
-    }
-
     /// A whole body, up to the limit.
     async fn read(&self, response: Response) -> Result<Bytes, Failure> {
         let mut chunks = response.bytes_stream();
@@ -274,7 +193,7 @@ impl Model for UpstreamModel {
         let missing = self.thinks_behind(call.dialect, &body);
         let mut applied = self.settings.apply(&mut body, call, missing.is_some());
         // A budget may have left no room for thinking.
-        let missing = missing.filter(|_| apply::thinks(&body));
+        let missing = missing.filter(|_| thinking::thinks(&body));
         let thinks = missing.is_some();
         if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
             applied.insert(PUT_BACK.to_owned(), thoughts::put_back(missing, &mut body));
