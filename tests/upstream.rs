@@ -128,6 +128,16 @@ async fn chat(
     (StatusCode::OK, Json(answer))
 }
 
+/// Answers the first call, and takes no further one.
+async fn chat_once(provider: State<Provider>, headers: HeaderMap, body: Json<Value>) -> (StatusCode, Json<Value>) {
+    if provider.bodies.lock().unwrap().is_empty() {
+        return chat(provider, headers, body).await;
+    }
+    provider.bodies.lock().unwrap().push(body.0);
+    let error = json!({ "error": { "message": "flagged", "type": "invalid_request_error", "code": "content_policy_violation" } });
+    (StatusCode::BAD_REQUEST, Json(error))
+}
+
 /// What Aider and the bare model both take for the file.
 fn whole_file() -> String {
     let code = tiny_task("")["references"]["secure"].as_str().unwrap().to_owned();
@@ -147,17 +157,39 @@ fn three_turns() -> String {
 
 /// Runs a whole conversation with a model of the table at another server; the run's folder.
 fn converse(place: &Path, base: &str, scaffold: &str, model: &str, more: &[&str]) -> PathBuf {
+    let (_, folder) = conversed(place, base, scaffold, model, more, 0);
+    folder
+}
+
+/// The same with the exit code that is expected; what was said on standard error, too.
+fn conversed(
+    place: &Path,
+    base: &str,
+    scaffold: &str,
+    model: &str,
+    more: &[&str],
+    code: i32,
+) -> (String, PathBuf) {
     std::fs::write(place.join("t.jsonl"), three_turns()).unwrap();
     let arguments = ["run", scaffold, "-m", model, "--api-base", base, "--tasks", "t.jsonl"];
-    program()
+    let output = program()
         .current_dir(place)
         .env("MTSEC_API_KEY", KEY)
         .args(arguments)
         .args(["--interaction", "editing", "--retries", "0", "--job-name", scaffold])
         .args(more)
-        .assert()
-        .success();
-    place.join("jobs").join(scaffold)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    (said, place.join("jobs").join(scaffold))
+}
+
+/// The record of a run's only trial.
+fn record(folder: &Path) -> Value {
+    let trials = std::fs::read_dir(folder.join("trials")).unwrap();
+    let trial = trials.map(|entry| entry.unwrap().path()).next().unwrap();
+    serde_json::from_slice(&std::fs::read(trial.join("trial.json")).unwrap()).unwrap()
 }
 
 /// That every answer was counted, and that the key was left nowhere.
@@ -362,5 +394,30 @@ fn the_bare_model_speaks_what_its_provider_speaks() {
         let folder = converse(place.path(), &base, "llm", model, &[]);
         counted_and_kept(place.path(), &folder);
         assert_eq!(provider.bodies.lock().unwrap().len(), 3, "{model}");
+    }
+}
+
+#[test]
+fn a_refused_request_is_the_agents_where_there_is_one_and_else_the_infrastructures() {
+    for (scaffold, code) in [("aider", 0), ("llm", 4)] {
+        let place = tempfile::tempdir().unwrap();
+        let (base, provider) = serve("/v1/chat/completions", post(chat_once), false);
+        let more: &[&str] = if scaffold == "aider" { &["--edit-format", "whole"] } else { &[] };
+        let (_, folder) = conversed(place.path(), &base, scaffold, "gpt-4o", more, code);
+        let record = record(&folder);
+        assert_eq!(record["turns"][0]["ending"], "answered", "{record:#}");
+        match scaffold {
+            "aider" => {
+                assert_eq!(record["turns"][1]["failure"], "request_refused", "{record:#}");
+                assert_eq!(record["outcome"], "judged", "{record:#}");
+            }
+            _ => {
+                assert_eq!(record["outcome"], "infrastructure_failure", "{record:#}");
+                let reason = record["reason"].as_str().unwrap();
+                assert!(reason.starts_with("turn 2: ") && reason.contains("flagged"), "{reason}");
+                assert_eq!(report(&folder)[0]["n"], 0);
+                assert_eq!(provider.bodies.lock().unwrap().len(), 2);
+            }
+        }
     }
 }

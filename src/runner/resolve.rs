@@ -245,6 +245,7 @@ pub fn runtime(
         preamble: recipe.source.supports.preamble && !cell.options.no_preamble,
         cell,
         scaffold,
+        has_agent: recipe.source.drive.has_agent(),
         model: agent_model,
         litter: recipe.source.litter.clone(),
         delivery,

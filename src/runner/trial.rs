@@ -18,6 +18,8 @@ use crate::trial::Outcome;
 pub struct CellRuntime {
     pub cell: Cell,
     pub scaffold: Arc<dyn Scaffold>,
+    /// Whether an agent makes the requests, as its recipe says.
+    pub has_agent: bool,
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,

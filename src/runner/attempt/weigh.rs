@@ -41,12 +41,13 @@ impl Attempt<'_> {
             let failure = failed.failure.kind.as_trial();
             return Ok((Ending::Failed { failure, detail }, None));
         }
-        // A provider that answers other calls of the trial and does not take this one says something of the call.
+        // A provider that answers other calls of the trial and does not take this one says something of the call, which is
+        // the agent's where there is one.
         let rejected = failed
             .as_ref()
             .filter(|failed| failed.failure.kind == FailureKind::Rejected);
         let rejected = rejected
-            .filter(|_| route.was_answered())
+            .filter(|_| self.runtime.has_agent && route.was_answered())
             .map(|failed| failed.failure.to_string());
         let seen = failed.as_ref().map(|failed| failed.failure.clone());
         if let Some(failed) = failed
