@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::ask::{Ask, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
+use super::finish::ran_out;
 use super::model::{Call, Tokens};
 use super::purse::Reservation;
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
@@ -184,6 +185,7 @@ impl Pending {
             error,
         };
         let evidence = self.evidence(&record);
+        let ran_out = ran_out(record.dialect, &record.response);
         let written = self.file.append(record, &self.line.redactor);
         for reserved in self.reserved.drain(..) {
             reserved.settle(&charge.unwrap_or_default());
@@ -202,6 +204,7 @@ impl Pending {
         state.fail(failure.clone());
         if !refused {
             state.last.insert(turn, failure);
+            state.ran_out.insert(turn, ran_out);
         }
         match written {
             Ok(bytes) => state.recorded = state.recorded.saturating_add(bytes),

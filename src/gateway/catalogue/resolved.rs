@@ -103,6 +103,31 @@ impl ResolvedModel {
         at_home.or_else(|| speaks.iter().find(served)).copied()
     }
 
+    /// The model where its server speaks these dialects and no other; nothing is changed where none is named. The server of a
+    /// user is theirs to know; of a provider in the table it is known what it speaks.
+    ///
+    /// # Errors
+    /// The provider speaks none of them.
+    pub fn said_to_speak(mut self, said: &[Dialect]) -> Result<Self, ModelError> {
+        if said.is_empty() {
+            return Ok(self);
+        }
+        let known = std::mem::take(&mut self.dialects);
+        self.dialects = known.iter().copied().filter(|dialect| said.contains(dialect)).collect();
+        match self.dialects.is_empty() {
+            true => Err(ModelError::NotSpoken {
+                names: said.iter().map(|dialect| dialect.name()).collect::<Vec<_>>().join(","),
+                served: known
+                    .iter()
+                    .map(|dialect| dialect.name())
+                    .collect::<Vec<_>>()
+                    .join(" and "),
+                name: self.name,
+            }),
+            false => Ok(self),
+        }
+    }
+
     /// The most tokens that it writes, where that is known and no guess.
     pub fn known_max_output(&self) -> Option<u32> {
         (self.listed || self.is_scripted()).then_some(self.max_output_tokens)
@@ -187,6 +212,12 @@ pub enum ModelError {
     BadApiBase { url: String, reason: String },
     #[error("`{name}` is answered here: --api-base means nothing for it")]
     ScriptedApiBase { name: String },
+    #[error("--dialect {names}: `{name}` is served in {served}; leave the option out, or name one of these")]
+    NotSpoken {
+        name: String,
+        names: String,
+        served: String,
+    },
     #[error("`{name}` does not take {setting}")]
     UnsupportedSetting { name: String, setting: &'static str },
     #[error(
