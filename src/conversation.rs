@@ -37,7 +37,7 @@ impl fmt::Display for Interaction {
 }
 
 /// How the user asks for the code.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// To be written to a file of the workspace: the user talks to an agent.
@@ -47,6 +47,14 @@ pub enum Delivery {
     Answer,
     /// In the first answer as a whole, in the others as differences.
     Differences,
+}
+
+/// How the user of an agent speaks, whatever the task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Manner {
+    pub delivery: Delivery,
+    /// The first of several turns is opened by how the work will come.
+    pub preamble: bool,
 }
 
 /// The text names no interaction.

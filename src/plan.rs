@@ -83,6 +83,9 @@ pub struct Options {
     /// `--no-preamble`: the agent is not told how the work will come.
     #[serde(default, skip_serializing_if = "is_default")]
     pub no_preamble: bool,
+    /// `--dialect`: the wire dialects that the model's server is said to speak, by name; none: what is known of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub dialects: Vec<String>,
 }
 
 /// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
@@ -103,6 +106,7 @@ impl fmt::Display for Options {
         words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
         words.extend(self.code_diff.then(|| "code-diff".to_owned()));
         words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
+        words.extend((!self.dialects.is_empty()).then(|| format!("dialect={}", self.dialects.join(","))));
         f.write_str(&words.join(" "))
     }
 }
@@ -402,6 +406,10 @@ mod tests {
         other.options.concat = Concat::All;
         assert_ne!(other.id(), cell.id());
         assert_eq!(other.options.to_string(), "diff concat=all");
+        let mut other = cell.clone();
+        other.options.dialects = vec!["openai-chat".into()];
+        assert_ne!(other.id(), cell.id());
+        assert_eq!(other.options.to_string(), "diff dialect=openai-chat");
         let mut other = cell.clone();
         other.limits.disk_bytes = 1 << 20;
         assert_ne!(other.id(), cell.id());

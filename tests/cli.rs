@@ -76,6 +76,32 @@ fn a_model_without_its_key_names_the_variable() {
 }
 
 #[test]
+fn keys_that_cannot_be_sent_and_budgets_that_are_refused_end_before_anything_starts() {
+    for (key, more, texts) in [
+        ("sk-secret\nword", &[][..], &["ANTHROPIC_API_KEY", "cannot be sent"][..]),
+        ("sk-none", &["--thinking-tokens", "1000"], &["thinking budget", "1024"]),
+        (
+            "sk-none",
+            &["--thinking-tokens", "64000"],
+            &["thinking budget", "63999"],
+        ),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let arguments = [&["run", "aider", "-m", "claude-sonnet-4"], more].concat();
+        let run = program()
+            .current_dir(place.path())
+            .env("ANTHROPIC_API_KEY", key)
+            .args(arguments)
+            .assert()
+            .code(2)
+            .stderr(predicate::str::contains("secret").not());
+        let said = String::from_utf8_lossy(&run.get_output().stderr);
+        assert!(texts.iter().all(|text| said.contains(text)), "{said}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn malformed_tasks_are_named_by_file_line_and_column() {
     let good = tiny_task("good").to_string();
     let place = place_with("t.jsonl", &format!("{good}\n{{\"id\": \"bad\", }}\n"));

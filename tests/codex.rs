@@ -66,6 +66,56 @@ fn the_oracle_works_through_codex_and_its_run_can_be_replayed() {
 }
 
 #[test]
+fn three_turns_over_chat_completions_are_one_session_that_leaves_out_what_repeats_itself() {
+    let place = tempfile::tempdir().unwrap();
+    let mut task = tiny_task("tiny");
+    task["conversations"]["editing"] = json!(["Write it.", "Change it.", "Try it."]);
+    std::fs::write(place.path().join("t.jsonl"), task.to_string()).unwrap();
+    let edit = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: app.py\n+x = 1\n*** End Patch\nEOF\n";
+    let replies = json!([
+        {"turn": 1, "text": "I write.", "calls": [{"name": "shell", "arguments": {"command": ["bash", "-lc", edit]}}]},
+        {"text": "Done."},
+        {"text": "Done."},
+        {"text": "Done at last."},
+    ]);
+    std::fs::write(
+        place.path().join("model.yaml"),
+        json!({ "replies": replies }).to_string(),
+    )
+    .unwrap();
+    let mut arguments = vec!["run", "codex", "-m", "script:model.yaml", "--dialect", "openai-chat"];
+    arguments.extend(["--tasks", "t.jsonl", "--interaction", "editing", "--job-name", "src"]);
+    finished(place.path(), &arguments, 0);
+    let source = place.path().join("jobs/src");
+    assert_eq!(kept_file(&source, 3, "app.py").as_deref(), Some(&b"x = 1\n"[..]));
+    let calls = json_lines(&trial(&source).join("turns/3/model.jsonl"));
+    let messages = calls[0]["request"]["messages"].as_array().unwrap().clone();
+    let said = messages.iter().filter(|message| message["role"] != "system");
+    let said = said.map(|message| {
+        (
+            message["role"].as_str().unwrap(),
+            message["content"].as_str().unwrap_or_default(),
+        )
+    });
+    // Without what Codex tells of the place, first, and what the tool said.
+    let said: Vec<_> = said.skip(1).filter(|(role, _)| *role != "tool").collect();
+    let expected = [
+        ("user", "Write it."),
+        ("assistant", ""),
+        // Codex moves it behind the call.
+        ("assistant", "I write."),
+        ("assistant", "Done."),
+        ("user", "Change it."),
+        // Here Codex leaves out the second `Done.`
+        ("user", "Try it."),
+    ];
+    for ((role, text), (wanted, begins)) in said.iter().zip(expected) {
+        assert!(*role == wanted && text.starts_with(begins), "{said:?}");
+    }
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+}
+
+#[test]
 fn codex_has_its_own_sandbox_inside_of_ours_and_its_logs_are_kept() {
     let scripts = tempfile::tempdir().unwrap();
     let model = script(

@@ -3,18 +3,18 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{MethodRouter, post};
-use axum::{Json, Router};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use common::server::{
+    KEY, Provider, chat, converse, conversed, counted_and_kept, message, no_key_below, record, serve,
+};
 use common::{base64, json_lines, kept_file, program, report, tiny_task};
 use serde_json::{Value, json};
-
-/// Occurs nowhere but in the environment of the program and in its requests to the provider.
-const KEY: &str = "sk-canary-5f0d6c1e9b7a4d2f";
 
 /// What the provider answers with an error.
 const REFUSED: &str = "refuse this";
@@ -35,13 +35,6 @@ try:
 except urllib.error.HTTPError as error:
     open("refused.txt", "w").write(str(error.code))
 "#;
-
-#[derive(Clone, Default)]
-struct Provider {
-    bodies: Arc<Mutex<Vec<Value>>>,
-    /// Whether the first call is never answered.
-    silent_at_first: bool,
-}
 
 /// Speaks chat completions as a provider does, and answers with the whole file.
 async fn complete(
@@ -84,128 +77,19 @@ async fn complete(
     (StatusCode::OK, Json(answer))
 }
 
-/// Speaks Anthropic messages and nothing else: the whole file in each answer.
-async fn message(
-    State(provider): State<Provider>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    provider.bodies.lock().unwrap().push(body);
-    if headers.get("x-api-key").is_none_or(|value| value != KEY) || !headers.contains_key("anthropic-version") {
-        let error =
-            json!({ "type": "error", "error": { "type": "authentication_error", "message": "invalid x-api-key" } });
-        return (StatusCode::UNAUTHORIZED, Json(error));
+/// Answers the first call, and takes no further one.
+async fn chat_once(provider: State<Provider>, headers: HeaderMap, body: Json<Value>) -> Response {
+    if provider.bodies.lock().unwrap().is_empty() {
+        return chat(provider, headers, body).await;
     }
-    let answer = json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude", "stop_reason": "end_turn", "stop_sequence": null,
-        "content": [{ "type": "text", "text": whole_file() }],
-        "usage": { "input_tokens": 600, "cache_read_input_tokens": 400, "cache_creation_input_tokens": 0, "output_tokens": 50 },
-    });
-    (StatusCode::OK, Json(answer))
-}
-
-/// Speaks chat completions and nothing else, likewise.
-async fn chat(
-    State(provider): State<Provider>,
-    headers: HeaderMap,
-    Json(body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
-    provider.bodies.lock().unwrap().push(body);
-    if headers
-        .get("authorization")
-        .is_none_or(|value| value != &format!("Bearer {KEY}"))
-    {
-        return (
-            StatusCode::UNAUTHORIZED,
-            Json(json!({ "error": { "message": "no such key" } })),
-        );
-    }
-    let answer = json!({
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": whole_file() } }],
-        "usage": { "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 },
-    });
-    (StatusCode::OK, Json(answer))
-}
-
-/// What Aider and the bare model both take for the file.
-fn whole_file() -> String {
-    let code = tiny_task("")["references"]["secure"].as_str().unwrap().to_owned();
-    format!("Here it is.\n\napp.py\n```python\n{code}```\n")
-}
-
-/// The tiny task in three turns.
-fn three_turns() -> String {
-    let mut task = tiny_task("tiny");
-    task["conversations"]["editing"] = json!([
-        "Write `double(n)`.",
-        "Change it: negative numbers raise ValueError.",
-        "Keep it short."
-    ]);
-    task.to_string()
-}
-
-/// Runs a whole conversation with a model of the table at another server; the run's folder.
-fn converse(place: &Path, base: &str, scaffold: &str, model: &str, more: &[&str]) -> PathBuf {
-    std::fs::write(place.join("t.jsonl"), three_turns()).unwrap();
-    let arguments = ["run", scaffold, "-m", model, "--api-base", base, "--tasks", "t.jsonl"];
-    program()
-        .current_dir(place)
-        .env("MTSEC_API_KEY", KEY)
-        .args(arguments)
-        .args(["--interaction", "editing", "--retries", "0", "--job-name", scaffold])
-        .args(more)
-        .assert()
-        .success();
-    place.join("jobs").join(scaffold)
-}
-
-/// That every answer was counted, and that the key was left nowhere.
-fn counted_and_kept(place: &Path, folder: &Path) {
-    let rows = report(folder);
-    assert_eq!((&rows[0]["n"], &rows[0]["correct_secure"]), (&1.into(), &1.into()));
-    let usage = &rows[0]["usage"];
-    assert_eq!(
-        (&usage["input_tokens"], &usage["output_tokens"]),
-        (&3000.into(), &150.into()),
-        "{usage}"
-    );
-    no_key_below(place);
-}
-
-fn no_key_below(place: &Path) {
-    for entry in walkdir::WalkDir::new(place).into_iter().map(Result::unwrap) {
-        if entry.file_type().is_file() {
-            let content = std::fs::read(entry.path()).unwrap();
-            let leaked = content.windows(KEY.len()).any(|window| window == KEY.as_bytes());
-            assert!(!leaked, "the key is in {}", entry.path().display());
-        }
-    }
+    provider.bodies.lock().unwrap().push(body.0);
+    let error = json!({ "error": { "message": "flagged", "type": "invalid_request_error", "code": "content_policy_violation" } });
+    (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }
 
 /// Starts the provider on a thread of its own; returns its address and what it was sent.
 fn provider(silent_at_first: bool) -> (String, Provider) {
     serve("/v1/chat/completions", post(complete), silent_at_first)
-}
-
-/// A provider that has one path.
-fn serve(path: &str, method: MethodRouter<Provider>, silent_at_first: bool) -> (String, Provider) {
-    let provider = Provider {
-        silent_at_first,
-        ..Provider::default()
-    };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    let router = Router::new().route(path, method).with_state(provider.clone());
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
-    });
-    (base, provider)
 }
 
 fn run(place: &Path, base: &str, key: &str, more: &[&str]) -> assert_cmd::assert::Assert {
@@ -362,5 +246,34 @@ fn the_bare_model_speaks_what_its_provider_speaks() {
         let folder = converse(place.path(), &base, "llm", model, &[]);
         counted_and_kept(place.path(), &folder);
         assert_eq!(provider.bodies.lock().unwrap().len(), 3, "{model}");
+    }
+}
+
+#[test]
+fn a_refused_request_is_the_agents_where_there_is_one_and_else_the_infrastructures() {
+    for (scaffold, code) in [("aider", 0), ("llm", 4)] {
+        let place = tempfile::tempdir().unwrap();
+        let (base, provider) = serve("/v1/chat/completions", post(chat_once), false);
+        let more: &[&str] = if scaffold == "aider" {
+            &["--edit-format", "whole"]
+        } else {
+            &[]
+        };
+        let (_, folder) = conversed(place.path(), &base, scaffold, "gpt-4o", more, code);
+        let record = record(&folder);
+        assert_eq!(record["turns"][0]["ending"], "answered", "{record:#}");
+        match scaffold {
+            "aider" => {
+                assert_eq!(record["turns"][1]["failure"], "request_refused", "{record:#}");
+                assert_eq!(record["outcome"], "judged", "{record:#}");
+            }
+            _ => {
+                assert_eq!(record["outcome"], "infrastructure_failure", "{record:#}");
+                let reason = record["reason"].as_str().unwrap();
+                assert!(reason.starts_with("turn 2: ") && reason.contains("flagged"), "{reason}");
+                assert_eq!(report(&folder)[0]["n"], 0);
+                assert_eq!(provider.bodies.lock().unwrap().len(), 2);
+            }
+        }
     }
 }

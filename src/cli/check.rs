@@ -1,5 +1,6 @@
 //! What must hold before a run starts anything.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::lock::recipe_file;
 use super::{Failed, Result, tasks};
 use crate::budget::Budget;
 use crate::containment;
-use crate::conversation::Interaction;
+use crate::conversation::{Interaction, Manner};
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, InstalledAgent, Lock, Settings, TrialKey};
@@ -136,7 +137,7 @@ impl Job {
         }
     }
 
-    pub fn dry_run(&self, checked: &Checked) -> Result {
+    pub fn dry_run(&self, checked: &Checked, recipes: &Recipes) -> Result {
         tasks::tell_skipped(&self.console, checked.skipped_rows);
         if self.json {
             let cells: Vec<_> = checked
@@ -151,17 +152,12 @@ impl Job {
             return Ok(Exit::Done);
         }
         let mut text = String::new();
-        for cell in &checked.cells {
-            let plan::Cell {
-                scaffold,
-                version,
-                model,
-                options,
-                ..
-            } = &cell.cell;
+        for ResolvedCell { cell, model } in &checked.cells {
+            let (id, plan::Cell { scaffold, version, .. }) = (cell.id(), cell);
+            let dialect = resolve::dialect(recipe_of(cell, recipes)?, model).map_err(Failed::bad_input)?;
+            let (model, options) = (&cell.model, &cell.options);
             text.push_str(&format!(
-                "cell {}: {scaffold} {version}, model {model}, {options}\n",
-                cell.cell.id()
+                "cell {id}: {scaffold} {version}, model {model} in {dialect}, {options}\n"
             ));
         }
         for trial in &checked.trials {
@@ -236,18 +232,20 @@ pub fn check_needs(recipes: &Recipes) -> std::result::Result<(), Failed> {
     Ok(())
 }
 
-/// Refuses conversations that the agent's terminal could not carry to its model byte for byte.
-pub fn check_carried(checked: &Checked, scaffold: &dyn Scaffold) -> std::result::Result<(), Failed> {
+/// Refuses conversations that an agent could not carry to its model byte for byte, as its trials will say them.
+pub fn check_carried(checked: &Checked, recipe: &Recipe, scaffold: &dyn Scaffold) -> std::result::Result<(), Failed> {
+    let cells = checked.cells.iter().map(|cell| &cell.cell);
+    let own = cells.filter(|cell| cell.scaffold == recipe.source.name);
+    let manners: HashMap<String, Manner> = own.map(|cell| (cell.id(), recipe.manner(&cell.options))).collect();
+    let said = checked.trials.iter().filter_map(|trial| {
+        let manner = manners.get(&trial.cell)?;
+        Some((trial.task.as_str(), trial.interaction, *manner))
+    });
+    // Attempts and cells mostly say the same.
+    let said: HashSet<_> = said.collect();
     for task in &checked.tasks {
-        for interaction in task.interactions() {
-            if !checked
-                .trials
-                .iter()
-                .any(|trial| trial.task == task.id && trial.interaction == interaction)
-            {
-                continue;
-            }
-            let conversation = prompt::conversation(task, interaction).map_err(Failed::bad_input)?;
+        for (_, interaction, manner) in said.iter().filter(|(id, ..)| *id == task.id) {
+            let conversation = prompt::conversation_for(task, *interaction, *manner).map_err(Failed::bad_input)?;
             for (index, turn) in conversation.turns.iter().enumerate() {
                 scaffold.carries(turn).map_err(|refusal| {
                     let place = format!("{}: task `{}`, {interaction}, turn {}", task.origin, task.id, index + 1);

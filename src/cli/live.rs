@@ -84,7 +84,7 @@ impl Job {
         agents::tell_other_versions(&recipes, &self.console);
         let checked = self.check(&recipes)?;
         if let Start::New { dry_run: true, .. } = self.start {
-            return self.dry_run(&checked);
+            return self.dry_run(&checked, &recipes);
         }
         check_needs(&recipes)?;
         check_temporary()?;
@@ -155,7 +155,7 @@ impl Job {
         let mut installed = Vec::new();
         for recipe in recipes.iter() {
             let agent = tokio::task::block_in_place(|| agents::ensure(recipe, &console))?;
-            check_carried(&checked, scaffold(recipe, &agent, Arc::new(Bare))?.as_ref())?;
+            check_carried(&checked, recipe, scaffold(recipe, &agent, Arc::new(Bare))?.as_ref())?;
             installed.push((recipe, agent));
         }
 

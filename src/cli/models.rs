@@ -7,6 +7,7 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::gateway::catalogue::ModelCatalogue;
+use crate::gateway::dialect::Dialect;
 
 /// List the models that have a name here; any provider/model works too, and any name with --api-base
 #[derive(Debug, Args)]
@@ -67,6 +68,10 @@ impl Models {
             console.result(&format!("{table}\n"))?;
             console
                 .result("Scripted, for checks and demos without a key: oracle, oracle:insecure, nop, script:FILE\n")?;
+            let all = Dialect::ALL.map(Dialect::name).join(", ");
+            console.result(&format!(
+                "A server behind --api-base is taken to speak {all}; --dialect says which of them it does\n"
+            ))?;
         }
         Ok(Exit::Done)
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 
 use super::budgets::Budgets;
 use super::live::{Job, Start};
@@ -12,7 +13,7 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
-use crate::recipe::Recipe;
+use crate::recipe::{Dialect, Recipe};
 use crate::runner::Request;
 
 /// Drive an agent over tasks, judge what it leaves, and print the table
@@ -27,10 +28,13 @@ pub struct Run {
     /// nop, script:FILE; more than one makes a cell of each
     #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     models: Vec<String>,
-    /// Another endpoint (vLLM, Ollama, …), taken to speak what the agent speaks; its key is read from MTSEC_API_KEY, or
-    /// OPENAI_API_KEY
+    /// Another endpoint (vLLM, Ollama, …), taken to speak what the agent speaks unless --dialect says what it does; its key
+    /// is read from MTSEC_API_KEY, or OPENAI_API_KEY
     #[arg(long, value_name = "URL")]
     api_base: Option<String>,
+    /// What the models' server speaks, where it is not all that is known of it: the agent is told to speak one of these
+    #[arg(long = "dialect", value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)))]
+    dialects: Vec<String>,
 
     #[command(flatten)]
     selection: Selection,
@@ -82,8 +86,8 @@ pub struct Run {
     /// Show the agent a map of the repository of this many tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 0, help_heading = "Agent")]
     repo_map: u32,
-    /// Reasoning effort, where the model has levels: low, medium or high
-    #[arg(long, value_name = "LEVEL", help_heading = "Agent")]
+    /// Reasoning effort, where the model has levels
+    #[arg(long, value_name = "LEVEL", value_parser = PossibleValuesParser::new(EFFORTS), help_heading = "Agent")]
     reasoning_effort: Option<String>,
     /// Thinking budget, where the model takes a number
     #[arg(long, value_name = "TOKENS", help_heading = "Agent")]
@@ -149,6 +153,9 @@ pub struct Run {
     json: bool,
 }
 
+/// The levels that all agents and providers know: Codex does not start with another one.
+const EFFORTS: [&str; 4] = ["minimal", "low", "medium", "high"];
+
 const EXAMPLES: &str = "\
 Examples:
   mtsec-agents run aider --model oracle
@@ -156,6 +163,7 @@ Examples:
   mtsec-agents run aider --model o3 --edit-format diff,udiff,whole      a sweep: one cell each
   mtsec-agents run aider codex openhands llm --model gpt-5             four scaffolds in one run
   mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
+  mtsec-agents run codex --model my-model --api-base http://127.0.0.1:8000/v1 --dialect openai-chat
   mtsec-agents run ./my-agent.yaml --model o3                           an agent of your own, by its recipe
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
 
@@ -196,6 +204,7 @@ impl Run {
             agent_versions: self.agent_versions,
             models: self.models,
             api_base: self.api_base,
+            dialects: self.dialects,
             tasks,
             include,
             exclude,

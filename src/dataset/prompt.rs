@@ -2,7 +2,7 @@
 
 use minijinja::{Environment, context};
 
-use crate::conversation::{Conversation, Delivery, Interaction};
+use crate::conversation::{Conversation, Delivery, Interaction, Manner};
 use crate::task::{SOLUTION_FILE, Task};
 
 const SINGLE: &str = include_str!("../../templates/prompts/single.md.j2");
@@ -29,18 +29,14 @@ pub enum PromptError {
 /// # Errors
 /// The task has no such conversation.
 pub fn conversation(task: &Task, interaction: Interaction) -> Result<Conversation, PromptError> {
-    conversation_for(task, interaction, Delivery::Workspace)
+    conversation_for(task, interaction, Manner::default())
 }
 
-/// The same, with the code asked for in another way.
+/// The same in the manner of a cell: exactly the texts that its trials say.
 ///
 /// # Errors
 /// The task has no such conversation.
-pub fn conversation_for(
-    task: &Task,
-    interaction: Interaction,
-    delivery: Delivery,
-) -> Result<Conversation, PromptError> {
+pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -> Result<Conversation, PromptError> {
     let render_error = |source| PromptError::Render {
         task: task.id.clone(),
         source,
@@ -74,11 +70,11 @@ pub fn conversation_for(
                     .join(", "),
             })?,
     };
-    let turns = texts
+    let mut turns: Vec<String> = texts
         .iter()
         .enumerate()
         .map(|(index, text)| {
-            let template = match delivery {
+            let template = match manner.delivery {
                 Delivery::Workspace => TURN,
                 Delivery::Differences if index > 0 => DIFFERENCES,
                 Delivery::Answer | Delivery::Differences => ANSWER,
@@ -91,20 +87,14 @@ pub fn conversation_for(
                 .map_err(render_error)
         })
         .collect::<Result<_, _>>()?;
-    Ok(Conversation { interaction, turns })
-}
-
-/// The same conversation, its first turn opened by how the work will come: an agent that takes the first step for all of it
-/// ends early (paper, appendix F). One turn alone needs no such word.
-///
-/// # Errors
-/// The template does not render.
-pub fn with_preamble(mut conversation: Conversation) -> Result<Conversation, minijinja::Error> {
-    let turns = conversation.turns.len();
-    if let [first, _, ..] = conversation.turns.as_mut_slice() {
-        *first = environment().render_str(PREAMBLE, context! { turns => turns, text => &*first })?;
+    let count = turns.len();
+    // An agent that takes the first step for all of the work ends early (paper, appendix F). One turn alone needs no such word.
+    if let ([first, _, ..], true) = (turns.as_mut_slice(), manner.preamble) {
+        *first = environment()
+            .render_str(PREAMBLE, context! { turns => count, text => &*first })
+            .map_err(render_error)?;
     }
-    Ok(conversation)
+    Ok(Conversation { interaction, turns })
 }
 
 /// Prompts are plain text: nothing is escaped, and the last newline of a template is not part of it.
@@ -112,4 +102,32 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_turns_tells_how_the_work_will_come_where_that_is_the_manner() {
+        let task = serde_json::json!({
+            "id": "one", "cwe": "CWE-1", "function": "f", "description": {"description": "d"},
+            "tests": {"testcases": "testcases = {}"}, "conversations": {"editing": ["Write it.", "Change it."]},
+        });
+        let task: Task = serde_json::from_value(task).unwrap();
+        let said = |interaction, preamble| {
+            let manner = Manner {
+                preamble,
+                ..Manner::default()
+            };
+            conversation_for(&task, interaction, manner).unwrap().turns
+        };
+        let (plain, opened) = (said(Interaction::Editing, false), said(Interaction::Editing, true));
+        assert!(
+            opened[0].contains("2 steps") && opened[0].contains(&plain[0]),
+            "{opened:?}"
+        );
+        assert_eq!(plain[1], opened[1]);
+        assert_eq!(said(Interaction::Single, false), said(Interaction::Single, true));
+    }
 }

@@ -19,12 +19,23 @@ pub(super) struct Ask {
     /// The most that each choice of the answer may have.
     pub output: u64,
     pub choices: u64,
+    /// The most that a token of the input may cost, in prices of input: it may be put into a cache.
+    pub dearness: f64,
 }
 
 impl Ask {
     /// The price of it, should all of it be used.
     pub fn charge(&self, pricing: &Pricing) -> Charge {
-        charge(pricing, self.input, self.output.saturating_mul(self.choices))
+        let charge = charge(pricing, 0, self.output.saturating_mul(self.choices));
+        Charge {
+            tokens: charge.tokens.saturating_add(self.input),
+            usd: charge.usd + self.input_usd(pricing),
+        }
+    }
+
+    /// The price of its input, in US dollars.
+    pub fn input_usd(&self, pricing: &Pricing) -> f64 {
+        charge(pricing, self.input, 0).usd * self.dearness
     }
 }
 
@@ -32,8 +43,8 @@ impl Ask {
 pub(super) fn charge(pricing: &Pricing, input: u64, output: u64) -> Charge {
     let tokens = Tokens {
         input,
-        cached: 0,
         output,
+        ..Tokens::default()
     };
     Charge {
         tokens: input.saturating_add(output),

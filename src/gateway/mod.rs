@@ -4,7 +4,7 @@
 //! token in it, which is also its only key; the provider's key stays here. Every call is recorded whole.
 //!
 //! Modules: `server`, `reply` and `refusal` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `ask`
-//! (what it may use), `purse` (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with
+//! (what it may use), `finish` (why its answer ended), `purse` (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with
 //! `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
@@ -16,6 +16,7 @@ pub mod dialect;
 pub mod drafts;
 pub mod edit;
 mod failure;
+mod finish;
 pub mod limiter;
 pub mod model;
 pub mod nop;

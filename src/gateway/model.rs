@@ -25,9 +25,9 @@ pub trait Model: Send + Sync {
         Vec::new()
     }
 
-    /// Tokens that the model may write beyond what the request allows, because it is told to think first.
-    fn adds_output(&self, _dialect: Dialect, _body: &Map<String, Value>) -> u64 {
-        0
+    /// What is added to a request of the agent's before it is forwarded.
+    fn adds(&self, _dialect: Dialect, _body: &Map<String, Value>) -> Added {
+        Added::default()
     }
 
     /// Whether the calls of a turn are answered from a record: then they use nothing, and no budget bounds them.
@@ -40,6 +40,15 @@ pub trait Model: Send + Sync {
     fn divergence(&self, _ended: usize) -> Option<Divergence> {
         None
     }
+}
+
+/// Tokens that a call may use beyond what its agent knows of, because the model is told to think first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Estimated: earlier thoughts that are sent along.
+    pub input: u64,
+    /// What the model may write beyond the limit that the request names.
+    pub output: u64,
 }
 
 /// One call of an agent, cleaned of the route's guard.
@@ -130,8 +139,8 @@ impl Answer {
     pub fn new(call: &Call, text: String) -> Self {
         let tokens = Tokens {
             input: estimate(call),
-            cached: 0,
             output: tokens_of(&text),
+            ..Tokens::default()
         };
         Self {
             text,
@@ -145,7 +154,8 @@ impl Answer {
     /// The answer with calls of tools, whose tokens are counted as well.
     pub fn with_calls(mut self, calls: Vec<ToolCall>) -> Self {
         let tokens = |call: &ToolCall| tokens_of(&call.name) + tokens_of(&call.arguments.to_string());
-        self.tokens.output += calls.iter().map(tokens).sum::<u64>();
+        let more = calls.iter().map(tokens).sum();
+        self.tokens.output = self.tokens.output.saturating_add(more);
         if !calls.is_empty() && self.finish_reason == "stop" {
             self.finish_reason = "tool_calls".to_owned();
         }
@@ -200,7 +210,17 @@ pub struct Tokens {
     pub input: u64,
     /// The part of `input` that the provider had in its cache.
     pub cached: u64,
+    /// The part of `input` that the provider put into its cache, for minutes; told by Anthropic only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stored: u64,
+    /// The same for an hour.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stored_1h: u64,
     pub output: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Deterministic stand-in for a tokenizer: a token for every four characters, the last one rounded up.
@@ -225,6 +245,11 @@ pub struct Pricing {
 }
 
 impl Pricing {
+    /// What a token costs that is put into the cache for minutes, in prices of input (Anthropic's price list).
+    pub const STORED: f64 = 1.25;
+    /// The same for an hour.
+    pub const STORED_1H: f64 = 2.0;
+
     /// What scripted models cost.
     pub const FREE: Pricing = Pricing {
         input: Some(0.0),
@@ -235,9 +260,16 @@ impl Pricing {
     /// The price of one call, in US dollars.
     pub fn cost(&self, tokens: &Tokens) -> Option<f64> {
         let (input, output) = self.input.zip(self.output)?;
-        let cached = tokens.cached.min(tokens.input);
-        let fresh = tokens.input - cached;
-        let sum = fresh as f64 * input + cached as f64 * self.cached_input.unwrap_or(input);
+        // What a provider tells may be anything: no part is more than the whole.
+        let mut fresh = tokens.input;
+        let mut part = |told: u64| {
+            let part = told.min(fresh);
+            fresh -= part;
+            part as f64
+        };
+        let (cached, stored_1h, stored) = (part(tokens.cached), part(tokens.stored_1h), part(tokens.stored));
+        let whole = fresh as f64 + stored * Self::STORED + stored_1h * Self::STORED_1H;
+        let sum = whole * input + cached * self.cached_input.unwrap_or(input);
         Some((sum + tokens.output as f64 * output) / 1e6)
     }
 }
@@ -257,8 +289,22 @@ mod tests {
             input: 1_000_000,
             cached: 400_000,
             output: 500_000,
+            ..Tokens::default()
         };
         assert_eq!(pricing.cost(&tokens), Some(1.2 + 0.2 + 4.0));
+        let stored = Tokens {
+            stored: 200_000,
+            stored_1h: 100_000,
+            ..tokens
+        };
+        assert_eq!(pricing.cost(&stored), Some(0.6 + 0.5 + 0.4 + 0.2 + 4.0));
+        let lies = Tokens {
+            cached: u64::MAX,
+            stored: u64::MAX,
+            stored_1h: 1,
+            ..tokens
+        };
+        assert_eq!(pricing.cost(&lies), Some(0.5 + 4.0));
         assert_eq!(
             Pricing {
                 output: None,

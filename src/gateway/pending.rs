@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::ask::{Ask, charge, estimated};
+use super::ask::{Ask, estimated};
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
+use super::finish::ran_out;
 use super::model::{Call, Tokens};
 use super::purse::Reservation;
 use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
@@ -184,6 +185,7 @@ impl Pending {
             error,
         };
         let evidence = self.evidence(&record);
+        let ran_out = ran_out(record.dialect, &record.response);
         let written = self.file.append(record, &self.line.redactor);
         for reserved in self.reserved.drain(..) {
             reserved.settle(&charge.unwrap_or_default());
@@ -202,6 +204,7 @@ impl Pending {
         state.fail(failure.clone());
         if !refused {
             state.last.insert(turn, failure);
+            state.ran_out.insert(turn, ran_out);
         }
         match written {
             Ok(bytes) => state.recorded = state.recorded.saturating_add(bytes),
@@ -256,7 +259,12 @@ impl Pending {
             200..=299 if end.failure.is_none() => {
                 let written = estimated(end.response.to_string().len());
                 let output = written.min(ask.output.saturating_mul(ask.choices));
-                Some(charge(pricing, ask.input, output))
+                let used = Ask {
+                    output,
+                    choices: 1,
+                    ..ask
+                };
+                Some(used.charge(pricing))
             }
             200..=299 | CLIENT_GONE => Some(ask.charge(pricing)),
             _ if cut => Some(ask.charge(pricing)),

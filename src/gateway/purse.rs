@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{Ask, charge};
+use super::ask::Ask;
 use super::model::Pricing;
 use crate::budget::{Budget, Charge, Scope};
 
@@ -176,7 +176,7 @@ impl Purse {
             most = most.min(tokens.saturating_sub(gone.tokens).saturating_sub(ask.input));
         }
         if let Some(usd) = self.budget.usd {
-            let left = usd - gone.usd - charge(pricing, ask.input, 0).usd;
+            let left = usd - gone.usd - ask.input_usd(pricing);
             let price = pricing.output.map(|price| price / 1e6);
             most = most.min(match price {
                 _ if left < 0.0 => 0,
@@ -247,6 +247,7 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::ask::charge;
 
     const PRICING: Pricing = Pricing {
         input: Some(1.0),
@@ -260,7 +261,12 @@ mod tests {
     }
 
     fn ask(input: u64, output: u64, choices: u64) -> Ask {
-        Ask { input, output, choices }
+        Ask {
+            input,
+            output,
+            choices,
+            dearness: 1.0,
+        }
     }
 
     #[tokio::test]
@@ -294,6 +300,13 @@ mod tests {
         );
         let mut dear = ask(100_001, 20, 1);
         assert!(purse.reserve(&mut dear, &PRICING).await.is_err());
+        let mut stored = Ask {
+            dearness: 2.0,
+            ..ask(10_000, 100_000, 1)
+        };
+        let reserved = purse.reserve(&mut stored, &PRICING).await.unwrap();
+        assert!((7999..=8000).contains(&stored.output), "{}", stored.output);
+        drop(reserved);
         let mut unknown = ask(1, 20, 1);
         assert!(purse.reserve(&mut unknown, &Pricing::default()).await.is_err());
     }

@@ -38,7 +38,9 @@ pub struct CallRecord {
     pub attempts: u32,
     /// As the agent sent it, without the guard; a text when it was not JSON, and of a long one only its beginning.
     pub request: Value,
-    /// Members that were set, or removed (`null`), before the request was forwarded.
+    /// Members that were set, or removed (`null`), before the request was forwarded; and, as `thoughts_put_back`, where Claude's
+    /// earlier thoughts were put before what a message says, which its agent had left out: a list of `{message, of_call}`,
+    /// the place in `messages` (from 0), and the call whose recorded answer begins with them.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub applied: Map<String, Value>,
     /// The body; a text when it was not JSON. Of a stream an object: `events`, which are the raw events, and `message`,

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::dialect::Dialect;
 use super::failure::{Failure, FailureKind};
-use super::model::{Call, Model, Reply};
+use super::model::{Added, Call, Model, Reply};
 use super::recording::{RecordedCall, Recording};
 use super::secret::Secret;
 use super::varying::{Varying, difference};
@@ -132,9 +132,9 @@ impl Model for ReplayModel {
         self.then.iter().flat_map(|then| then.model.secrets()).collect()
     }
 
-    fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
+    fn adds(&self, dialect: Dialect, body: &Map<String, Value>) -> Added {
         let then = self.then.as_ref();
-        then.map_or(0, |then| then.model.adds_output(dialect, body))
+        then.map_or_else(Added::default, |then| then.model.adds(dialect, body))
     }
 
     fn is_recorded(&self, turn: usize) -> bool {

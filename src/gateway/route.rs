@@ -212,6 +212,11 @@ impl Route {
         self.line.spec.model.divergence(ended)
     }
 
+    /// Whether the answer to a turn's last call was broken off because it used up the tokens that it may have.
+    pub fn ran_out(&self, turn: usize) -> bool {
+        self.line.state().ran_out.get(&turn).copied().unwrap_or_default()
+    }
+
     /// The failure of a turn's last call, when that one failed: what the turn ended with as far as the model goes.
     /// A call that could not be recorded counts whatever came later.
     pub fn failure_of_turn(&self, turn: usize) -> Option<CallFailure> {
@@ -270,6 +275,8 @@ pub(super) struct State {
     pub(super) usage: BTreeMap<usize, Usage>,
     /// Turn → the failure of its latest answered call, if that one failed.
     pub(super) last: BTreeMap<usize, Option<CallFailure>>,
+    /// Turn → whether the answer to that call ended because it used up its tokens.
+    pub(super) ran_out: BTreeMap<usize, bool>,
     /// Turn → its first call that could not be recorded.
     pub(super) lost: BTreeMap<usize, CallFailure>,
     /// Turns in which a fault that may pass outlived its retries.

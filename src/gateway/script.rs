@@ -214,8 +214,8 @@ impl Entry {
         if let Some(EntryUsage { input, output }) = self.usage {
             answer.tokens = Tokens {
                 input,
-                cached: 0,
                 output,
+                ..Tokens::default()
             };
         }
         if let Some(reason) = &self.finish_reason {

@@ -23,6 +23,17 @@ impl Secret {
         Self(text.into())
     }
 
+    /// A key out of a variable or a file, without the space and the line breaks around it; `None` where nothing else is there.
+    pub fn of_key(text: &str) -> Option<Self> {
+        let key = text.trim();
+        (!key.is_empty()).then(|| Self::new(key))
+    }
+
+    /// Whether it can be the value of an HTTP header.
+    pub fn can_be_sent(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+    }
+
     /// The text itself, for the one place that must send it.
     pub fn reveal(&self) -> &str {
         &self.0

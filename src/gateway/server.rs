@@ -178,17 +178,18 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
             return refuse(pending, 400, message);
         }
     };
-    let thinking = line.spec.model.adds_output(dialect, &request);
-    let known = form.max_output(&request).map(|most| most.saturating_add(thinking));
+    let added = line.spec.model.adds(dialect, &request);
+    let known = form.max_output(&request).map(|most| most.saturating_add(added.output));
     let known = known.or(budget.max_output);
     // What no answer of the model can be is nothing to be set aside.
     let most = known
         .unwrap_or(UNKNOWN_OUTPUT)
         .min(budget.max_output.unwrap_or(u64::MAX));
     let mut ask = Ask {
-        input: estimated(size).min(budget.max_input),
+        input: estimated(size).saturating_add(added.input).min(budget.max_input),
         output: most,
         choices,
+        dearness: form.dearness(&request),
     };
     let is_recorded = line.spec.model.is_recorded(pending.file.turn);
     if !is_recorded {

@@ -7,6 +7,7 @@ use super::shim::ShimRules;
 use super::template::Templates;
 use super::terminal::TerminalRules;
 use super::{Drive, Install, RecipeError, Source};
+use crate::conversation::{Delivery, Manner};
 use crate::diagnosis::Signs;
 use crate::plan::Options;
 
@@ -83,6 +84,17 @@ impl Recipe {
             own: None,
             made_for: None,
         })
+    }
+
+    /// How the agent's user speaks to it under these options.
+    pub fn manner(&self, options: &Options) -> Manner {
+        Manner {
+            delivery: match self.source.prompts {
+                Delivery::Answer if options.code_diff => Delivery::Differences,
+                delivery => delivery,
+            },
+            preamble: self.source.supports.preamble && !options.no_preamble,
+        }
     }
 
     /// Asks for another version of the agent. What is pinned of the one that the recipe was made for is pinned no longer.

@@ -100,6 +100,12 @@ pub enum Drive {
 pub struct Api {}
 
 impl Drive {
+    /// Whether an agent makes the requests to the model. Else this program does, and a request that a provider does not take
+    /// says nothing of anybody.
+    pub fn has_agent(&self) -> bool {
+        !matches!(self, Self::Api(_))
+    }
+
     /// As it is written in a recipe.
     pub fn name(&self) -> &'static str {
         match self {

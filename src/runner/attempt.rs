@@ -131,12 +131,8 @@ impl<'a> Attempt<'a> {
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
     async fn play(&mut self) -> Result<Vec<Manifest>, Stop> {
-        let mut conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.delivery)
+        let conversation = prompt::conversation_for(&self.task, self.key.interaction, self.runtime.manner)
             .map_err(|error| Stop::Infrastructure(error.to_string()))?;
-        if self.runtime.preamble {
-            conversation =
-                prompt::with_preamble(conversation).map_err(|error| Stop::Infrastructure(error.to_string()))?;
-        }
         let places = self
             .stand
             .scratch

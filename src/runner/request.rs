@@ -20,6 +20,9 @@ pub struct Request {
     pub agent_versions: Vec<String>,
     pub models: Vec<String>,
     pub api_base: Option<String>,
+    /// By name; none: what is known of the model's server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dialects: Vec<String>,
     /// Empty: the built-in tasks.
     pub tasks: Vec<PathBuf>,
     pub include: Vec<String>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::budget::Budget;
 use crate::canary;
-use crate::conversation::{Conversation, Delivery};
+use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
@@ -71,6 +71,7 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
         [] => vec![recipe.source.supports.default_edit_format],
         formats => formats.iter().copied().map(Some).collect(),
     };
+    let dialects = dialects(&request.dialects)?;
     let mut cells: Vec<ResolvedCell> = Vec::new();
     for name in &request.models {
         let name = &absolute(name)?;
@@ -85,6 +86,7 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
                 concat: request.concat,
                 code_diff: request.code_diff,
                 no_preamble: request.no_preamble,
+                dialects: dialects.iter().map(|dialect| dialect.name().to_owned()).collect(),
             };
             if let Some(refusal) = recipe.refuses(&options) {
                 return Err(ResolveError::Option(refusal));
@@ -133,6 +135,7 @@ pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, 
         true => catalogue.resolve_with(&cell.model, api_base, &|_| Some("replayed".to_owned()))?,
         false => catalogue.resolve(&cell.model, api_base)?,
     };
+    let model = model.said_to_speak(&dialects(&cell.options.dialects)?)?;
     model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
     Ok(ResolvedCell { cell, model })
 }
@@ -206,10 +209,6 @@ pub fn runtime(
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
-    let delivery = match recipe.source.prompts {
-        Delivery::Answer if cell.options.code_diff => Delivery::Differences,
-        delivery => delivery,
-    };
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
         let mut script = oracle_script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
@@ -242,22 +241,36 @@ pub fn runtime(
         })
     };
     Ok(CellRuntime {
-        preamble: recipe.source.supports.preamble && !cell.options.no_preamble,
+        manner: recipe.manner(&cell.options),
         cell,
         scaffold,
+        has_agent: recipe.source.drive.has_agent(),
         model: agent_model,
         litter: recipe.source.litter.clone(),
-        delivery,
         signs: recipe.signs.clone(),
         backend: Box::new(backend),
     })
+}
+
+/// The dialects of these names, each once and always in the same order: what a user says twice, or the other way round, is no
+/// other cell.
+///
+/// # Errors
+/// A name that no dialect has.
+fn dialects(names: &[String]) -> Result<Vec<Dialect>, ResolveError> {
+    let is_known = |name: &&String| Dialect::ALL.iter().any(|dialect| dialect.name() == *name);
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        return Err(ResolveError::Option(format!("unknown dialect `{name}`")));
+    }
+    let named = |dialect: &Dialect| names.iter().any(|name| name == dialect.name());
+    Ok(Dialect::ALL.into_iter().filter(named).collect())
 }
 
 /// What an agent and its model have in common.
 ///
 /// # Errors
 /// Nothing.
-fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
+pub fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
     let speaks = &recipe.source.speaks;
     model.common(speaks).ok_or_else(|| {
         let names = |dialects: &[Dialect]| {

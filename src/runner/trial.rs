@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attempt::{Attempt, Tried};
 use super::conduct::{RunError, Stand};
 use super::rejudge::judge_again;
-use crate::conversation::{Conversation, Delivery};
+use crate::conversation::{Conversation, Manner};
 use crate::diagnosis::Signs;
 use crate::event::Event;
 use crate::gateway::RouteSpec;
@@ -18,15 +18,15 @@ use crate::trial::Outcome;
 pub struct CellRuntime {
     pub cell: Cell,
     pub scaffold: Arc<dyn Scaffold>,
+    /// Whether an agent makes the requests, as its recipe says.
+    pub has_agent: bool,
     pub model: AgentModel,
     /// Paths in the workspace that are no part of the agent's work: snapshots leave them out.
     pub litter: Vec<String>,
-    /// How its user asks for the code.
-    pub delivery: Delivery,
+    /// How its user speaks.
+    pub manner: Manner,
     /// By what words the traffic shows what went wrong.
     pub signs: Arc<Signs>,
-    /// Whether the agent is told beforehand how the work will come.
-    pub preamble: bool,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
 }

@@ -65,11 +65,16 @@ fn facts(exchange: &Exchange) -> String {
     facts.push(format!("status {}", exchange.status));
     facts.push(format!("{:.2} s", exchange.seconds));
     if let Some(tokens) = &exchange.tokens {
-        let cached = match tokens.cached {
-            0 => String::new(),
-            cached => format!(" ({cached} cached)"),
+        let stored = tokens.stored.saturating_add(tokens.stored_1h);
+        let parts = [(tokens.cached, "cached"), (stored, "stored")];
+        let parts = parts.iter().filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {what}")).collect();
+        let of = if parts.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", parts.join(", "))
         };
-        facts.push(format!("tokens: {} in{cached}, {} out", tokens.input, tokens.output));
+        facts.push(format!("tokens: {} in{of}, {} out", tokens.input, tokens.output));
     }
     if let Some(cost) = exchange.cost {
         facts.push(format!("${cost:.4}"));

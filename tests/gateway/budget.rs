@@ -184,6 +184,26 @@ async fn money_is_counted_by_the_prices_and_an_answer_without_a_count_by_its_siz
 }
 
 #[tokio::test]
+async fn what_is_put_into_a_cache_is_set_aside_and_taken_at_its_price() {
+    let usage = json!({"input_tokens": 10, "cache_creation_input_tokens": 1000, "output_tokens": 1,
+        "cache_creation": {"ephemeral_1h_input_tokens": 1000}});
+    let answer = json!({"type": "message", "content": [], "stop_reason": "end_turn", "usage": usage});
+    let provider = Provider::start(vec![Act::json(200, answer)]).await;
+    let purse = purse(Scope::Trial, Some(1.0), None, None);
+    let bench = bench(model("claude-3-5-sonnet", &provider.base, KEY), vec![purse.clone()]).await;
+    let text = json!({"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}});
+    let body = json!({"max_tokens": 100, "messages": [{"role": "user", "content": [text]}]});
+    assert_eq!(bench.call_at("messages", &body).await.0, 200);
+    let close = |left: f64, right: f64| assert!((left - right).abs() < 1e-12, "{left} {right}");
+    let sent = std::fs::read_to_string(bench.record_path(1).with_extension("sent.jsonl")).expect("what was sent");
+    let sent: Charge = serde_json::from_value(serde_json::from_str::<Value>(&sent).expect("a line")["charge"].clone())
+        .expect("a charge");
+    close(sent.usd, ((sent.tokens - 100) as f64 * 2.0 * 2.0 + 100.0 * 10.0) / 1e6);
+    close(purse.spent().usd, (10.0 * 2.0 + 1000.0 * 2.0 * 2.0 + 10.0) / 1e6);
+    assert_eq!(purse.spent().tokens, 1011);
+}
+
+#[tokio::test]
 async fn a_call_that_never_came_back_may_have_cost_all_that_was_set_aside() {
     let purse = purse(Scope::Trial, None, Some(10_000), None);
     let asked = Arc::new(Notify::new());

@@ -187,9 +187,90 @@ fn wishes_are_checked_against_the_model() {
     assert!(resolve("o3").settings(None, Some(4000)).is_err());
     let budget = |tokens| {
         let settings = resolve("gemini-2.5-pro").settings(None, tokens).expect("settings");
-        settings.chat_extra["extra_body"]["google"]["thinking_config"]["thinking_budget"].as_u64()
+        settings.gemini_thinking_tokens
     };
     assert_eq!((budget(None), budget(Some(0))), (Some(4000), Some(0)));
+}
+
+#[test]
+fn a_thinking_budget_that_its_provider_refuses_is_refused_before() {
+    let keys = ["ANTHROPIC_API_KEY", "GEMINI_API_KEY"];
+    let said = |name: &str, budget| {
+        let model = resolve_with_keys(name, None, &keys).expect("a model");
+        model.settings(None, Some(budget)).map_err(|error| error.to_string())
+    };
+    for (name, budget) in [
+        ("claude-sonnet-4", 1024),
+        ("claude-opus-4", 31_999),
+        ("claude-3-7-sonnet", 0),
+        ("claude-3-5-sonnet", 0),
+        ("gemini-2.5-flash", 128),
+        ("anthropic/claude-next", 1024),
+    ] {
+        assert!(said(name, budget).is_ok(), "{name} {budget}: {:?}", said(name, budget));
+    }
+    for (name, budget, words) in [
+        ("claude-sonnet-4", 1, "from 1024 to 63999"),
+        ("claude-sonnet-4", 1023, "from 1024"),
+        ("claude-opus-4", 32_000, "to 31999"),
+        ("anthropic/claude-next", 1000, "from 1024"),
+        ("claude-3-5-sonnet", 4000, "does not take a thinking budget"),
+        ("claude-3-7-sonnet", 4000, "does not take a thinking budget"),
+        ("gemini-2.5-flash", 65_536, "to 65535"),
+    ] {
+        let error = said(name, budget).expect_err("an error");
+        assert!(error.contains(words) && error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn limits_have_the_name_that_the_provider_knows() {
+    let limit = |name: &str, base| {
+        let keys = [
+            "OPENAI_API_KEY",
+            "GEMINI_API_KEY",
+            "DEEPSEEK_API_KEY",
+            "TOGETHER_API_KEY",
+        ];
+        let model = resolve_with_keys(name, base, &keys).expect("a model");
+        let settings = model.settings(None, None).expect("settings");
+        (settings.output_limit, settings.unheeded_limit)
+    };
+    let base = Some("http://localhost:1/v1");
+    for (name, base) in [("o3", None), ("gpt-4o", None), ("openai/next", None), ("o3", base)] {
+        assert_eq!(limit(name, base), ("max_completion_tokens", None), "{name}");
+    }
+    for (name, base) in [
+        ("deepseek-reasoner", None),
+        ("gemini-2.5-pro", None),
+        ("together/x", None),
+        ("qwen3-8b-thinking", base),
+    ] {
+        assert_eq!(
+            limit(name, base),
+            ("max_tokens", Some("max_completion_tokens")),
+            "{name}"
+        );
+    }
+    assert_eq!(limit("x", base), ("max_tokens", None), "nobody knows");
+}
+
+#[test]
+fn keys_lose_the_space_around_them_and_must_fit_into_a_header() {
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    let resolve = |key: &str| catalogue.resolve_with("o3", None, &|_| Some(key.to_owned()));
+    let key = upstream(&resolve(" \tsk-secret-word\r\n").expect("a model")).1;
+    assert_eq!(key.as_deref(), Some("sk-secret-word"));
+    assert!(matches!(resolve(" \n"), Err(ModelError::MissingKey { .. })));
+    for bad in [
+        "sk-secret\nword",
+        "sk-secret-w\u{f6}rd",
+        "sk-\u{7f}secret-word",
+        "sk-secret\tword",
+    ] {
+        let error = resolve(bad).expect_err("an error").to_string();
+        assert!(error.contains("OPENAI_API_KEY") && !error.contains("secret"), "{error}");
+    }
 }
 
 #[test]

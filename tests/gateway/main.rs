@@ -13,4 +13,5 @@ mod route;
 mod scripted;
 mod streams;
 mod support;
+mod thinking;
 mod upstream;

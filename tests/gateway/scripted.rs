@@ -48,6 +48,28 @@ async fn the_oracle_leads_the_file_to_the_reference_turn_by_turn() {
 }
 
 #[tokio::test]
+async fn counts_without_measure_are_shown_and_summed_as_the_most_there_is() {
+    let most = u64::MAX;
+    let reply = format!("{{text: hi, usage: {{input: {most}, output: {most}}}}}");
+    let replies = vec![reply; 6].join(", ");
+    let script = Script::parse(Path::new("s.yaml"), &format!("{{replies: [{replies}]}}")).expect("a script");
+    let bench = Bench::new(Arc::new(ScriptedModel::new(script))).await;
+    for (path, input) in [
+        ("chat/completions", "messages"),
+        ("responses", "input"),
+        ("messages", "messages"),
+    ] {
+        for stream in [false, true] {
+            let body = json!({input: [{"role": "user", "content": "hi"}], "stream": stream});
+            assert_eq!(bench.call_at(path, &body).await.0, 200, "{path}");
+        }
+    }
+    bench.wait_for_records(1, 6).await;
+    let usage = bench.route.usage();
+    assert_eq!((usage.calls, usage.input_tokens, usage.output_tokens), (6, most, most));
+}
+
+#[tokio::test]
 async fn streams_say_the_same_as_whole_answers() {
     let bench = Bench::new(oracle(vec!["x = 1\n".repeat(200)], EditFormat::Whole)).await;
     let mut body = prompt_body("go");

@@ -15,7 +15,7 @@ use crate::gateway::secret::Secret;
 pub(super) use base::is_loopback;
 use base::{is_local, parse_base};
 pub use resolved::{Backend, ModelError, ModelSpec, ResolvedModel};
-use resolved::{Thinking, scripted};
+use resolved::{OutputLimit, Thinking, scripted};
 
 /// The built-in table.
 const BUILT_IN: &str = include_str!("../../../scaffolds/models.yaml");
@@ -45,6 +45,8 @@ struct Provider {
     key: Option<String>,
     #[serde(default)]
     thinking: Thinking,
+    #[serde(default)]
+    output_limit: OutputLimit,
 }
 
 /// One model of the table.
@@ -176,7 +178,7 @@ impl ModelCatalogue {
         api_base: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResolvedModel, ModelError> {
-        let variable = |name: &str| variable(name).filter(|key| !key.trim().is_empty()).map(Secret::new);
+        let variable = |name: &str| variable(name).and_then(|key| Secret::of_key(&key));
         let entry = self.find(name);
         let prefixed = name
             .split_once('/')
@@ -216,6 +218,12 @@ impl ModelCatalogue {
                 variable: wanted.to_owned(),
             });
         }
+        if key.as_ref().is_some_and(|key| !key.can_be_sent()) {
+            return Err(ModelError::BadKey {
+                name: name.to_owned(),
+                variable: wanted.to_owned(),
+            });
+        }
         let provider_name = if api_base.is_some() { "api-base" } else { provider_name };
         Ok(ResolvedModel {
             name: name.to_owned(),
@@ -235,6 +243,7 @@ impl ModelCatalogue {
                 .filter(|_| api_base.is_none())
                 .map_or(Pricing::default(), |entry| entry.price),
             thinking: provider.map_or(Thinking::None, |provider| provider.thinking),
+            output_limit: provider.map_or(OutputLimit::Unknown, |provider| provider.output_limit),
             extra: entry.map(|entry| entry.extra.clone()).unwrap_or_default(),
             listed: entry.is_some(),
         })

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use reqwest::Url;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::gateway::dialect::Dialect;
 use crate::gateway::model::Pricing;
 use crate::gateway::secret::Secret;
-use crate::gateway::upstream::{Settings, Temperature};
+use crate::gateway::upstream::{LEAST_THINKING, Settings, Temperature};
 
 /// A model as the user types it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +74,7 @@ pub struct ResolvedModel {
     pub max_output_tokens: u32,
     pub pricing: Pricing,
     pub(super) thinking: Thinking,
+    pub(super) output_limit: OutputLimit,
     pub(super) extra: Map<String, Value>,
     /// Whether the table knows it.
     pub(super) listed: bool,
@@ -102,6 +103,31 @@ impl ResolvedModel {
         at_home.or_else(|| speaks.iter().find(served)).copied()
     }
 
+    /// The model where its server speaks these dialects and no other; nothing is changed where none is named. The server of a
+    /// user is theirs to know; of a provider in the table it is known what it speaks.
+    ///
+    /// # Errors
+    /// The provider speaks none of them.
+    pub fn said_to_speak(mut self, said: &[Dialect]) -> Result<Self, ModelError> {
+        if said.is_empty() {
+            return Ok(self);
+        }
+        let known = std::mem::take(&mut self.dialects);
+        self.dialects = known.iter().copied().filter(|dialect| said.contains(dialect)).collect();
+        match self.dialects.is_empty() {
+            true => Err(ModelError::NotSpoken {
+                names: said.iter().map(|dialect| dialect.name()).collect::<Vec<_>>().join(","),
+                served: known
+                    .iter()
+                    .map(|dialect| dialect.name())
+                    .collect::<Vec<_>>()
+                    .join(" and "),
+                name: self.name,
+            }),
+            false => Ok(self),
+        }
+    }
+
     /// The most tokens that it writes, where that is known and no guess.
     pub fn known_max_output(&self) -> Option<u32> {
         (self.listed || self.is_scripted()).then_some(self.max_output_tokens)
@@ -120,16 +146,10 @@ impl ResolvedModel {
         if effort.is_some() && (self.listed && self.effort.is_none() || !says_effort) {
             return unsupported("a reasoning effort");
         }
-        if thinking_tokens.is_some() && self.thinking == Thinking::None && !self.is_scripted() {
-            return unsupported("a thinking budget over its dialects");
-        }
+        self.check_thinking(thinking_tokens)?;
         let budget = thinking_tokens.or(self.thinking_tokens);
-        let mut chat_extra = Map::new();
-        if let (Thinking::Google, Some(budget)) = (self.thinking, budget) {
-            let config = json!({"google": {"thinking_config": {"thinking_budget": budget}}});
-            chat_extra.insert("extra_body".to_owned(), config);
-        }
-        let thinking_tokens = budget.filter(|_| self.thinking == Thinking::Anthropic);
+        let said_to = |whom| budget.filter(|_| self.thinking == whom);
+        let thinking_tokens = said_to(Thinking::Anthropic);
         let temperature = match self.temperature {
             // Run without thinking it takes a temperature after all.
             None if thinking_tokens == Some(0) => Some(0.0),
@@ -139,15 +159,41 @@ impl ResolvedModel {
             temperature: temperature.map_or(Temperature::Omit, Temperature::Set),
             reasoning_effort: effort.map(str::to_owned).or_else(|| self.effort.clone()),
             thinking_tokens,
+            gemini_thinking_tokens: said_to(Thinking::Google),
             max_output: self.max_output_tokens,
-            // Reasoning models of OpenAI refuse the older name, and other servers do not all know the newer one.
-            output_limit: match self.reasoning || self.provider == "openai" {
-                true => "max_completion_tokens",
-                false => "max_tokens",
-            },
+            output_limit: self.output_limit.name(),
+            unheeded_limit: self.output_limit.unheeded(),
             extra: self.extra.clone(),
-            chat_extra,
         })
+    }
+
+    /// Whether the model can be given a budget for thinking, and this one.
+    fn check_thinking(&self, wanted: Option<u32>) -> Result<(), ModelError> {
+        let Some(wanted) = wanted.filter(|_| !self.is_scripted()) else {
+            return Ok(());
+        };
+        let is_off = wanted == 0;
+        if self.thinking == Thinking::None || !is_off && self.listed && self.thinking_tokens.is_none() {
+            return Err(ModelError::UnsupportedSetting {
+                name: self.name.clone(),
+                setting: "a thinking budget",
+            });
+        }
+        let least = match self.thinking {
+            Thinking::Anthropic => u32::try_from(LEAST_THINKING).unwrap_or(u32::MAX),
+            _ => 1,
+        };
+        // The budget is part of what the model writes, and something must be left for the answer.
+        let most = self.known_max_output().unwrap_or(u32::MAX).saturating_sub(1);
+        match is_off || (least..=most).contains(&wanted) {
+            true => Ok(()),
+            false => Err(ModelError::ThinkingBudget {
+                name: self.name.clone(),
+                wanted,
+                least,
+                most,
+            }),
+        }
     }
 }
 
@@ -166,8 +212,27 @@ pub enum ModelError {
     BadApiBase { url: String, reason: String },
     #[error("`{name}` is answered here: --api-base means nothing for it")]
     ScriptedApiBase { name: String },
+    #[error("--dialect {names}: `{name}` is served in {served}; leave the option out, or name one of these")]
+    NotSpoken {
+        name: String,
+        names: String,
+        served: String,
+    },
     #[error("`{name}` does not take {setting}")]
     UnsupportedSetting { name: String, setting: &'static str },
+    #[error(
+        "`{name}` takes a thinking budget from {least} to {most} tokens, or 0 for none: {wanted} is no such budget"
+    )]
+    ThinkingBudget {
+        name: String,
+        wanted: u32,
+        least: u32,
+        most: u32,
+    },
+    #[error(
+        "the key for `{name}` cannot be sent: {variable} must hold printable ASCII characters only, without line breaks between them"
+    )]
+    BadKey { name: String, variable: String },
 }
 
 /// How a thinking budget is said to a provider.
@@ -180,6 +245,32 @@ pub(super) enum Thinking {
     Google,
     /// `thinking.budget_tokens`, in messages, and in chat completions of servers that pass it on.
     Anthropic,
+}
+
+/// The member that limits an answer in chat completions. Reasoning models of OpenAI refuse `max_tokens`. Every other provider
+/// takes it, and DeepSeek and older servers pass over `max_completion_tokens` without a word, so that no budget could be kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OutputLimit {
+    #[default]
+    MaxTokens,
+    MaxCompletionTokens,
+    /// Nobody knows what a server of one's own takes, so what an agent says stays.
+    #[serde(skip)]
+    Unknown,
+}
+
+impl OutputLimit {
+    fn name(self) -> &'static str {
+        match self {
+            Self::MaxTokens | Self::Unknown => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+
+    fn unheeded(self) -> Option<&'static str> {
+        (self == Self::MaxTokens).then_some("max_completion_tokens")
+    }
 }
 
 /// A model that is answered here.
@@ -199,6 +290,7 @@ pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
         max_output_tokens: 100_000,
         pricing: Pricing::FREE,
         thinking: Thinking::None,
+        output_limit: OutputLimit::Unknown,
         extra: Map::new(),
         listed: false,
     }

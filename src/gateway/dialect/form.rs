@@ -31,6 +31,12 @@ pub(in crate::gateway) trait Form: Sync {
         Ok(1)
     }
 
+    /// The most that a token of the request may cost, in prices of input: where it asks for its parts to be put into the
+    /// provider's cache, that has a price.
+    fn dearness(&self, _body: &Map<String, Value>) -> f64 {
+        1.0
+    }
+
     /// The members that limit an answer's tokens.
     fn output_limits(&self) -> &'static [&'static str];
 

@@ -3,15 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::config::{Settings, Temperature};
+use super::thinking::{apply_gemini_thinking, drop_temperature};
 use crate::gateway::dialect::Dialect;
 use crate::gateway::model::Call;
 
-/// The least budget that Anthropic takes for thinking, in tokens.
-const LEAST_THINKING: u64 = 1024;
-
 impl Settings {
-    /// Sets what is to be set; returns the members that changed, `null` where one was removed.
-    pub(super) fn apply(&self, body: &mut Map<String, Value>, call: &Call) -> Map<String, Value> {
+    /// Sets what is to be set; returns the members that changed, `null` where one was removed. `thinks`: whether Claude is made
+    /// to think, as far as its earlier thoughts are concerned.
+    pub(super) fn apply(&self, body: &mut Map<String, Value>, call: &Call, thinks: bool) -> Map<String, Value> {
         let before = body.clone();
         let form = call.dialect.form();
         body.insert("model".to_owned(), json!(call.wire_model));
@@ -22,28 +21,42 @@ impl Settings {
         for (name, value) in &self.extra {
             body.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        if let Some(most) = call.max_output {
-            body.extend(form.limit_output(&before, most, self.output_limit));
+        if call.dialect == Dialect::OpenaiChat {
+            self.rename_limit(body);
+        }
+        // A budget has the last word.
+        match call.max_output {
+            Some(most) => {
+                let limits = form.limit_output(body, most, self.output_limit);
+                body.extend(limits);
+            }
+            None => self.raise_limits(body, call.dialect, thinks),
         }
         match call.dialect {
             Dialect::OpenaiChat => self.apply_chat(body, call),
             Dialect::OpenaiResponses => self.apply_responses(body),
-            Dialect::AnthropicMessages => self.apply_messages(body, call),
+            Dialect::AnthropicMessages => self.apply_messages(body, thinks),
         }
         changes(&before, body)
     }
 
+    /// Says a limit by the name that the provider heeds, unless the agent has said it by that name as well.
+    fn rename_limit(&self, body: &mut Map<String, Value>) {
+        if let Some(limit) = self.unheeded_limit.and_then(|name| body.shift_remove(name)) {
+            body.entry(self.output_limit).or_insert(limit);
+        }
+    }
+
     fn apply_chat(&self, body: &mut Map<String, Value>, call: &Call) {
+        let gemini = self.gemini_thinks(body);
         if let Some(effort) = &self.reasoning_effort {
             body.entry("reasoning_effort").or_insert_with(|| json!(effort));
         }
-        for (name, value) in &self.chat_extra {
-            body.entry(name.clone()).or_insert_with(|| value.clone());
+        if let Some(wanted) = gemini {
+            apply_gemini_thinking(wanted, call.dialect.form().max_output(body), body);
         }
-        if self.thinking_tokens.is_some() {
-            // Where an OpenAI-compatible server of these models takes a budget, it takes it in Anthropic's words.
-            self.apply_thinking(body, "max_completion_tokens");
-        }
+        // Where an OpenAI-compatible server of these models takes a budget, it takes it in Anthropic's words.
+        self.apply_thinking(body, &["max_completion_tokens", "max_tokens"]);
         if call.stream {
             set_within(body, "stream_options", "include_usage", json!(true));
         }
@@ -60,68 +73,13 @@ impl Settings {
         }
     }
 
-    /// Tokens that are added to what a request allows, for thinking that its agent knows nothing of: what it allows is
-    /// meant for the answer.
-    pub(super) fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
-        let thinking = self.thinking_tokens.filter(|_| dialect == Dialect::AnthropicMessages);
-        match body.get("thinking") {
-            None if forgets_thinking(body) => 0,
-            None => thinking.map_or(0, u64::from),
-            Some(_) => 0,
+    fn apply_messages(&self, body: &mut Map<String, Value>, thinks: bool) {
+        body.entry("max_tokens").or_insert_with(|| json!(self.max_output));
+        match thinks {
+            true => self.apply_thinking(body, &["max_tokens"]),
+            false => drop_temperature(body),
         }
     }
-
-    fn apply_messages(&self, body: &mut Map<String, Value>, call: &Call) {
-        let more = self.adds_output(call.dialect, body);
-        let most = u64::from(self.max_output);
-        match body.get("max_tokens").and_then(Value::as_u64) {
-            None => drop(body.insert("max_tokens".to_owned(), json!(most))),
-            // A budget has the last word.
-            Some(named) if more > 0 && named < most && call.max_output.is_none() => {
-                let raised = named.saturating_add(more).min(most);
-                body.insert("max_tokens".to_owned(), json!(raised));
-            }
-            Some(_) => {}
-        }
-        // Anthropic refuses to think on behind calls of tools whose thoughts are gone.
-        if !forgets_thinking(body) {
-            self.apply_thinking(body, "max_tokens");
-        }
-    }
-
-    /// Sets a budget for thinking. It has to be less than the answer may have, which the thinking is part of, and with it
-    /// no temperature is taken.
-    fn apply_thinking(&self, body: &mut Map<String, Value>, limit: &str) {
-        if let Some(wanted) = self.thinking_tokens.map(u64::from).filter(|wanted| *wanted > 0) {
-            let most = body
-                .get(limit)
-                .or_else(|| body.get("max_tokens"))
-                .and_then(Value::as_u64);
-            let budget = match most {
-                Some(most) if most <= wanted => most / 2,
-                _ => wanted,
-            };
-            if budget >= LEAST_THINKING {
-                body.entry("thinking")
-                    .or_insert_with(|| json!({"type": "enabled", "budget_tokens": budget}));
-            }
-        }
-        let thinks = body.get("thinking").and_then(|thinking| thinking.get("type"));
-        if thinks.and_then(Value::as_str) == Some("enabled") {
-            body.shift_remove("temperature");
-        }
-    }
-}
-
-/// Whether a conversation of Anthropic's has calls of tools without the thoughts that came before them: its agent, which was not
-/// the one to ask for any, does not send them back.
-fn forgets_thinking(body: &Map<String, Value>) -> bool {
-    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
-    let mut contents = messages.filter_map(|message| message.get("content")?.as_array());
-    contents.any(|blocks| {
-        let kinds = || blocks.iter().filter_map(|block| block.get("type")?.as_str());
-        kinds().any(|kind| kind == "tool_use") && !kinds().any(|kind| kind.contains("thinking"))
-    })
 }
 
 /// Sets a member of a member, which may have to be made.
@@ -143,12 +101,13 @@ fn changes(before: &Map<String, Value>, now: &Map<String, Value>) -> Map<String,
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
 
-    fn applied(settings: &Settings, dialect: Dialect, body: Value, max_output: Option<u64>) -> Value {
+    /// The body as it is forwarded.
+    pub fn applied(settings: &Settings, dialect: Dialect, body: Value, max_output: Option<u64>) -> Value {
         let mut body = body.as_object().cloned().expect("an object");
         let call = Call {
             turn: 1,
@@ -161,19 +120,20 @@ mod tests {
             retry: true,
             asks: Arc::default(),
         };
-        settings.apply(&mut body, &call);
+        settings.apply(&mut body, &call, settings.makes_claude_think(dialect, &call.body));
         Value::Object(body)
     }
 
-    fn settings() -> Settings {
+    pub fn settings() -> Settings {
         Settings {
             temperature: Temperature::Set(0.0),
             reasoning_effort: Some("low".to_owned()),
             thinking_tokens: None,
             max_output: 9000,
             output_limit: "max_tokens",
+            unheeded_limit: None,
             extra: Map::new(),
-            chat_extra: Map::new(),
+            gemini_thinking_tokens: None,
         }
     }
 
@@ -192,50 +152,21 @@ mod tests {
     }
 
     #[test]
-    fn thinking_fits_into_the_answer_and_takes_no_temperature() {
-        let thinking = Settings {
-            thinking_tokens: Some(4000),
+    fn a_limit_has_the_name_that_the_provider_heeds() {
+        let deepseek = Settings {
+            unheeded_limit: Some("max_completion_tokens"),
             ..settings()
         };
-        let said = |body, most| applied(&thinking, Dialect::AnthropicMessages, body, most);
-        assert_eq!(
-            said(json!({"temperature": 1}), None),
-            json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 4000}})
-        );
-        let tight = said(json!({"max_tokens": 8000}), Some(3000));
-        assert_eq!(
-            (&tight["max_tokens"], &tight["thinking"]["budget_tokens"]),
-            (&json!(3000), &json!(1500))
-        );
-        let raised = said(json!({"max_tokens": 4096}), None);
-        assert_eq!(
-            (&raised["max_tokens"], &raised["thinking"]["budget_tokens"]),
-            (&json!(8096), &json!(4000))
-        );
-        assert_eq!(said(json!({"max_tokens": 8000}), None)["max_tokens"], 9000);
-        let none = said(json!({"max_tokens": 8000}), Some(1500));
-        assert_eq!((none.get("thinking"), &none["temperature"]), (None, &json!(0.0)));
-        let own = said(json!({"thinking": {"type": "disabled"}}), None);
-        assert_eq!(
-            (&own["thinking"]["type"], &own["temperature"]),
-            (&json!("disabled"), &json!(0.0))
-        );
-    }
-
-    #[test]
-    fn no_thinking_is_asked_for_behind_calls_whose_thoughts_are_gone() {
-        let thinking = Settings {
-            thinking_tokens: Some(4000),
-            ..settings()
+        let said = |body: Value, most| {
+            let said = applied(&deepseek, Dialect::OpenaiChat, body, most);
+            (said["max_tokens"].as_u64(), said.get("max_completion_tokens").is_some())
         };
-        let asked = |blocks: Value| {
-            let body = json!({"max_tokens": 9000, "messages": [{"role": "assistant", "content": blocks}]});
-            applied(&thinking, Dialect::AnthropicMessages, body, None)["thinking"].clone()
-        };
-        let call = json!({"type": "tool_use", "id": "a", "name": "f", "input": {}});
-        assert_eq!(asked(json!([call])), Value::Null);
-        let whole = json!([{"type": "thinking", "thinking": "", "signature": ""}, call]);
-        assert_eq!(asked(whole)["budget_tokens"], 4000);
-        assert_eq!(asked(json!([{"type": "text", "text": "x"}]))["budget_tokens"], 4000);
+        assert_eq!(said(json!({"max_completion_tokens": 800}), None), (Some(800), false));
+        assert_eq!(said(json!({"max_completion_tokens": 800}), Some(50)), (Some(50), false));
+        assert_eq!(
+            said(json!({"max_completion_tokens": 800, "max_tokens": 700}), None),
+            (Some(700), false)
+        );
+        assert_eq!(said(json!({}), None), (None, false));
     }
 }

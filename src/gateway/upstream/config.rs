@@ -50,14 +50,16 @@ pub struct Settings {
     pub reasoning_effort: Option<String>,
     /// A budget for thinking, in tokens, where it is said in Anthropic's words; 0 is none.
     pub thinking_tokens: Option<u32>,
+    /// The same in Google's words, in chat completions.
+    pub gemini_thinking_tokens: Option<u32>,
     /// The most tokens that the model writes, for dialects that want to be told.
     pub max_output: u32,
     /// The member that limits an answer's tokens in chat completions, where the agent names none.
     pub output_limit: &'static str,
+    /// The member of that kind that the provider is known not to heed: an agent's is renamed.
+    pub unheeded_limit: Option<&'static str>,
     /// Further members.
     pub extra: Map<String, Value>,
-    /// Further members of chat completions.
-    pub chat_extra: Map<String, Value>,
 }
 
 /// The way to a provider cannot be set up.

@@ -7,7 +7,10 @@
 mod answer;
 mod apply;
 mod config;
+mod fault;
 mod held;
+mod thinking;
+mod thoughts;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,23 +18,30 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
-use reqwest::header::{self, HeaderMap};
+use reqwest::header;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::ask::estimated;
 use super::dialect::{Dialect, Said};
 use super::failure::{Failure, FailureKind};
 use super::limiter::Limiter;
-use super::model::{Call, Content, Model, Reply};
+use super::model::{Added, Call, Content, Model, Reply};
 use super::secret::{Redactor, Secret};
+use thoughts::{Missing, Thoughts};
 
 pub use config::{Settings, Temperature, UpstreamConfig, UpstreamError, client};
+pub use thinking::LEAST_THINKING;
 
 /// The version of Anthropic's interface whose forms the gateway knows.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
 
-/// A provider's model.
+/// Where the record tells, among what was applied, that thoughts were put back: a list of the places in `messages`, and the
+/// call whose recorded answer they are from.
+const PUT_BACK: &str = "thoughts_put_back";
+
+/// A provider's model, for one trial.
 pub struct UpstreamModel {
     client: Client,
     api_base: Url,
@@ -41,6 +51,7 @@ pub struct UpstreamModel {
     limiter: Arc<Limiter>,
     config: UpstreamConfig,
     redactor: Redactor,
+    thoughts: Arc<Thoughts>,
 }
 
 /// One attempt's result: an answer for the agent, or a fault that may pass.
@@ -75,6 +86,15 @@ impl UpstreamModel {
             limiter,
             config,
             redactor,
+            thoughts: Arc::default(),
+        }
+    }
+
+    /// Whether Claude is made to think in a request, and then the thoughts of earlier answers that its agent has left out.
+    fn thinks_behind(&self, dialect: Dialect, body: &Map<String, Value>) -> Option<Vec<Missing>> {
+        match self.settings.makes_claude_think(dialect, body) {
+            true => self.thoughts.missing(body),
+            false => None,
         }
     }
 
@@ -94,7 +114,8 @@ impl UpstreamModel {
         }
     }
 
-    async fn attempt(&self, body: &Bytes, call: &Call) -> Attempt {
+    /// `thinks`: whether thoughts were asked for that the agent may not send back.
+    async fn attempt(&self, body: &Bytes, call: &Call, thinks: bool) -> Attempt {
         let permit = self.limiter.enter().await;
         call.asked();
         let response = match self.request(call.dialect).body(body.clone()).send().await {
@@ -106,14 +127,12 @@ impl UpstreamModel {
         let is_events =
             answer::text(&headers, "content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         if status == 200 && call.stream && is_events {
-            return Attempt::Done(
-                Content::Events(held::hold_back(
-                    answer::events(response, permit, self.redactor.clone(), self.config.max_reply),
-                    call.dialect,
-                    self.redactor.clone(),
-                )),
-                None,
-            );
+            let events = answer::events(response, permit, self.redactor.clone(), self.config.max_reply);
+            let mut events = held::hold_back(events, call.dialect, self.redactor.clone());
+            if thinks {
+                events = thoughts::kept_on_the_way(events, self.thoughts.clone(), call.number);
+            }
+            return Attempt::Done(Content::Events(events), None);
         }
         let body = match self.read(response).await {
             Ok(body) => body,
@@ -121,14 +140,13 @@ impl UpstreamModel {
         };
         match status {
             200..=299 => match self.said(call.dialect, &body) {
-                Said::Answer => Attempt::Done(
-                    Content::Body {
-                        status,
-                        headers: answer::passed_on(&headers, &self.redactor),
-                        body,
-                    },
-                    None,
-                ),
+                Said::Answer => {
+                    if let Some(answer) = thinks.then(|| serde_json::from_slice::<Value>(&body).ok()).flatten() {
+                        self.thoughts.keep(call.number, &answer["content"]);
+                    }
+                    let headers = answer::passed_on(&headers, &self.redactor);
+                    Attempt::Done(Content::Body { status, headers, body }, None)
+                }
                 Said::Error(status) => self.refused(status, &headers, body),
                 Said::Nothing(why) => self.malformed(why.to_owned()),
             },
@@ -147,89 +165,6 @@ impl UpstreamModel {
             Ok(answer) => dialect.form().said(&answer),
             Err(_) => Said::Nothing("the provider's answer is not JSON"),
         }
-    }
-
-    /// An answer that is none.
-    fn malformed(&self, message: String) -> Attempt {
-        self.fault(Failure {
-            kind: FailureKind::Malformed,
-            status: Some(502),
-            message,
-        })
-    }
-
-    /// An error answer of the provider.
-    fn refused(&self, status: u16, headers: &HeaderMap, body: Bytes) -> Attempt {
-        let said = String::from_utf8_lossy(&body).into_owned();
-        let kind = FailureKind::of_status(status, &said);
-        let words: String = match serde_json::from_str::<Value>(&said) {
-            Ok(answer) => answer
-                .pointer("/error/message")
-                .and_then(Value::as_str)
-                .unwrap_or(&said)
-                .to_owned(),
-            Err(_) => said,
-        };
-        let words: String = words.chars().take(500).collect();
-        let mut message = format!("the provider answered with status {status}: {words}");
-        self.redactor.string(&mut message);
-        let mut passed = answer::passed_on(headers, &self.redactor);
-        passed.push(("x-should-retry".to_owned(), "false".to_owned()));
-        Attempt::Fault {
-            failure: Failure {
-                kind,
-                status: Some(status),
-                message,
-            },
-            content: Content::Body {
-                status,
-                headers: passed,
-                body,
-            },
-            retry_after: answer::retry_after(headers),
-            final_: answer::text(headers, "x-should-retry") == Some("false"),
-        }
-    }
-
-    /// A fault that the agent is told of in our own words.
-    fn fault(&self, failure: Failure) -> Attempt {
-        let content = Reply::failed(failure.clone()).content;
-        Attempt::Fault {
-            failure,
-            content,
-            retry_after: None,
-            final_: false,
-        }
-    }
-
-    fn broken(&self, error: &reqwest::Error) -> Failure {
-        let kind = match error {
-            _ if error.is_connect() => FailureKind::Unreachable,
-            _ if error.is_timeout() => FailureKind::TimedOut,
-            _ if error.is_body() || error.is_decode() => FailureKind::Cut,
-            _ => FailureKind::Unreachable,
-        };
-        let status = if kind == FailureKind::TimedOut { 504 } else { 502 };
-        let origin = self.api_base.origin().ascii_serialization();
-        let mut message = format!("no answer from {origin}: {}", answer::chain(error));
-        self.redactor.string(&mut message);
-        Failure {
-            kind,
-            status: Some(status),
-            message,
-        }
-    }
-
-    /// The refusal of a call that the provider would not understand.
-    fn not_spoken(&self, dialect: Dialect) -> Reply {
-        let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name()).collect();
-        let message = format!("the model's provider speaks {}, not {dialect}", names.join(" and "));
-        let reply = Reply::failed(Failure {
-            kind: FailureKind::Rejected,
-            status: Some(400),
-            message,
-        });
-        Reply { attempts: 0, ..reply }
     }
 
     /// A whole body, up to the limit.
@@ -255,7 +190,14 @@ impl Model for UpstreamModel {
         let came = Instant::now();
         let policy = self.config.retry;
         let mut body = (*call.body).clone();
-        let applied = self.settings.apply(&mut body, call);
+        let missing = self.thinks_behind(call.dialect, &body);
+        let mut applied = self.settings.apply(&mut body, call, missing.is_some());
+        // A budget may have left no room for thinking.
+        let missing = missing.filter(|_| thinking::thinks(&body));
+        let thinks = missing.is_some();
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
+            applied.insert(PUT_BACK.to_owned(), thoughts::put_back(missing, &mut body));
+        }
         let Ok(body) = serde_json::to_vec(&body).map(Bytes::from) else {
             let message = "the request cannot be written as JSON".to_owned();
             return Reply::failed(Failure {
@@ -268,7 +210,7 @@ impl Model for UpstreamModel {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            match self.attempt(&body, call).await {
+            match self.attempt(&body, call, thinks).await {
                 Attempt::Done(content, failure) => {
                     return Reply {
                         content,
@@ -303,8 +245,14 @@ impl Model for UpstreamModel {
         }
     }
 
-    fn adds_output(&self, dialect: Dialect, body: &Map<String, Value>) -> u64 {
-        self.settings.adds_output(dialect, body)
+    fn adds(&self, dialect: Dialect, body: &Map<String, Value>) -> Added {
+        let missing = self.thinks_behind(dialect, body);
+        let output = self.settings.adds_output(dialect, body, missing.is_some());
+        let size = missing.iter().flatten().map(Missing::size).sum();
+        Added {
+            input: estimated(size),
+            output,
+        }
     }
 
     fn secrets(&self) -> Vec<Secret> {

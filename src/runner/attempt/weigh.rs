@@ -1,11 +1,26 @@
 //! What the ending of a turn means for its trial: the scaffold tells what the agent did, the gateway what the model did.
 
 use super::{Attempt, Stop};
-use crate::gateway::{FailureKind, Route};
+use crate::gateway::dialect::Dialect;
+use crate::gateway::{self, FailureKind, Route};
 use crate::store::StoreError;
 use crate::trial::{Ending, Failure, Limit};
 
 impl Attempt<'_> {
+    /// What may help against a failure of a server that the user has named; nothing, where nothing is known.
+    fn remedy(&self, failure: &gateway::Failure) -> String {
+        let named = self.stand.conductor.lock.settings.api_base.is_some();
+        let said = !self.runtime.cell.options.dialects.is_empty();
+        let spoken = self.runtime.model.dialect;
+        match failure.status {
+            Some(404 | 405) if named && !said && spoken != Dialect::OpenaiChat => format!(
+                "; where the server at --api-base does not speak {spoken}, say what it speaks: --dialect {}",
+                Dialect::OpenaiChat
+            ),
+            _ => String::new(),
+        }
+    }
+
     /// What an ending means for the trial. Whether the provider failed is told by the gateway and not by the agent's
     /// words: those may be the model's own, and a model must not be able to talk itself out of the count.
     pub(super) fn weigh(
@@ -41,24 +56,30 @@ impl Attempt<'_> {
             let failure = failed.failure.kind.as_trial();
             return Ok((Ending::Failed { failure, detail }, None));
         }
-        // A provider that answers other calls of the trial and does not take this one says something of the call.
+        // A provider that answers other calls of the trial and does not take this one says something of the call, which is
+        // the agent's where there is one.
         let rejected = failed
             .as_ref()
             .filter(|failed| failed.failure.kind == FailureKind::Rejected);
         let rejected = rejected
-            .filter(|_| route.was_answered())
+            .filter(|_| self.runtime.has_agent && route.was_answered())
             .map(|failed| failed.failure.to_string());
         let seen = failed.as_ref().map(|failed| failed.failure.clone());
         if let Some(failed) = failed
             && rejected.is_none()
             && (failed.failure.kind == FailureKind::Record || (noticed && failed.failure.kind.is_infrastructure()))
         {
-            let reason = format!("turn {turn}: {}", failed.failure);
+            let reason = format!("turn {turn}: {}{}", failed.failure, self.remedy(&failed.failure));
             let ending = Ending::Failed {
                 failure: failed.failure.kind.as_trial(),
                 detail: failed.failure.message,
             };
             return Ok((ending, Some(Stop::Infrastructure(reason))));
+        }
+        if seen.is_none() && route.ran_out(turn) && hides_the_token_limit(&ending) {
+            let detail = "the last answer was broken off at the limit of its tokens".to_owned();
+            let failure = Failure::TokenLimit;
+            return Ok((Ending::Failed { failure, detail }, None));
         }
         match &ending {
             Ending::Failed {
@@ -101,5 +122,17 @@ impl Attempt<'_> {
             }
             _ => Ok((ending, None)),
         }
+    }
+}
+
+/// Whether an agent may have ended a turn so because its model's last answer was broken off at the limit of its tokens. Agents
+/// take such an answer for a whole one, for an empty one, or for a stream that was cut.
+fn hides_the_token_limit(ending: &Ending) -> bool {
+    match ending {
+        Ending::Answered => true,
+        Ending::Failed { failure, .. } => {
+            matches!(failure, Failure::EmptyAnswer | Failure::ProviderError)
+        }
+        _ => false,
     }
 }

@@ -65,10 +65,14 @@ impl Form for Chat {
     /// Also the tokens that the last event of a stream tells.
     fn tokens(&self, answer: &Value) -> Option<Tokens> {
         let usage = answer.get("usage")?;
+        let input = count(usage.get("prompt_tokens"))?;
+        // Gemini counts what it thinks in the sum only.
+        let rest = count(usage.get("total_tokens")).map_or(0, |total| total.saturating_sub(input));
         Some(Tokens {
-            input: count(usage.get("prompt_tokens"))?,
+            input,
             cached: count(usage.pointer("/prompt_tokens_details/cached_tokens")).unwrap_or(0),
-            output: count(usage.get("completion_tokens")).unwrap_or(0),
+            output: count(usage.get("completion_tokens")).unwrap_or(0).max(rest),
+            ..Tokens::default()
         })
     }
 
@@ -146,7 +150,7 @@ fn usage(tokens: &Tokens) -> Value {
     json!({
         "prompt_tokens": tokens.input,
         "completion_tokens": tokens.output,
-        "total_tokens": tokens.input + tokens.output,
+        "total_tokens": tokens.input.saturating_add(tokens.output),
     })
 }
 
@@ -160,6 +164,22 @@ mod tests {
             Chat.parse(br#"{"messages":[{"content":"a"},{"content":[{"type":"text","text":"b"}]},{"content":null}]}"#);
         let body = body.expect("a request");
         assert_eq!(Chat.prompt_texts(&body), ["a", "b"]);
+    }
+
+    #[test]
+    fn thoughts_that_only_the_sum_counts_are_output() {
+        let tokens = |usage: Value| {
+            let tokens = Chat.tokens(&json!({"usage": usage})).expect("tokens");
+            (tokens.input, tokens.output)
+        };
+        let usage = |completion: u64, total: u64| json!({"prompt_tokens": 21, "completion_tokens": completion, "total_tokens": total});
+        assert_eq!(tokens(usage(5, 86)), (21, 65));
+        assert_eq!(tokens(usage(60, 81)), (21, 60));
+        assert_eq!(tokens(usage(60, 0)), (21, 60));
+        assert_eq!(
+            tokens(json!({"prompt_tokens": 21, "total_tokens": u64::MAX})),
+            (21, u64::MAX - 21)
+        );
     }
 
     #[test]

@@ -153,8 +153,8 @@ mod tests {
             assembler.tokens(),
             Some(Tokens {
                 input: 3,
-                cached: 0,
-                output: 2
+                output: 2,
+                ..Tokens::default()
             })
         );
         let value = assembler.into_value();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::assembler::Parts;
 use super::form::{Form, Heading, Said, content_texts, count, object, walk};
 use crate::gateway::failure::Failure;
-use crate::gateway::model::{Answer, Tokens};
+use crate::gateway::model::{Answer, Pricing, Tokens};
 
 /// The dialect.
 pub(super) struct Messages;
@@ -20,6 +20,10 @@ impl Form for Messages {
             true => Ok(body),
             false => Err("`messages` must be an array".to_owned()),
         }
+    }
+
+    fn dearness(&self, body: &Map<String, Value>) -> f64 {
+        body.values().map(dearness).fold(1.0, f64::max)
     }
 
     fn output_limits(&self) -> &'static [&'static str] {
@@ -58,15 +62,21 @@ impl Form for Messages {
 
     fn tokens(&self, answer: &Value) -> Option<Tokens> {
         let usage = answer.get("usage")?;
-        let cached = count(usage.get("cache_read_input_tokens")).unwrap_or(0);
-        let stored = count(usage.get("cache_creation_input_tokens")).unwrap_or(0);
+        let told = |name: &str| count(usage.get(name)).unwrap_or(0);
+        let kept = |name: &str| count(usage.pointer(&format!("/cache_creation/{name}"))).unwrap_or(0);
+        let cached = told("cache_read_input_tokens");
+        let stored_1h = kept("ephemeral_1h_input_tokens");
+        let by_times = stored_1h.saturating_add(kept("ephemeral_5m_input_tokens"));
+        let stored = told("cache_creation_input_tokens").max(by_times);
         Some(Tokens {
             // What was read from the cache, or put there, is not part of the provider's count.
             input: count(usage.get("input_tokens"))?
                 .saturating_add(cached)
                 .saturating_add(stored),
             cached,
-            output: count(usage.get("output_tokens")).unwrap_or(0),
+            stored: stored.saturating_sub(stored_1h),
+            stored_1h,
+            output: told("output_tokens"),
         })
     }
 
@@ -106,6 +116,22 @@ impl Form for Messages {
                 walk(&format!("{index}/{member}"), value, each);
             }
         }
+    }
+}
+
+/// The most that a token of a part may cost, in prices of input: where it names a cache, that of keeping it there.
+fn dearness(part: &Value) -> f64 {
+    match part {
+        Value::Array(items) => items.iter().map(dearness).fold(1.0, f64::max),
+        Value::Object(members) => {
+            let own = match members.get("cache_control") {
+                None | Some(Value::Null) => 1.0,
+                Some(control) if control.get("ttl").and_then(Value::as_str) == Some("1h") => Pricing::STORED_1H,
+                Some(_) => Pricing::STORED,
+            };
+            members.values().map(dearness).fold(own, f64::max)
+        }
+        _ => 1.0,
     }
 }
 
@@ -182,6 +208,25 @@ mod tests {
             "output_tokens": 2}});
         let tokens = Messages.tokens(&usage).expect("tokens");
         assert_eq!((tokens.input, tokens.cached, tokens.output), (42, 30, 2));
+        assert_eq!((tokens.stored, tokens.stored_1h), (7, 0));
+        let times = json!({"usage": {"input_tokens": 5, "cache_creation_input_tokens": 7,
+            "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}}});
+        let tokens = Messages.tokens(&times).expect("tokens");
+        assert_eq!((tokens.input, tokens.stored, tokens.stored_1h), (12, 3, 4));
+        let lies = json!({"usage": {"input_tokens": u64::MAX, "cache_creation_input_tokens": u64::MAX,
+            "cache_creation": {"ephemeral_5m_input_tokens": u64::MAX, "ephemeral_1h_input_tokens": u64::MAX}}});
+        assert_eq!(Messages.tokens(&lies).expect("tokens").input, u64::MAX);
+    }
+
+    #[test]
+    fn what_is_put_into_a_cache_costs_more() {
+        let dearness = |body: Value| Messages.dearness(body.as_object().expect("an object"));
+        let text = |control: Value| json!({"type": "text", "text": "x", "cache_control": control});
+        assert_eq!(dearness(json!({"messages": [{"content": [{"type": "text"}]}]})), 1.0);
+        let minutes = json!([text(json!({"type": "ephemeral"}))]);
+        assert_eq!(dearness(json!({"system": minutes})), 1.25);
+        let hour = json!([{"content": [text(json!({"type": "ephemeral", "ttl": "1h"}))]}]);
+        assert_eq!(dearness(json!({"system": minutes, "messages": hour})), 2.0);
     }
 
     #[test]

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Messages, blocks, message, status_of, stop_reason, usage};
 use crate::gateway::dialect::assembler::{Parts, Told};
-use crate::gateway::dialect::form::{Form, Heading, append, cut, pieces, typed_event};
+use crate::gateway::dialect::form::{Form, Heading, append, count, cut, pieces, typed_event};
 use crate::gateway::failure::Failure;
-use crate::gateway::model::Answer;
+use crate::gateway::model::{Answer, Tokens};
 
 /// Renders an answer.
 pub(super) fn events(heading: &Heading, answer: &Answer) -> Vec<Result<Bytes, Failure>> {
@@ -80,12 +80,12 @@ impl Parts for MessageParts {
                 self.message.extend(changed.unwrap_or_default());
                 self.used(data.get("usage"));
                 // Only here the output is counted to its end.
-                let usage = self.message.get("usage").cloned();
-                told.tokens = usage.and_then(|usage| Messages.tokens(&json!({"usage": usage})));
+                told.tokens = self.tokens();
                 let reason = self.message.get("stop_reason");
                 told.ended |= reason.is_some_and(|reason| !reason.is_null());
             }
             "message_stop" => {
+                told.tokens = self.tokens();
                 told.ended = true;
                 told.done = true;
             }
@@ -130,17 +130,35 @@ impl MessageParts {
         }
     }
 
-    /// Later counts replace earlier ones; those that are not told again stay.
+    fn tokens(&self) -> Option<Tokens> {
+        let usage = self.message.get("usage")?;
+        Messages.tokens(&json!({"usage": usage}))
+    }
+
+    /// Counts only grow: those that are not told again stay, and some servers tell again, as 0, what they have counted.
     fn used(&mut self, usage: Option<&Value>) {
-        let Some(usage) = usage.and_then(Value::as_object) else {
+        let Some(usage) = usage.filter(|usage| usage.is_object()) else {
             return;
         };
-        let counts = usage.iter().filter(|(_, count)| !count.is_null());
-        let counts = counts.map(|(name, count)| (name.clone(), count.clone()));
-        match self.message.entry("usage").or_insert_with(|| json!({})) {
-            Value::Object(known) => known.extend(counts),
-            other => *other = counts.collect(),
+        let known = self.message.entry("usage").or_insert_with(|| json!({}));
+        if !known.is_object() {
+            *known = json!({});
         }
+        grow(known, usage);
+    }
+}
+
+/// Takes over what is new, or more than before.
+fn grow(known: &mut Value, told: &Value) {
+    match (known, told) {
+        (_, Value::Null) => {}
+        (Value::Object(known), Value::Object(told)) => {
+            for (name, told) in told {
+                grow(known.entry(name.clone()).or_insert(Value::Null), told);
+            }
+        }
+        (known, told) if count(Some(known)) > count(Some(told)) => {}
+        (known, told) => *known = told.clone(),
     }
 }
 
@@ -184,6 +202,49 @@ mod tests {
                 {"type": "thinking", "thinking": "hm", "signature": "s1"},
                 {"type": "tool_use", "name": "f", "input": {"a": 1}},
             ])
+        );
+    }
+
+    #[test]
+    fn counts_of_the_beginning_stay_unless_more_is_told() {
+        let start = json!({"input_tokens": 10, "output_tokens": 1, "cache_creation_input_tokens": 4,
+            "cache_creation": {"ephemeral_1h_input_tokens": 4}});
+        let tokens = |start: Value, ends: &[Value]| {
+            let mut assembler = Assembler::new(Dialect::AnthropicMessages);
+            let started = json!({"type": "message_start", "message": {"content": [], "usage": start}});
+            for data in std::iter::once(&started).chain(ends) {
+                assembler.push(&typed_event(data).expect("an event"));
+            }
+            let tokens = assembler.tokens()?;
+            Some((tokens.input, tokens.stored_1h, tokens.output))
+        };
+        let end = |usage: Value| json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage});
+        let all = json!({"input_tokens": 10, "output_tokens": 9, "cache_creation_input_tokens": 4});
+        for (usage, output) in [
+            (all.clone(), 9),
+            (json!({"output_tokens": 9}), 9),
+            (
+                json!({"input_tokens": 0, "output_tokens": 9, "cache_creation": {"ephemeral_1h_input_tokens": 0}}),
+                9,
+            ),
+            (
+                json!({"input_tokens": null, "output_tokens": 9, "cache_creation": null}),
+                9,
+            ),
+            (Value::Null, 1),
+        ] {
+            assert_eq!(tokens(start.clone(), &[end(usage)]), Some((14, 4, output)));
+        }
+        let bare = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}});
+        let stop = json!({"type": "message_stop"});
+        assert_eq!(tokens(start.clone(), &[bare]), Some((14, 4, 1)));
+        assert_eq!(tokens(start.clone(), &[stop]), Some((14, 4, 1)));
+        assert_eq!(tokens(start, &[]), None);
+        assert_eq!(tokens(Value::Null, &[end(all)]), Some((14, 0, 9)));
+        assert_eq!(
+            tokens(Value::Null, &[end(json!({"output_tokens": 9}))]),
+            None,
+            "nobody knows the input"
         );
     }
 }

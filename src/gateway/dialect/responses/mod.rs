@@ -70,6 +70,7 @@ impl Form for Responses {
             input: count(usage.get("input_tokens"))?,
             cached: count(usage.pointer("/input_tokens_details/cached_tokens")).unwrap_or(0),
             output: count(usage.get("output_tokens")).unwrap_or(0),
+            ..Tokens::default()
         })
     }
 
@@ -157,7 +158,7 @@ fn usage(tokens: &Tokens) -> Value {
     json!({
         "input_tokens": tokens.input, "input_tokens_details": {"cached_tokens": tokens.cached},
         "output_tokens": tokens.output, "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": tokens.input + tokens.output,
+        "total_tokens": tokens.input.saturating_add(tokens.output),
     })
 }
 
