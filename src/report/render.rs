@@ -33,7 +33,8 @@ impl FromStr for Format {
 }
 
 /// Printed wherever a number of a scripted model is.
-const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
+pub(super) const SCRIPTED: &str =
+    "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
 
 /// Printed wherever agents could do what the user can.
 const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
