@@ -4,13 +4,14 @@ use clap::Args;
 
 use super::check::stored_tasks;
 use super::select::Filter;
+use super::statistics::Statistics;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::Lock;
-use crate::report::{Format, Method, Side, SideChoice, compare, render_comparison};
-use crate::stats::{Level, PairedTest};
+use crate::report::{Format, Side, SideChoice, compare, render_comparison};
 use crate::store::RunFolder;
+use crate::task::Task;
 
 /// Compare two sides pair by pair: the same tasks under another scaffold, model, option or interaction
 ///
@@ -26,15 +27,6 @@ pub struct Compare {
     /// RUN[,KEY=VALUE]…: the other
     #[arg(value_name = "B")]
     b: SideChoice,
-    /// Two-sided McNemar test: exact, mid-p, chi2 or chi2-corrected
-    #[arg(long, value_name = "NAME", default_value = "exact")]
-    test: PairedTest,
-    /// Correct p-values and markers for the number of tests in the table (Holm)
-    #[arg(long)]
-    holm: bool,
-    /// Confidence of the intervals, in percent
-    #[arg(long, value_name = "PERCENT", default_value = "95", value_parser = level)]
-    confidence: Level,
     #[command(flatten)]
     filter: Filter,
     /// table, md, csv or json
@@ -43,6 +35,8 @@ pub struct Compare {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    #[command(flatten)]
+    statistics: Statistics,
 }
 
 const EXAMPLES: &str = "\
@@ -56,13 +50,15 @@ b counts pairs that have the verdict in A only, c those in B only. Markers: * be
 
 impl Compare {
     pub fn carry_out(self, console: &Console) -> Result {
-        let (a, b) = (self.open(&self.a)?, self.open(&self.b)?);
-        let method = Method {
-            test: self.test,
-            level: self.confidence,
-            holm: self.holm,
-        };
-        let comparison = compare(&a, &b, method)?;
+        let format = if self.json { Format::Json } else { self.format };
+        if format == Format::Latex {
+            let message =
+                "a comparison has no LaTeX form: `report --format latex` marks differences from the single turn";
+            return Err(Failed::bad_input(anyhow::anyhow!(message)));
+        }
+        let open = |choice| open_side(choice, |tasks| self.filter.apply(tasks));
+        let (a, b) = (open(&self.a)?, open(&self.b)?);
+        let comparison = compare(&a, &b, self.statistics.method())?;
         if comparison.rows.is_empty() {
             return Err(Failed::bad_input(anyhow::anyhow!(
                 "no row of A belongs to one of B: they must agree in all but what is compared; name that with KEY=VALUE\nA, {}:\n{}B, {}:\n{}",
@@ -72,22 +68,19 @@ impl Compare {
                 b.describe().trim_end()
             )));
         }
-        let format = if self.json { Format::Json } else { self.format };
         console.result(&render_comparison(&comparison, format)?)?;
         Ok(Exit::Done)
     }
-
-    fn open(&self, choice: &SideChoice) -> std::result::Result<Side, Failed> {
-        let run = RunFolder::open(&choice.run).map_err(Failed::bad_input)?;
-        let lock: Lock = run.read_json("lock.json").map_err(Failed::bad_input)?;
-        let mut tasks = stored_tasks(&run, &lock)?;
-        self.filter.apply(&mut tasks)?;
-        Side::open(choice, run, lock, tasks).map_err(Failed::bad_input)
-    }
 }
 
-fn level(text: &str) -> std::result::Result<Level, String> {
-    let percent = text.trim_end_matches('%').parse().ok();
-    let level = percent.and_then(|percent: f64| Level::new(percent / 100.0));
-    level.ok_or_else(|| format!("`{text}` is no percentage between 0 and 100, such as 95"))
+/// The chosen rows of a run, and of these the tasks that `filter` leaves.
+pub fn open_side(
+    choice: &SideChoice,
+    filter: impl FnOnce(&mut Vec<Task>) -> std::result::Result<(), Failed>,
+) -> std::result::Result<Side, Failed> {
+    let run = RunFolder::open(&choice.run).map_err(Failed::bad_input)?;
+    let lock: Lock = run.read_json("lock.json").map_err(Failed::bad_input)?;
+    let mut tasks = stored_tasks(&run, &lock)?;
+    filter(&mut tasks)?;
+    Side::open(choice, run, lock, tasks).map_err(Failed::bad_input)
 }

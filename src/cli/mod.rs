@@ -17,6 +17,7 @@ mod retest;
 mod run;
 mod select;
 mod signals;
+mod statistics;
 mod tasks;
 
 use std::fmt;
@@ -46,7 +47,7 @@ Examples:
   mtsec-agents run aider --model oracle                    every built-in task, with the scripted model: no key needed
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
-  mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
   mtsec-agents compare jobs/aider jobs/codex               what differs, pair by pair, and is it chance?
   mtsec-agents retest jobs/2026-01-31__12-00-00 -k 5       are its verdicts a matter of chance?
   mtsec-agents replay jobs/2026-01-31__12-00-00            the agents again, with the recorded answers: no cost

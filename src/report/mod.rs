@@ -2,6 +2,7 @@
 
 mod compare;
 mod findings;
+mod paper;
 mod render;
 mod replay;
 mod retest;
@@ -9,7 +10,8 @@ mod summary;
 
 pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison};
 pub use findings::{FindingCount, FindingCounts};
-pub use render::{Format, render};
+pub use paper::{PaperTable, paper_table, render_paper};
+pub use render::{Format, render, render_all};
 pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_replay};
 pub use retest::render_retest;
 pub use summary::{Row, Summary, summarise};

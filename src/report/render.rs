@@ -14,6 +14,8 @@ use crate::trial::Usage;
 pub enum Format {
     Table,
     Markdown,
+    /// In the paper's layout only.
+    Latex,
     Csv,
     Json,
 }
@@ -25,9 +27,12 @@ impl FromStr for Format {
         match text {
             "table" => Ok(Self::Table),
             "md" => Ok(Self::Markdown),
+            "latex" => Ok(Self::Latex),
             "csv" => Ok(Self::Csv),
             "json" => Ok(Self::Json),
-            _ => Err(format!("unknown format `{text}`: expected table, md, csv or json")),
+            _ => Err(format!(
+                "unknown format `{text}`: expected table, md, latex, csv or json"
+            )),
         }
     }
 }
@@ -42,13 +47,30 @@ const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read 
 /// The report as text, ending in a newline.
 ///
 /// # Errors
-/// Never for summaries that this program made; the encoders' own errors are passed on.
+/// There is no LaTeX in this layout. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table => people(summary, format),
-        Format::Markdown => people(summary, format),
-        Format::Csv => csv(summary)?,
+        Format::Table | Format::Markdown => people(summary, format),
+        Format::Latex => anyhow::bail!("LaTeX is written in the paper's layout only"),
+        Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
+    })
+}
+
+/// The same of several runs, one after the other; of JSON one list.
+///
+/// # Errors
+/// As of one.
+pub fn render_all(summaries: &[Summary], format: Format) -> anyhow::Result<String> {
+    Ok(match (format, summaries) {
+        (_, [summary]) => render(summary, format)?,
+        (Format::Csv, _) => csv(summaries)?,
+        (Format::Json, _) => format!("{}\n", serde_json::to_string_pretty(summaries)?),
+        (Format::Table | Format::Markdown | Format::Latex, _) => {
+            let of_run = |summary: &Summary| Ok(format!("{}\n\n{}", summary.run, render(summary, format)?));
+            let texts: Vec<String> = summaries.iter().map(of_run).collect::<anyhow::Result<_>>()?;
+            texts.join("\n")
+        }
     })
 }
 
@@ -182,7 +204,7 @@ fn people(summary: &Summary, format: Format) -> String {
     text
 }
 
-fn csv(summary: &Summary) -> anyhow::Result<String> {
+fn csv(summaries: &[Summary]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "run",
@@ -212,7 +234,10 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "judged",
         "contaminated",
     ])?;
-    for row in &summary.rows {
+    for (summary, row) in summaries
+        .iter()
+        .flat_map(|summary| summary.rows.iter().map(move |row| (summary, row)))
+    {
         writer.write_record([
             summary.run.clone(),
             row.scaffold.clone(),

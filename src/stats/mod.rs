@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of runs or trials; checked against values of SciPy and statsmodels.
 
+mod brittleness;
 mod difference;
 mod holm;
 mod interval;
@@ -9,6 +10,7 @@ mod marker;
 mod mcnemar;
 mod proportion;
 
+pub use brittleness::brittleness;
 pub use difference::difference;
 pub use holm::holm;
 pub use interval::{Interval, Level};
@@ -16,5 +18,7 @@ pub use marker::marker;
 pub use mcnemar::{Discordant, PairedTest};
 pub use proportion::Proportion;
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ mod choice;
 mod pairs;
 mod render;
 mod side;
+mod standing;
 
 use serde::Serialize;
 
@@ -14,9 +15,13 @@ use crate::store::StoreError;
 use crate::verdict::Verdict;
 
 pub use choice::SideChoice;
-pub use pairs::LeftOut;
+pub(super) use pairs::row;
 pub use render::render_comparison;
+pub(super) use render::{Notes, people};
+pub(super) use side::SideRow;
 pub use side::{Labels, Side};
+pub use standing::LeftOut;
+pub(super) use standing::counting;
 
 /// The bound below which a difference counts as shown, and gets its first star.
 const ALPHA: f64 = 0.05;
@@ -105,16 +110,22 @@ pub fn compare(a: &Side, b: &Side, method: Method) -> Result<Comparison, StoreEr
     for (first, second) in partners {
         rows.push(pairs::row(a, first, b, second, method)?);
     }
-    if method.holm {
-        correct(&mut rows);
+    Ok(Comparison::of(&a.name, &b.name, rows, a.scripted || b.scripted, method))
+}
+
+impl Comparison {
+    pub(super) fn of(a: &str, b: &str, mut rows: Vec<ComparedRow>, scripted: bool, method: Method) -> Self {
+        if method.holm {
+            correct(&mut rows);
+        }
+        Self {
+            a: a.to_owned(),
+            b: b.to_owned(),
+            method,
+            scripted,
+            rows,
+        }
     }
-    Ok(Comparison {
-        a: a.name.clone(),
-        b: b.name.clone(),
-        method,
-        scripted: a.scripted || b.scripted,
-        rows,
-    })
 }
 
 /// A row without pairs tests nothing and is no test of the table.
@@ -130,9 +141,7 @@ fn correct(rows: &mut [ComparedRow]) {
 
 impl Measure {
     fn of(verdict: Verdict, pairs: &[pairs::Pair], method: Method) -> Self {
-        let n = pairs.len() as u64;
-        let count =
-            |side: fn(&pairs::Pair) -> Verdict| pairs.iter().filter(|pair| side(pair) == verdict).count() as u64;
+        let count = |side: fn(&pairs::Pair) -> Verdict| pairs.iter().filter(|pair| side(pair) == verdict).count();
         let only = |has: fn(&pairs::Pair) -> Verdict, has_not: fn(&pairs::Pair) -> Verdict| -> Vec<String> {
             let only = pairs
                 .iter()
@@ -147,8 +156,8 @@ impl Measure {
             c: only_b.len() as u64,
         };
         let p_value = method.test.p_value(discordant);
-        let share = |count| Share::of(Proportion { count, n }, method.level);
-        let (difference, interval) = difference(discordant, n, method.level).unzip();
+        let share = |count| Share::of(count, pairs.len(), method.level);
+        let (difference, interval) = difference(discordant, pairs.len() as u64, method.level).unzip();
         Self {
             verdict,
             a: share(count(first)),
@@ -167,7 +176,11 @@ impl Measure {
 }
 
 impl Share {
-    fn of(proportion: Proportion, level: Level) -> Self {
+    pub(super) fn of(count: usize, n: usize, level: Level) -> Self {
+        let proportion = Proportion {
+            count: count as u64,
+            n: n as u64,
+        };
         Self {
             count: proportion.count,
             percent: proportion.share().map(|share| 100.0 * share),

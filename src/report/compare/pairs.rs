@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Serialize;
-
 use super::side::{Side, SideRow};
+use super::standing::{LeftOut, Standing, standings};
 use super::{ALPHA, ComparedRow, Measure, Method};
 use crate::canary;
 use crate::plan::TrialKey;
 use crate::store::StoreError;
 use crate::task::Task;
-use crate::trial::Outcome;
 use crate::verdict::Verdict;
 
 /// One task and attempt, judged on both sides.
@@ -21,43 +19,11 @@ pub(super) struct Pair {
     pub b: Verdict,
 }
 
-/// Trials that are in no pair, by the first reason that holds for either side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct LeftOut {
-    /// Planned on one side only.
-    pub only_a: usize,
-    pub only_b: usize,
-    /// The same id, but other prompts or tests.
-    pub changed: usize,
-    pub infrastructure_failures: usize,
-    pub contaminated: usize,
-    pub diverged: usize,
-    /// Without an outcome yet.
-    pub missing: usize,
-}
-
-impl LeftOut {
-    pub fn total(&self) -> usize {
-        let of_one_side = self.only_a + self.only_b;
-        of_one_side + self.changed + self.infrastructure_failures + self.contaminated + self.diverged + self.missing
-    }
-}
-
-/// How a trial stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    Counts(Verdict),
-    Infrastructure,
-    Contaminated,
-    Diverged,
-    Missing,
-}
-
 /// Compares two rows.
 ///
 /// # Errors
 /// A record cannot be read.
-pub(super) fn row(
+pub(in crate::report) fn row(
     a: &Side,
     first: &SideRow,
     b: &Side,
@@ -96,32 +62,20 @@ pub(super) fn row(
                     b: other,
                 });
             }
-            both => {
-                let either = |standing| both.0 == standing || both.1 == standing;
-                let count = match () {
-                    () if either(Standing::Missing) => &mut left_out.missing,
-                    () if either(Standing::Infrastructure) => &mut left_out.infrastructure_failures,
-                    () if either(Standing::Diverged) => &mut left_out.diverged,
-                    () => &mut left_out.contaminated,
-                };
-                *count += 1;
-            }
+            (one, other) => left_out.count(one.or(other)),
         }
     }
     let in_first = |trial: &&TrialKey| standing_a.contains_key(&(trial.task.as_str(), trial.attempt));
     left_out.only_b = second.trials.iter().filter(|trial| !in_first(trial)).count();
-    let counting = |standings: &HashMap<(&str, u32), Standing>| {
-        let counts = standings
-            .values()
-            .filter(|standing| matches!(standing, Standing::Counts(_)));
-        counts.count()
+    let count = |standings: &HashMap<(&str, u32), Standing>| {
+        standings.values().filter_map(|standing| standing.verdict()).count()
     };
     let (n, fewest) = (pairs.len(), method.test.fewest_pairs(ALPHA));
     Ok(ComparedRow {
         a: first.labels.clone(),
         b: second.labels.clone(),
-        n_a: counting(&standing_a),
-        n_b: counting(&standing_b),
+        n_a: count(&standing_a),
+        n_b: count(&standing_b),
         pairs: n,
         tasks: tasks.len(),
         left_out,
@@ -130,29 +84,6 @@ pub(super) fn row(
             .map(|verdict| Measure::of(verdict, &pairs, method))
             .into(),
     })
-}
-
-fn standings<'a>(side: &Side, row: &'a SideRow) -> Result<HashMap<(&'a str, u32), Standing>, StoreError> {
-    let of = |trial: &'a TrialKey| {
-        // As in `report`: a record that is damaged is run again by `resume`.
-        let record = match side.run.trial(trial).record() {
-            Ok(record) => record.filter(|record| record.key == *trial),
-            Err(StoreError::Damaged { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let standing = match record
-            .as_ref()
-            .map(|record| (&record.outcome, record.contaminated.is_empty()))
-        {
-            None => Standing::Missing,
-            Some((Outcome::Judged { verdict }, true)) => Standing::Counts(*verdict),
-            Some((Outcome::Judged { .. }, false)) => Standing::Contaminated,
-            Some((Outcome::InfrastructureFailure { .. }, _)) => Standing::Infrastructure,
-            Some((Outcome::Diverged { .. }, _)) => Standing::Diverged,
-        };
-        Ok(((trial.task.as_str(), trial.attempt), standing))
-    };
-    row.trials.iter().map(of).collect()
 }
 
 /// Whether two copies of a task ask for the same and are judged by the same tests. Each run has canaries of its own in the

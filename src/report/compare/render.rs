@@ -3,7 +3,6 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::choice::Dimension;
-use super::pairs::LeftOut;
 use super::{ComparedRow, Comparison, Measure, Share};
 use crate::report::Format;
 use crate::report::render::SCRIPTED;
@@ -18,13 +17,23 @@ const MOST_SHOWN: usize = 20;
 /// Never for comparisons that this program made; the encoders' own errors are passed on.
 pub fn render_comparison(comparison: &Comparison, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table | Format::Markdown => people(comparison, format),
+        Format::Table | Format::Markdown => people(comparison, format, Notes::All),
+        Format::Latex => anyhow::bail!("a comparison has no LaTeX form"),
         Format::Csv => csv(comparison)?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(comparison)?),
     })
 }
 
-fn people(comparison: &Comparison, format: Format) -> String {
+/// What is said below the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Notes {
+    All,
+    /// Without what another table has said already: which runs, markers, and that a model is scripted.
+    Own,
+}
+
+/// The table with its notes and the names of the discordant pairs.
+pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: Notes) -> String {
     let markdown = format == Format::Markdown;
     let name = |text: String| match markdown {
         true => text.replace('|', "\\|"),
@@ -67,7 +76,7 @@ fn people(comparison: &Comparison, format: Format) -> String {
     // What follows a table at once is a row of it, in Markdown; and a line is no paragraph.
     let end = if markdown { "\n\n" } else { "\n" };
     let mut text = format!("{table}{end}");
-    for line in notes(comparison).into_iter().chain(lists(comparison)) {
+    for line in notes(comparison, which).into_iter().chain(lists(comparison)) {
         text.push_str(&name(line));
         text.push_str(end);
     }
@@ -146,13 +155,17 @@ fn p_value(p_value: f64) -> String {
     }
 }
 
-fn notes(comparison: &Comparison) -> Vec<String> {
-    let mut notes = vec![
-        format!("A: {}. B: {}.", comparison.a, comparison.b),
-        "pairs: task and attempt with a verdict that counts on both sides; shares, differences and b, c are of the pairs. b: in A only, c: in B only. least: the smallest difference that so many pairs can show at .05. n: trials that count on a side, paired or not. * p < .05, ** p < .01, *** p < .001.".to_owned(),
-    ];
+fn notes(comparison: &Comparison, which: Notes) -> Vec<String> {
+    let mut notes = Vec::new();
+    if which == Notes::All {
+        notes.push(format!("A: {}. B: {}.", comparison.a, comparison.b));
+    }
+    notes.push("pairs: task and attempt with a verdict that counts on both sides; shares, differences and b, c are of the pairs. b: in A only, c: in B only. least: the smallest difference that so many pairs can show at .05. n: trials that count on a side, paired or not.".to_owned());
+    if which == Notes::All {
+        notes.push("* p < .05, ** p < .01, *** p < .001.".to_owned());
+    }
     for row in &comparison.rows {
-        if let Some(left_out) = told(&row.left_out) {
+        if let Some(left_out) = row.left_out.told() {
             notes.push(format!("{}: in no pair: {left_out}.", title(row)));
         }
     }
@@ -162,28 +175,10 @@ fn notes(comparison: &Comparison) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if comparison.scripted {
+    if comparison.scripted && which == Notes::All {
         notes.push(SCRIPTED.to_owned());
     }
     notes
-}
-
-fn told(left_out: &LeftOut) -> Option<String> {
-    let reasons = [
-        (left_out.only_a, "planned in A only"),
-        (left_out.only_b, "planned in B only"),
-        (left_out.changed, "with other prompts or tests"),
-        (left_out.infrastructure_failures, "with an infrastructure failure"),
-        (left_out.contaminated, "contaminated"),
-        (left_out.diverged, "that left the record which they replay"),
-        (left_out.missing, "without an outcome yet"),
-    ];
-    let told: Vec<String> = reasons
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {reason}"))
-        .collect();
-    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// The pairs whose sides differ, by name.

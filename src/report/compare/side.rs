@@ -65,14 +65,14 @@ pub struct Side {
     pub(super) run: RunFolder,
     /// The run's own copies of the chosen tasks, by id.
     pub(super) tasks: HashMap<String, Task>,
-    pub(super) rows: Vec<SideRow>,
+    pub(in crate::report) rows: Vec<SideRow>,
     /// What the user has named: it is compared, and need not agree.
     named: Vec<Dimension>,
     place: PathBuf,
 }
 
 /// One cell under one interaction.
-pub(super) struct SideRow {
+pub(in crate::report) struct SideRow {
     pub labels: Labels,
     /// In the order of the plan.
     pub trials: Vec<TrialKey>,
