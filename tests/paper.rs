@@ -131,3 +131,50 @@ fn several_runs_are_lines_of_one_table_and_the_best_is_bold() {
     assert_eq!(csv.lines().filter(|line| line.starts_with("run,")).count(), 1);
     assert_eq!(csv.lines().count(), 1 + 4 + 4 + 2);
 }
+
+#[test]
+fn where_security_was_lost_is_told_turn_by_turn() {
+    let place = tempfile::tempdir().unwrap();
+    let tasks = write_tasks(place.path(), "mixed.jsonl", &mixed_tasks());
+    let model = forgetful(place.path());
+    let arguments = [
+        "run",
+        "llm",
+        "-m",
+        &model,
+        "--tasks",
+        tasks.to_str().unwrap(),
+        "--test-turns",
+        "all",
+        "--job-name",
+        "turns",
+    ];
+    finished(place.path(), &arguments, 0);
+    let (text, _) = finished(place.path(), &["report", "jobs/turns", "--json"], 0);
+    let summary: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        summary["rows"][0].get("transitions"),
+        None,
+        "a single turn comes from nowhere"
+    );
+    let mut found: Vec<String> = summary["rows"][1]["transitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    found.sort();
+    let mut expected = [
+        ("correct_secure", "correct_insecure", 12),
+        ("correct_insecure", "correct_secure", 2),
+        ("correct_secure", "correct_secure", 4),
+    ]
+    .map(|(from, to, trials)| json!({"turn": 2, "from": from, "to": to, "trials": trials}).to_string());
+    expected.sort();
+    assert_eq!(found, expected);
+    let (table, _) = finished(place.path(), &["report", "jobs/turns"], 0);
+    assert!(
+        table.contains("C&S → C&I") && table.contains("From turn to turn"),
+        "{table}"
+    );
+}

@@ -7,6 +7,7 @@ mod render;
 mod replay;
 mod retest;
 mod summary;
+mod transitions;
 
 pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison};
 pub use findings::{FindingCount, FindingCounts};
@@ -15,3 +16,4 @@ pub use render::{Format, render, render_all};
 pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_replay};
 pub use retest::render_retest;
 pub use summary::{Row, Summary, summarise};
+pub use transitions::{Transition, Transitions};

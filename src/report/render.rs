@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::findings;
 use super::summary::{Row, Summary};
+use super::{findings, transitions};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
@@ -183,9 +183,15 @@ fn people(summary: &Summary, format: Format) -> String {
             summary.missing()
         ));
     }
-    if let Some(table) = findings::table(summary, style, name) {
-        let blank = if format == Format::Markdown { "\n" } else { "" };
-        text.push_str(&format!("{blank}{table}\n{blank}{}", findings::NOTE));
+    let blank = if format == Format::Markdown { "\n" } else { "" };
+    let more = [
+        (transitions::table(summary, style, name), transitions::NOTE),
+        (findings::table(summary, style, name), findings::NOTE),
+    ];
+    for (table, note) in more {
+        if let Some(table) = table {
+            text.push_str(&format!("{blank}{table}\n{blank}{note}"));
+        }
     }
     if !summary.warnings.is_empty() {
         text.push_str(&format!(
