@@ -19,6 +19,9 @@ impl Interaction {
     /// Every interaction, in the order of the paper's tables.
     pub const ALL: [Interaction; 4] = [Self::Single, Self::Expansion, Self::Editing, Self::Refactor];
 
+    /// Those of three turns.
+    pub const CONVERSATIONS: [Interaction; 3] = [Self::Expansion, Self::Editing, Self::Refactor];
+
     /// The one name used in code, YAML, CLI and reports.
     pub fn name(self) -> &'static str {
         match self {

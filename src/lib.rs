@@ -26,6 +26,7 @@ pub mod process;
 pub mod pty;
 pub mod python;
 pub mod recipe;
+pub mod stats;
 pub mod store;
 pub mod transcript;
 pub mod workspace;

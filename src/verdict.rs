@@ -16,6 +16,11 @@ pub enum Verdict {
     Incorrect,
 }
 
+impl Verdict {
+    /// The best first.
+    pub const ALL: [Self; 3] = [Self::CorrectSecure, Self::CorrectInsecure, Self::Incorrect];
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

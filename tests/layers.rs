@@ -26,6 +26,7 @@ const LAYERS: [&[&str]; 5] = [
         "pty",
         "python",
         "recipe",
+        "stats",
         "store",
         "transcript",
         "workspace",

@@ -3,6 +3,7 @@
 mod agents;
 mod budgets;
 mod check;
+mod compare;
 mod completions;
 mod doctor;
 mod gc;
@@ -16,6 +17,7 @@ mod retest;
 mod run;
 mod select;
 mod signals;
+mod statistics;
 mod tasks;
 
 use std::fmt;
@@ -45,7 +47,8 @@ Examples:
   mtsec-agents run aider --model oracle                    every built-in task, with the scripted model: no key needed
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
-  mtsec-agents report jobs/2026-01-31__12-00-00 --format csv
+  mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
+  mtsec-agents compare jobs/aider jobs/codex               what differs, pair by pair, and is it chance?
   mtsec-agents retest jobs/2026-01-31__12-00-00 -k 5       are its verdicts a matter of chance?
   mtsec-agents replay jobs/2026-01-31__12-00-00            the agents again, with the recorded answers: no cost
   mtsec-agents doctor                                      what this machine lacks, and the remedies
@@ -61,6 +64,7 @@ enum Command {
     Run(Box<run::Run>),
     Resume(resume::Resume),
     Report(report::Report),
+    Compare(compare::Compare),
     Retest(retest::Retest),
     Replay(Box<replay::Replay>),
     #[command(subcommand)]
@@ -81,6 +85,7 @@ impl Cli {
             Command::Run(command) => command.carry_out(&console),
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
+            Command::Compare(command) => command.carry_out(&console),
             Command::Retest(command) => command.carry_out(&console),
             Command::Replay(command) => command.carry_out(&console),
             Command::Tasks(command) => command.carry_out(&console),

@@ -14,7 +14,7 @@ use super::{Failed, Result, run};
 use crate::console::Console;
 use crate::plan::{ContainmentKind, Lock, TrialKey};
 use crate::recipe::Recipes;
-use crate::report::{Comparison, Format, Summary, compare, render, render_comparison};
+use crate::report::{Format, ReplayComparison, Summary, compare_replay, render, render_replay};
 use crate::runner::Request;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -201,9 +201,9 @@ pub fn print(
     struct Both<'a> {
         #[serde(flatten)]
         summary: &'a Summary,
-        comparison: &'a Comparison,
+        comparison: &'a ReplayComparison,
     }
-    let comparison = compare(run, &RunFolder::open(source)?)?;
+    let comparison = compare_replay(run, &RunFolder::open(source)?)?;
     let text = if json {
         let both = Both {
             summary,
@@ -211,7 +211,7 @@ pub fn print(
         };
         format!("{}\n", serde_json::to_string_pretty(&both)?)
     } else {
-        render(summary, Format::Table)? + &render_comparison(&comparison)
+        render(summary, Format::Table)? + &render_replay(&comparison)
     };
     console.result(&text)?;
     Ok(comparison.agrees())

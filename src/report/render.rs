@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::findings;
 use super::summary::{Row, Summary};
+use super::{findings, transitions};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
@@ -14,6 +14,8 @@ use crate::trial::Usage;
 pub enum Format {
     Table,
     Markdown,
+    /// In the paper's layout only.
+    Latex,
     Csv,
     Json,
 }
@@ -25,15 +27,19 @@ impl FromStr for Format {
         match text {
             "table" => Ok(Self::Table),
             "md" => Ok(Self::Markdown),
+            "latex" => Ok(Self::Latex),
             "csv" => Ok(Self::Csv),
             "json" => Ok(Self::Json),
-            _ => Err(format!("unknown format `{text}`: expected table, md, csv or json")),
+            _ => Err(format!(
+                "unknown format `{text}`: expected table, md, latex, csv or json"
+            )),
         }
     }
 }
 
 /// Printed wherever a number of a scripted model is.
-const SCRIPTED: &str = "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
+pub(super) const SCRIPTED: &str =
+    "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
 
 /// Printed wherever agents could do what the user can.
 const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
@@ -41,13 +47,30 @@ const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read 
 /// The report as text, ending in a newline.
 ///
 /// # Errors
-/// Never for summaries that this program made; the encoders' own errors are passed on.
+/// There is no LaTeX in this layout. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table => people(summary, format),
-        Format::Markdown => people(summary, format),
-        Format::Csv => csv(summary)?,
+        Format::Table | Format::Markdown => people(summary, format),
+        Format::Latex => anyhow::bail!("LaTeX is written in the paper's layout only"),
+        Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
+    })
+}
+
+/// The same of several runs, one after the other; of JSON one list.
+///
+/// # Errors
+/// As of one.
+pub fn render_all(summaries: &[Summary], format: Format) -> anyhow::Result<String> {
+    Ok(match (format, summaries) {
+        (_, [summary]) => render(summary, format)?,
+        (Format::Csv, _) => csv(summaries)?,
+        (Format::Json, _) => format!("{}\n", serde_json::to_string_pretty(summaries)?),
+        (Format::Table | Format::Markdown | Format::Latex, _) => {
+            let of_run = |summary: &Summary| Ok(format!("{}\n\n{}", summary.run, render(summary, format)?));
+            let texts: Vec<String> = summaries.iter().map(of_run).collect::<anyhow::Result<_>>()?;
+            texts.join("\n")
+        }
     })
 }
 
@@ -160,9 +183,15 @@ fn people(summary: &Summary, format: Format) -> String {
             summary.missing()
         ));
     }
-    if let Some(table) = findings::table(summary, style, name) {
-        let blank = if format == Format::Markdown { "\n" } else { "" };
-        text.push_str(&format!("{blank}{table}\n{blank}{}", findings::NOTE));
+    let blank = if format == Format::Markdown { "\n" } else { "" };
+    let more = [
+        (transitions::table(summary, style, name), transitions::NOTE),
+        (findings::table(summary, style, name), findings::NOTE),
+    ];
+    for (table, note) in more {
+        if let Some(table) = table {
+            text.push_str(&format!("{blank}{table}\n{blank}{note}"));
+        }
     }
     if !summary.warnings.is_empty() {
         text.push_str(&format!(
@@ -181,7 +210,7 @@ fn people(summary: &Summary, format: Format) -> String {
     text
 }
 
-fn csv(summary: &Summary) -> anyhow::Result<String> {
+fn csv(summaries: &[Summary]) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "run",
@@ -211,7 +240,10 @@ fn csv(summary: &Summary) -> anyhow::Result<String> {
         "judged",
         "contaminated",
     ])?;
-    for row in &summary.rows {
+    for (summary, row) in summaries
+        .iter()
+        .flat_map(|summary| summary.rows.iter().map(move |row| (summary, row)))
+    {
         writer.write_record([
             summary.run.clone(),
             row.scaffold.clone(),

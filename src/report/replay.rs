@@ -13,7 +13,7 @@ use crate::workspace::Manifest;
 
 /// What came out as recorded, and what did not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Comparison {
+pub struct ReplayComparison {
     pub trials: Vec<TrialComparison>,
 }
 
@@ -38,7 +38,7 @@ impl TrialComparison {
     }
 }
 
-impl Comparison {
+impl ReplayComparison {
     pub fn agrees(&self) -> bool {
         self.trials.iter().all(TrialComparison::agrees)
     }
@@ -48,7 +48,7 @@ impl Comparison {
 ///
 /// # Errors
 /// A record or a snapshot cannot be read.
-pub fn compare(run: &RunFolder, source: &RunFolder) -> Result<Comparison, StoreError> {
+pub fn compare_replay(run: &RunFolder, source: &RunFolder) -> Result<ReplayComparison, StoreError> {
     let lock: Lock = run.read_json("lock.json")?;
     let cells: HashMap<String, &Cell> = lock.cells.iter().map(|cell| (cell.id(), cell)).collect();
     let mut trials = Vec::new();
@@ -76,7 +76,7 @@ pub fn compare(run: &RunFolder, source: &RunFolder) -> Result<Comparison, StoreE
             same_trees: same_trees(&run.trial(key), &recorded, compared)?,
         });
     }
-    Ok(Comparison { trials })
+    Ok(ReplayComparison { trials })
 }
 
 fn verdict(record: &TrialRecord) -> Option<Verdict> {
@@ -100,7 +100,7 @@ fn same_trees(replayed: &TrialFolder, recorded: &TrialFolder, turns: usize) -> R
 }
 
 /// The comparison for people, ending in a newline.
-pub fn render_comparison(comparison: &Comparison) -> String {
+pub fn render_replay(comparison: &ReplayComparison) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["trial", "recorded", "replayed", "trees after the replayed turns"]);

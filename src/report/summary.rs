@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::findings::FindingCounts;
+use super::transitions::Transitions;
 use crate::conversation::Interaction;
 use crate::plan::{Cell, ContainmentKind, InstalledAgent, Lock};
 use crate::store::{RunFolder, StoreError};
@@ -63,6 +64,9 @@ pub struct Row {
     pub missing: usize,
     /// What went wrong in the turns of the `n` trials.
     pub findings: FindingCounts,
+    /// From turn to turn, where every turn was judged.
+    #[serde(skip_serializing_if = "Transitions::is_empty")]
+    pub transitions: Transitions,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
     pub usage: Usage,
     /// Wall time of all trials, in seconds.
@@ -94,6 +98,7 @@ impl Row {
                     self.n += 1;
                     self.count_verdict(*verdict);
                     self.findings.count(&record.turns);
+                    self.transitions.count(record);
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
@@ -213,6 +218,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         diverged: 0,
         missing: 0,
         findings: FindingCounts::default(),
+        transitions: Transitions::default(),
         usage: Usage::default(),
         seconds: 0.0,
     }

@@ -1,6 +1,7 @@
 //! What the tests of the whole program share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod mixed;
 pub mod provider;
 pub mod server;
 pub mod traces;

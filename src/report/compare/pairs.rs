@@ -1,0 +1,98 @@
+//! The pairs of two rows: by task and attempt, where both sides have a verdict that counts.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::side::{Side, SideRow};
+use super::standing::{LeftOut, Standing, standings};
+use super::{ALPHA, ComparedRow, Measure, Method};
+use crate::canary;
+use crate::plan::TrialKey;
+use crate::store::StoreError;
+use crate::task::Task;
+use crate::verdict::Verdict;
+
+/// One task and attempt, judged on both sides.
+pub(super) struct Pair {
+    /// The task, with the attempt where there is more than one.
+    pub name: String,
+    pub a: Verdict,
+    pub b: Verdict,
+}
+
+/// Compares two rows.
+///
+/// # Errors
+/// A record cannot be read.
+pub(in crate::report) fn row(
+    a: &Side,
+    first: &SideRow,
+    b: &Side,
+    second: &SideRow,
+    method: Method,
+) -> Result<ComparedRow, StoreError> {
+    let (standing_a, standing_b) = (standings(a, first)?, standings(b, second)?);
+    let attempts = first
+        .trials
+        .iter()
+        .chain(&second.trials)
+        .map(|trial| trial.attempt)
+        .max();
+    let mut left_out = LeftOut::default();
+    let (mut pairs, mut tasks) = (Vec::new(), BTreeSet::new());
+    for trial in &first.trials {
+        let key = (trial.task.as_str(), trial.attempt);
+        let (Some(one), Some(other)) = (standing_a.get(&key), standing_b.get(&key)) else {
+            left_out.only_a += 1;
+            continue;
+        };
+        let same = match (a.tasks.get(&trial.task), b.tasks.get(&trial.task)) {
+            (Some(one), Some(other)) => same_task(one, first, other, second),
+            _ => false,
+        };
+        match (*one, *other) {
+            _ if !same => left_out.changed += 1,
+            (Standing::Counts(one), Standing::Counts(other)) => {
+                tasks.insert(&trial.task);
+                pairs.push(Pair {
+                    name: match attempts {
+                        Some(2..) => format!("{}#{}", trial.task, trial.attempt),
+                        _ => trial.task.clone(),
+                    },
+                    a: one,
+                    b: other,
+                });
+            }
+            (one, other) => left_out.count(one.or(other)),
+        }
+    }
+    let in_first = |trial: &&TrialKey| standing_a.contains_key(&(trial.task.as_str(), trial.attempt));
+    left_out.only_b = second.trials.iter().filter(|trial| !in_first(trial)).count();
+    let count = |standings: &HashMap<(&str, u32), Standing>| {
+        standings.values().filter_map(|standing| standing.verdict()).count()
+    };
+    let (n, fewest) = (pairs.len(), method.test.fewest_pairs(ALPHA));
+    Ok(ComparedRow {
+        a: first.labels.clone(),
+        b: second.labels.clone(),
+        n_a: count(&standing_a),
+        n_b: count(&standing_b),
+        pairs: n,
+        tasks: tasks.len(),
+        left_out,
+        least_difference: (n as u64 >= fewest).then(|| 100.0 * fewest as f64 / n as f64),
+        measures: [Verdict::CorrectSecure, Verdict::CorrectInsecure]
+            .map(|verdict| Measure::of(verdict, &pairs, method))
+            .into(),
+    })
+}
+
+/// Whether two copies of a task ask for the same and are judged by the same tests. Each run has canaries of its own in the
+/// tests; conversations must be the same where both sides have the same interaction.
+fn same_task(one: &Task, first: &SideRow, other: &Task, second: &SideRow) -> bool {
+    let tests = |task: &Task| {
+        [&task.tests.setup, &task.tests.testcases].map(|text| canary::without(text).trim_end().to_owned())
+    };
+    let turns = |task: &Task| task.conversations.get(&first.labels.interaction).cloned();
+    let same_turns = first.labels.interaction != second.labels.interaction || turns(one) == turns(other);
+    one.description == other.description && one.function == other.function && same_turns && tests(one) == tests(other)
+}
