@@ -9,6 +9,7 @@ mod gc;
 mod live;
 mod lock;
 mod models;
+mod parts;
 mod replay;
 mod report;
 mod resume;
@@ -16,6 +17,7 @@ mod retest;
 mod run;
 mod select;
 mod signals;
+mod stored;
 mod tasks;
 
 use std::fmt;
