@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -119,7 +119,10 @@ impl Inventory {
             bytes.push(0);
         }
         // Beside the installation: within it others would take the file for an added one.
-        let mut file = tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder))?;
+        let mut builder = tempfile::Builder::new();
+        // As any file of a cache that several users share.
+        builder.permissions(fs::Permissions::from_mode(0o644));
+        let mut file = builder.tempfile_in(folder.parent().unwrap_or(folder))?;
         file.write_all(&bytes)?;
         file.as_file().sync_all()?;
         file.persist(folder.join(FILE)).map_err(|error| error.error)?;
@@ -229,7 +232,7 @@ fn parsed(line: &[u8]) -> Option<(PathBuf, Entry)> {
 #[cfg(test)]
 mod tests {
     use std::fs::FileTimes;
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
