@@ -10,22 +10,8 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::routing::post;
-use common::{finished, json_lines, program, report, tiny_task};
+use common::{finished, json_lines, program, recorded, report, tiny_task};
 use serde_json::{Value, json};
-
-/// A place with a recorded run `src` of the tiny task.
-fn recorded(model: &str, more: &[&str]) -> (tempfile::TempDir, PathBuf) {
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
-    let arguments = [
-        &["run", "aider", "-m", model, "--tasks", "t.jsonl", "--job-name", "src"],
-        more,
-    ]
-    .concat();
-    finished(place.path(), &arguments, 0);
-    let source = place.path().join("jobs/src");
-    (place, source)
-}
 
 /// Folders of the trials of a run.
 fn trials(run: &Path) -> Vec<PathBuf> {

@@ -4,26 +4,12 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{json_lines, report, tiny_task};
+use common::{json_lines, recorded, report};
 use serde_json::{Value, json};
 
 /// Runs the program in a place; its standard output.
 fn finished(place: &Path, arguments: &[&str], code: i32) -> String {
     common::finished(place, arguments, code).0
-}
-
-/// A place with a run `src` of the tiny task.
-fn recorded(model: &str, more: &[&str]) -> (tempfile::TempDir, PathBuf) {
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
-    let arguments = [
-        &["run", "aider", "-m", model, "--tasks", "t.jsonl", "--job-name", "src"],
-        more,
-    ]
-    .concat();
-    finished(place.path(), &arguments, 0);
-    let source = place.path().join("jobs/src");
-    (place, source)
 }
 
 fn only_trial(run: &Path) -> PathBuf {

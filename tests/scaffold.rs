@@ -19,6 +19,8 @@ mod packed;
 mod real;
 #[path = "scaffold/responses.rs"]
 mod responses;
+#[path = "scaffold/script.rs"]
+mod script;
 #[path = "scaffold/shim_faults.rs"]
 mod shim_faults;
 #[path = "scaffold/time.rs"]

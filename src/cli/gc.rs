@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Result;
-use super::live::runtime;
+use super::parts::runtime;
 use crate::console::Console;
 use crate::docker::{self, Engine};
 use crate::exit_code::Exit;

@@ -7,32 +7,28 @@ use std::sync::Arc;
 use super::check::{
     Checked, check_carried, check_containment, check_needs, check_temporary, check_writable, same_agents,
 };
-use super::lock::{recipe_file, write_lock};
+use super::lock::write_lock;
+use super::parts::{check_agents, containment, default_concurrency, no_verdict, runtime, scaffold, start_tester};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
+use super::stored::{at_versions, stored_recipes};
 use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
 use crate::console::Console;
-use crate::containment::{Containers, Namespaces};
 use crate::dataset::Dataset;
 use crate::docker::Engine;
 use crate::exit_code::Exit;
 use crate::gateway::backend::Backends;
 use crate::gateway::upstream::UpstreamConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::plan::{ContainmentKind, InstalledAgent, Lock, SandboxKind};
-use crate::process::{Bare, Containment};
-use crate::python;
-use crate::recipe::{Recipe, Recipes};
+use crate::plan::{ContainmentKind, InstalledAgent, Lock};
+use crate::process::Bare;
+use crate::recipe::Recipes;
 use crate::report::{Format, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
-use crate::sandbox::{InDocker, Launcher};
-use crate::scaffold::{Installed, Installer, Scaffold, driver};
 use crate::store::{RunFolder, StoreError};
-use crate::tester::{PYTHON, TestLimits, Tester, TesterConfig, TesterError};
-use crate::yaml;
 
 /// A run to be done, or to be gone on with.
 pub struct Job {
@@ -158,6 +154,8 @@ impl Job {
             check_carried(&checked, recipe, scaffold(recipe, &agent, Arc::new(Bare))?.as_ref())?;
             installed.push((recipe, agent));
         }
+        let held_in = |run: &Path| containment(held, engine.clone(), run);
+        check_agents(&installed, held_in(Path::new("preflight"))?).await?;
 
         let agents = installed.iter().map(|(_, agent)| InstalledAgent {
             scaffold: agent.name.clone(),
@@ -191,7 +189,7 @@ impl Job {
                 (*folder, lock, retry_infrastructure)
             }
         };
-        let containment = containment(held, engine, run.path())?;
+        let containment = held_in(run.path())?;
         let backends = Arc::new(Backends::new(UpstreamConfig::default()));
         let mut scaffolds = HashMap::new();
         for (recipe, agent) in &installed {
@@ -260,116 +258,6 @@ impl Job {
             (0, 0) => Exit::Done,
         })
     }
-}
-
-/// The recipes that a run was made with, from what its user named as the scaffolds.
-pub fn stored_recipes(run: &Path, request: &Request) -> std::result::Result<Recipes, Failed> {
-    let mut recipes = Vec::new();
-    for (index, scaffold) in request.scaffolds.iter().enumerate() {
-        recipes.push(stored_recipe(run, scaffold, index)?);
-    }
-    at_versions(recipes, request)
-}
-
-/// The recipes at the versions that were asked for.
-fn at_versions(recipes: Vec<Recipe>, request: &Request) -> std::result::Result<Recipes, Failed> {
-    let recipes = Recipes::at_versions(recipes, &request.agent_versions).map_err(Failed::bad_input)?;
-    Recipes::new(recipes).map_err(Failed::bad_input)
-}
-
-fn stored_recipe(run: &Path, scaffold: &str, index: usize) -> std::result::Result<Recipe, Failed> {
-    if !Recipe::is_path(scaffold) {
-        return agents::recipe(scaffold);
-    }
-    let file = run.join(recipe_file(index));
-    let text = std::fs::read_to_string(&file)
-        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", file.display())))?;
-    Recipe::own(Path::new(scaffold), &file.display().to_string(), text).map_err(Failed::bad_input)
-}
-
-/// What was asked of a run.
-pub fn stored_request(run: &Path) -> std::result::Result<Request, Failed> {
-    let path = run.join("run.yaml");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
-    yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)
-}
-
-/// The runtime of everything that waits: the work is done by agents, so two threads are plenty.
-pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-}
-
-/// Where agents and test environments are cached.
-pub fn cache() -> std::result::Result<PathBuf, Failed> {
-    Installer::default_cache().ok_or_else(|| {
-        Failed::missing(anyhow::anyhow!(
-            "there is no cache folder: set MTSEC_CACHE, XDG_CACHE_HOME or HOME"
-        ))
-    })
-}
-
-/// The tester in its sandbox.
-pub async fn start_tester(sandbox: SandboxKind) -> std::result::Result<Tester, Failed> {
-    let interpreter = python::find(PYTHON).map_err(Failed::missing)?;
-    let concurrent = std::thread::available_parallelism().map_or(1, usize::from);
-    let executable = std::env::current_exe()?;
-    let launcher = match sandbox {
-        SandboxKind::Namespaces => executable.into(),
-        SandboxKind::Docker => {
-            let engine = Engine::connect().await.map_err(Failed::missing)?;
-            Launcher::Container(Arc::new(InDocker::new(engine, &executable, concurrent)?))
-        }
-    };
-    let config = TesterConfig {
-        launcher,
-        interpreter,
-        limits: TestLimits::default(),
-        concurrent,
-        cache: cache()?,
-    };
-    Tester::start(config).await.map_err(Failed::missing)
-}
-
-/// Why there is no verdict: a task that cannot be used is bad input, and anything else is missing here.
-pub fn no_verdict(error: TesterError) -> Failed {
-    match error.is_broken_task() {
-        true => Failed::bad_input(error),
-        false => Failed::missing(error),
-    }
-}
-
-fn scaffold(
-    recipe: &Arc<Recipe>,
-    installed: &Installed,
-    containment: Arc<dyn Containment>,
-) -> std::result::Result<Arc<dyn Scaffold>, Failed> {
-    let program = std::env::current_exe()?;
-    Ok(driver(recipe.clone(), installed.clone(), program, containment))
-}
-
-/// What the run's agents are held in; Docker's `engine` where there is one.
-fn containment(
-    kind: ContainmentKind,
-    engine: Option<Engine>,
-    run: &Path,
-) -> std::result::Result<Arc<dyn Containment>, Failed> {
-    let program = std::env::current_exe()?;
-    Ok(match (engine, kind) {
-        (Some(engine), _) => {
-            let name = run.file_name().unwrap_or_default().to_string_lossy();
-            Arc::new(Containers::new(engine, &program, &name)?)
-        }
-        (None, ContainmentKind::None) => Arc::new(Bare),
-        (None, _) => Arc::new(Namespaces::new(program)),
-    })
-}
-
-fn default_concurrency() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from).min(8)
 }
 
 /// Prints the table; whether a replay came out as recorded.

@@ -10,6 +10,7 @@ mod gc;
 mod live;
 mod lock;
 mod models;
+mod parts;
 mod replay;
 mod report;
 mod resume;
@@ -18,6 +19,7 @@ mod run;
 mod select;
 mod signals;
 mod statistics;
+mod stored;
 mod tasks;
 
 use std::fmt;

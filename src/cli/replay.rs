@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::budgets::Budgets;
 use super::check::stored_tasks;
-use super::live::{Job, Start, stored_recipes, stored_request};
+use super::live::{Job, Start};
 use super::select::Filter;
+use super::stored::{stored_recipes, stored_request};
 use super::{Failed, Result, run};
 use crate::console::Console;
 use crate::plan::{ContainmentKind, Lock, TrialKey};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::budgets::amount;
-use super::live::{Job, Start, stored_request};
+use super::live::{Job, Start};
+use super::stored::stored_request;
 use super::{Failed, Result};
 use crate::budget::Budget;
 use crate::console::Console;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::check::stored_tasks;
-use super::live::{runtime, start_tester};
+use super::parts::{runtime, start_tester};
 use super::select::Filter;
 use super::signals::stop_on_signals;
 use super::{Failed, Result, gc};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 
-use super::live::{no_verdict, runtime, start_tester};
+use super::parts::{no_verdict, runtime, start_tester};
 use super::select::Selection;
 use super::{Failed, Result, gc};
 use crate::console::Console;

@@ -69,6 +69,9 @@ pub struct SessionFile {
 pub struct Preflight {
     /// Templates of the command line.
     pub argv: Vec<String>,
+    /// By what words of its standard error it is known that the advice helps; without it, it always does.
+    #[serde(default)]
+    pub text: Option<String>,
     /// What a user is told when it fails.
     pub advice: String,
 }
@@ -78,6 +81,7 @@ pub struct Preflight {
 pub struct ExecRules {
     pub source: Exec,
     failures: Vec<(Failure, Regex)>,
+    preflight: Option<Regex>,
     pub(crate) name: Regex,
     pub(crate) form: Regex,
 }
@@ -105,12 +109,23 @@ impl ExecRules {
             let field = format!("drive.exec.failures[{index}].text");
             failures.push((failure.kind, expression(field, &failure.text)?));
         }
+        let text = source
+            .preflight
+            .as_ref()
+            .and_then(|preflight| preflight.text.as_deref());
+        let preflight = text.map(|text| expression("drive.exec.preflight.text".into(), text));
         Ok(Self {
             failures,
+            preflight: preflight.transpose()?,
             name: expression("drive.exec.session.name".into(), &source.session.name)?,
             form: expression("drive.exec.session.form".into(), &source.session.form)?,
             source,
         })
+    }
+
+    /// Whether the advice of the recipe's preflight helps where it failed with these words.
+    pub fn knows_preflight(&self, text: &str) -> bool {
+        self.preflight.as_ref().is_none_or(|pattern| pattern.is_match(text))
     }
 
     /// What an error of this text means.

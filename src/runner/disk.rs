@@ -113,7 +113,7 @@ impl Holding {
     fn count_nameless(&mut self, root: &Path) {
         let mut processes: HashSet<i32> = mark::marked_below(root).iter().map(|process| process.pid).collect();
         // An agent can take the mark off its processes, but not out of its containment.
-        let contained = Trace::read(&root.join(LOGS).join(TRACE)).map(|trace| trace.root);
+        let contained = traces(root).filter_map(|trace| Some(Trace::read(&trace)?.root));
         processes.extend(contained.filter(|root| root.runs()).map(|root| root.pid));
         let below = tree::descendants_of(processes.iter().copied());
         processes.extend(below.iter().map(|process| process.pid));
@@ -139,6 +139,14 @@ impl Holding {
         }
         (self.files > limits.files).then(|| format!("more than {} files", limits.files))
     }
+}
+
+/// Where a containment tells of the agent: once for the session, or for each of its turns. Both are the driver's own folders.
+fn traces(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let logs = root.join(LOGS);
+    let turns = std::fs::read_dir(logs.join("turns")).into_iter().flatten().flatten();
+    let turns: Vec<PathBuf> = turns.map(|turn| turn.path()).collect();
+    std::iter::once(logs).chain(turns).map(|folder| folder.join(TRACE))
 }
 
 /// The bytes of a trial's files; `None` where some lie too deep to be looked at.
@@ -242,14 +250,18 @@ mod tests {
             std::thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(Holding::of(place.path(), &FEW, Some(u64::MAX)).exceeds(&FEW), None);
-        std::fs::create_dir(place.path().join(LOGS)).unwrap();
         let trace = Trace {
             root: tree::Process::of(holder.id() as i32).unwrap(),
             ended: None,
             lost: false,
         };
-        trace.leave(&place.path().join(LOGS).join(TRACE)).unwrap();
-        assert!(Holding::of(place.path(), &FEW, Some(u64::MAX)).exceeds(&FEW).is_some());
+        // Of a session, and of one turn of an agent that is started for each.
+        for folder in [LOGS, "logs/turns/2"].map(|folder| place.path().join(folder)) {
+            std::fs::create_dir_all(&folder).unwrap();
+            trace.leave(&folder.join(TRACE)).unwrap();
+            assert!(Holding::of(place.path(), &FEW, Some(u64::MAX)).exceeds(&FEW).is_some());
+            std::fs::remove_file(folder.join(TRACE)).unwrap();
+        }
         holder.kill().unwrap();
         holder.wait().unwrap();
     }

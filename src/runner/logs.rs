@@ -84,18 +84,23 @@ mod tests {
     use crate::plan::TrialKey;
     use crate::store::RunFolder;
 
-    #[test]
-    fn an_agent_cannot_overwrite_the_record_or_bring_in_other_files() {
-        let place = tempfile::tempdir().unwrap();
-        let run = RunFolder::create(place.path(), "run").unwrap();
-        let key = TrialKey {
+    /// The folder of a trial in a new run.
+    fn trial(place: &Path) -> TrialFolder {
+        let run = RunFolder::create(place, "run").unwrap();
+        let folder = run.trial(&TrialKey {
             task: "t".into(),
             interaction: Interaction::Single,
             cell: "c".into(),
             attempt: 1,
-        };
-        let folder = run.trial(&key);
+        });
         folder.begin().unwrap();
+        folder
+    }
+
+    #[test]
+    fn an_agent_cannot_overwrite_the_record_or_bring_in_other_files() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = trial(place.path());
         folder.write("turns/1/model.jsonl", b"ours").unwrap();
         let logs = place.path().join("logs");
         std::fs::create_dir_all(logs.join("turns/1")).unwrap();
@@ -119,15 +124,7 @@ mod tests {
     #[test]
     fn what_cannot_be_kept_is_counted_and_keeps_nothing_else_back() {
         let place = tempfile::tempdir().unwrap();
-        let run = RunFolder::create(place.path(), "run").unwrap();
-        let key = TrialKey {
-            task: "t".into(),
-            interaction: Interaction::Single,
-            cell: "c".into(),
-            attempt: 1,
-        };
-        let folder = run.trial(&key);
-        folder.begin().unwrap();
+        let folder = trial(place.path());
         let logs = place.path().join("logs");
         let agent = logs.join("agent");
         // One below the deepest, one so long that its copy's name is too long, and files of holes.

@@ -65,6 +65,16 @@ pub struct Began {
     pub session: Moment,
 }
 
+impl Began {
+    /// For a session that begins now.
+    pub fn now(clocks: &Clocks) -> Self {
+        Self {
+            trial: clocks.trial,
+            session: Moment::now(clocks.model.as_ref()),
+        }
+    }
+}
+
 impl Deadlines {
     /// Those of a start that began with its session.
     pub fn of_start(limits: &Limits, began: Began) -> Self {

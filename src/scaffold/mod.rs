@@ -30,7 +30,7 @@ use crate::trial::{Answer, Ending};
 pub use crate::process::tree::Killed;
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use driver::driver;
-pub use install::{InstallError, Installed, Installer, Progress, Status};
+pub use install::{InstallError, Installed, Installer, Progress, Status, asked};
 pub use installed::{PATH, shown};
 pub use message::Refusal;
 
@@ -112,11 +112,12 @@ pub enum OpenError {
     NotReady { seconds: f64, tail: String },
     #[error("the agent left with status {code} before it was ready; its last output: {tail}")]
     Exited { code: i32, tail: String },
-    #[error("{advice} `{command}` failed where the agent is to run: {tail}")]
+    #[error("`{command}` {how} where the agent is to run: {tail}\n{remedy}")]
     Preflight {
-        advice: String,
         command: String,
+        how: String,
         tail: String,
+        remedy: String,
     },
     #[error("cannot prepare {path}: {source}")]
     Prepare { path: PathBuf, source: std::io::Error },
@@ -129,6 +130,14 @@ pub enum OpenError {
 pub trait Scaffold: Send + Sync {
     /// Whether a prompt can arrive at the model byte for byte (a line end may be added at its end).
     fn carries(&self, prompt: &str) -> Result<(), Refusal>;
+
+    /// Whether the agent can work where it is to run; before a run begins, in a folder that lives only for this.
+    ///
+    /// # Errors
+    /// It cannot, and what to do about it.
+    async fn check(&self, _scratch: &Path) -> Result<(), OpenError> {
+        Ok(())
+    }
 
     /// Begins with what all sessions share, before the first of them, in the run's own `scratch` folder; does not wait for it.
     /// Must be called within a runtime.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::deadlines::{Began, Deadlines, Moment};
+use super::deadlines::{Began, Deadlines};
 use super::install::Installed;
 use super::launch::launch;
 use super::message::{self, Refusal};
@@ -51,10 +51,7 @@ impl Scaffold for PtyScaffold {
     }
 
     async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
-        let began = Began {
-            trial: stage.clocks.trial,
-            session: Moment::now(stage.clocks.model.as_ref()),
-        };
+        let began = Began::now(&stage.clocks);
         let (recipe, installed, program) = (self.recipe.clone(), self.installed.clone(), self.program.clone());
         let (containment, room) = (self.containment.clone(), stage.clone());
         // Git and large folders take their time, in which other sessions go on.

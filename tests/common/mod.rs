@@ -108,6 +108,16 @@ pub fn processes(text: &str) -> Vec<i32> {
     .collect()
 }
 
+/// A place with a run `src` in which Aider was given the tiny task.
+pub fn recorded(model: &str, more: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let arguments = ["run", "aider", "-m", model, "--tasks", "t.jsonl", "--job-name", "src"];
+    finished(place.path(), &[&arguments, more].concat(), 0);
+    let source = place.path().join("jobs/src");
+    (place, source)
+}
+
 /// Runs the program in a place; its standard output and error as text.
 pub fn finished(place: &Path, arguments: &[&str], code: i32) -> (String, String) {
     let output = program().current_dir(place).args(arguments).output().unwrap();

@@ -23,7 +23,7 @@ drive:
       error: {kind: error, text: /text}
     failures: [{kind: token_limit, text: '^too much$'}]
     session: {folder: "{{ logs }}/sessions", name: '^session-', id: /id, form: '^[a-z]+$'}
-    preflight: {argv: ["python3", "{{ agent.program }}", "preflight"], advice: "The fake needs luck."}
+    preflight: {argv: ["python3", "{{ agent.program }}", "preflight"], text: 'no luck', advice: "The fake needs luck."}
 limits: {ready_seconds: 20, turn_seconds: 30, session_seconds: 60, quiet_seconds: 20, answers: 5}
 exit_seconds: 4
 grace_seconds: 0.3
@@ -62,6 +62,21 @@ fn fake_of(recipe: &str, code: &str) -> Fake {
 }
 
 impl Fake {
+    /// What is found before a run begins.
+    async fn checked(&self) -> Result<(), OpenError> {
+        let checked = self.scaffold.check(self.bench.folder.path()).await;
+        self.nothing_runs();
+        checked
+    }
+
+    /// Why the agent cannot be used.
+    async fn refused_before(&self) -> String {
+        match self.checked().await.unwrap_err() {
+            error @ OpenError::Preflight { .. } => error.to_string(),
+            other => panic!("{other}"),
+        }
+    }
+
     /// The first turn of a new session, after which nothing runs.
     async fn first(&self) -> TurnEnd {
         let mut session = self.opened().await;
@@ -97,24 +112,33 @@ async fn each_turn_is_a_process_that_is_told_its_session() {
 #[tokio::test]
 async fn a_preflight_that_fails_is_told_before_anything_is_said() {
     let agent = fake("def preflight(): sys.exit('no luck here')");
-    let Err(error) = agent.scaffold.open(&agent.bench.stage, &agent.bench.limits).await else {
-        panic!()
-    };
-    assert!(matches!(error, OpenError::Preflight { .. }), "{error}");
-    let told = error.to_string();
+    let told = agent.refused_before().await;
     assert!(
-        told.starts_with("The fake needs luck.") && told.ends_with("no luck here"),
+        told.contains("left with status 1 where the agent is to run: no luck here"),
         "{told}"
     );
-    agent.nothing_runs();
+    assert!(told.ends_with("\nThe fake needs luck."), "{told}");
 
-    let mut agent = fake("def preflight(): time.sleep(600)");
-    agent.bench.limits.ready_seconds = 1.0;
-    let Err(error) = agent.scaffold.open(&agent.bench.stage, &agent.bench.limits).await else {
-        panic!()
-    };
-    assert!(matches!(error, OpenError::NotReady { .. }), "{error}");
-    agent.nothing_runs();
+    // What the recipe's advice is not meant for has another remedy.
+    let told = fake("def preflight(): sys.exit('out of memory')")
+        .refused_before()
+        .await;
+    assert!(
+        told.contains("out of memory") && told.contains("agents verify fake"),
+        "{told}"
+    );
+    assert!(!told.contains("needs luck"), "{told}");
+
+    let hangs = RECIPE.replace("ready_seconds: 20", "ready_seconds: 1");
+    let told = fake_of(&hangs, "def preflight(): time.sleep(600)")
+        .refused_before()
+        .await;
+    assert!(told.contains("did not come to an end within"), "{told}");
+
+    fake("def preflight(): open(os.environ['LOGS'] + '/tried', 'w')")
+        .checked()
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -179,7 +203,7 @@ async fn a_session_must_be_one_and_the_same() {
 
 #[tokio::test]
 async fn a_prompt_that_is_not_read_was_not_said() {
-    let agent = fake("def turn(): os.close(0); event('message', 'x'); time.sleep(0.5)");
+    let agent = fake("def turn(): os.close(0); event('message', 'x')");
     let mut session = agent.opened().await;
     // More than any pipe holds.
     let end = session.say(1, &"x".repeat(4 << 20), &agent.bench.limits).await;
@@ -250,19 +274,33 @@ async fn an_agent_that_kills_its_shepherd_is_found_and_ended() {
 }
 
 #[tokio::test]
-async fn a_link_that_a_turn_leaves_is_not_written_through() {
-    let files = "files: [{path: \"{{ logs }}/config\", content: ours}]\ndrive:";
+async fn no_turn_is_begun_with_another_configuration_than_the_recipes() {
+    let files = "files: [{path: \"{{ logs }}/own/config\", content: ours}]\ndrive:";
     let recipe = RECIPE.replace("drive:", files);
-    let code = "def turn():\n    path = os.environ['LOGS'] + '/config'\n    if number == 1: os.remove(path); os.symlink('../../victim', path)\n    event('message', sys.stdin.read())";
-    let agent = fake_of(&recipe, code);
-    let victim = agent.bench.folder.path().join("victim");
-    std::fs::write(&victim, "theirs").unwrap();
-    let mut session = agent.opened().await;
-    for turn in 1..=2 {
-        let end = session.say(turn, "hello", &agent.bench.limits).await;
-        assert_eq!(end.ending, Ending::Answered, "{}", agent.bench.log(turn));
+    for change in [
+        "open(path, 'w').write('mine')",
+        "open(path, 'a').write('mine')",
+        "os.remove(path)",
+        "os.remove(path); os.mkfifo(path)",
+        "os.remove(path); os.symlink('../../../victim', path)",
+        "os.rename(folder, folder + '2'); os.symlink('own2', folder)",
+    ] {
+        let code = format!(
+            "def turn():\n    folder = os.environ['LOGS'] + '/own'\n    path = folder + '/config'\n    event('message', sys.stdin.read())\n    if number == 2: {change}"
+        );
+        let agent = fake_of(&recipe, &code);
+        let victim = agent.bench.folder.path().join("victim");
+        std::fs::write(&victim, "ours").unwrap();
+        let mut session = agent.opened().await;
+        for turn in 1..=2 {
+            let end = session.say(turn, "hello", &agent.bench.limits).await;
+            assert_eq!(end.ending, Ending::Answered, "{}", agent.bench.log(turn));
+        }
+        let end = session.say(3, "hello", &agent.bench.limits).await;
+        failed(&end.ending, Failure::SessionLost, "own/config is no longer");
+        assert_eq!(agent.bench.log(3), "", "it was started: {change}");
+        let end = session.say(4, "hello", &agent.bench.limits).await;
+        assert_eq!(end.ending, Ending::NotReached);
+        assert_eq!(std::fs::read_to_string(victim).unwrap(), "ours");
     }
-    let link = agent.bench.stage.logs.join("agent/config");
-    assert_eq!(std::fs::read_to_string(link).unwrap(), "theirs", "the link leads there");
-    assert_eq!(std::fs::read_to_string(victim).unwrap(), "theirs");
 }

@@ -404,7 +404,7 @@ async fn a_driver_that_is_killed_leaves_no_agent_behind() {
     // Known as a child of ours, so that no session of another test takes it for a stray.
     let mut driver = children::spawn(&mut command).unwrap();
     let end = Instant::now() + Duration::from_secs(50);
-    while !mark.exists() {
+    while !std::fs::metadata(&mark).is_ok_and(|mark| mark.len() > 0) {
         assert!(Instant::now() < end, "the driver did not come up");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

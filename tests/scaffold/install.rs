@@ -158,18 +158,69 @@ fn two_installations_at_once_become_one() {
 
     let recipe = Recipe::parse("fake.yaml", &text).unwrap();
     let installer = Installer::new(cache.path());
-    assert_eq!(installer.verify(&recipe), Status::Ready(one.clone()));
+    let verify = || installer.verify(&recipe, &mut |_| {});
+    assert_eq!(verify(), Status::Ready(one.clone()));
     let site = one.folder.join("lib").read_dir().unwrap().next().unwrap().unwrap();
     let site = site.path().join("site-packages");
     let added = site.join("sitecustomize.py");
     fs::write(&added, "print('mine')\n").unwrap();
-    let broken = |what: &str| match installer.verify(&recipe) {
-        Status::Broken { reason, .. } => assert!(reason.contains(what), "{reason}"),
-        other => panic!("{what}: {other:?}"),
+    // Whoever is about to start it finds it out as well.
+    let broken = |what: &str| {
+        match verify() {
+            Status::Broken { reason, .. } => assert!(reason.contains(what), "{reason}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        let error = installer.ensure(&recipe, &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains("--force"), "{error}");
     };
     broken("sitecustomize.py");
     fs::remove_file(added).unwrap();
     let pip = site.join("pip/__init__.py");
     fs::write(&pip, "print('mine')\n").unwrap();
     broken("pip/__init__.py");
+
+    let again = installer
+        .replace(&recipe, &mut |_| {})
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again, one, "the same packages are the same agent");
+    assert_eq!(verify(), Status::Ready(again));
+    // Python takes what is compiled for what it was compiled from, and asks nobody.
+    let cached = site.join("pip/__pycache__").read_dir().unwrap();
+    let compiled = cached.map(|entry| entry.unwrap().path());
+    let compiled = compiled.filter(|path| path.to_string_lossy().contains("/__init__."));
+    let compiled: Vec<_> = compiled.collect();
+    let [compiled] = compiled.as_slice() else {
+        panic!("{compiled:?}")
+    };
+    for (path, name) in [
+        (compiled, "pip/__pycache__/__init__."),
+        (&one.folder.join("pyvenv.cfg"), "pyvenv.cfg"),
+    ] {
+        let before = fs::read(path).unwrap();
+        let mut changed = before.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        fs::write(path, changed).unwrap();
+        broken(name);
+        fs::write(path, before).unwrap();
+        assert_eq!(verify(), Status::Ready(one.clone()));
+    }
+
+    // An installation that was made before its files were noted is taken as it is, once.
+    fs::remove_file(one.folder.join(".files")).unwrap();
+    assert_eq!(installer.ensure(&recipe, &mut |_| {}).unwrap(), one);
+    fs::write(compiled, "mine").unwrap();
+    broken("pip/__pycache__/__init__.");
+}
+
+#[test]
+fn an_agent_that_is_being_installed_is_neither_missing_nor_broken() {
+    let cache = tempfile::tempdir().unwrap();
+    let installer = Installer::new(cache.path());
+    let recipe = recipe(str::to_owned);
+    let folder = cache.path().join("agents/aider");
+    fake(&folder.join("0.82.1-py3.11"), "0.82.1", false);
+    let lock = fs::File::create(folder.join(".0.82.1.lock")).unwrap();
+    assert!(matches!(installer.status(&recipe), Status::Broken { .. }));
+    lock.lock().unwrap();
+    assert!(matches!(installer.status(&recipe), Status::Installing { .. }));
 }

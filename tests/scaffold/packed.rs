@@ -101,7 +101,7 @@ fn the_program_alone_is_taken_out_and_runs_without_anything_else() {
     let recipe = ordinary(place.path());
     assert!(matches!(Installer::new(&cache).status(&recipe), Status::Missing { .. }));
     let installed = install(&cache, &recipe).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(files(&installed.folder), [".complete", "bin/agent"]);
+    assert_eq!(files(&installed.folder), [".complete", ".files", "bin/agent"]);
     assert_eq!(installed.visible, [installed.folder.join("bin")]);
     let said = children::output(&mut std::process::Command::new(&installed.program)).unwrap();
     assert_eq!(said.stdout, b"hello\n");
@@ -186,7 +186,7 @@ fn nothing_of_a_hostile_package_gets_out_of_the_installation() {
     let cache = tempfile::tempdir_in(place.path()).unwrap();
     let path = package(place.path(), &entries);
     match install(cache.path(), &recipe(&path, None, "package/bin/agent", None)) {
-        Ok(installed) => assert_eq!(files(&installed.folder), [".complete", "bin/agent"]),
+        Ok(installed) => assert_eq!(files(&installed.folder), [".complete", ".files", "bin/agent"]),
         // npm may refuse it itself.
         Err(error) => assert!(matches!(error, InstallError::Step { .. }), "{error}"),
     }
@@ -259,15 +259,22 @@ fn a_program_that_was_changed_is_found_by_verify_and_names_itself() {
     let installer = Installer::new(place.path());
     let installed = install(place.path(), &recipe).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(installed.digest, Some(sha256(PROGRAM.as_bytes())));
-    assert!(matches!(installer.verify(&recipe), Status::Ready(_)));
+    assert!(matches!(installer.verify(&recipe, &mut |_| {}), Status::Ready(_)));
     fs::write(&installed.program, "#!/bin/sh\necho other\n").unwrap();
-    let Status::Broken { reason, .. } = installer.verify(&recipe) else {
+    let Status::Broken { reason, .. } = installer.verify(&recipe, &mut |_| {}) else {
         panic!("not found")
     };
     assert!(
-        reason.contains("bin/agent") && reason.contains("delete the folder"),
+        reason.contains("bin/agent") && reason.contains("`mtsec-agents agents install packed --force`"),
         "{reason}"
     );
+    let error = install(place.path(), &recipe).unwrap_err();
+    assert!(matches!(error, InstallError::Changed { .. }), "{error}");
+    // Neither a file that was added, nor one that has lost its right to be run.
+    installer.replace(&recipe, &mut |_| {}).unwrap();
+    fs::write(installed.folder.join("bin/added"), "").unwrap();
+    let error = install(place.path(), &recipe).unwrap_err().to_string();
+    assert!(error.contains("bin/added changed"), "{error}");
 }
 
 #[test]

@@ -1,15 +1,10 @@
-//! A model for tests: an HTTP server that speaks the Responses API as a stream of events, replies as it is told, and keeps
-//! every request.
+//! A model for tests that speaks the Responses API, as a stream of events.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use serde_json::{Value, json};
+
+use crate::script::{Answer, Scripted};
 
 /// What the server does with one request.
 #[derive(Debug, Clone)]
@@ -53,38 +48,9 @@ pub fn text(text: &str) -> Reply {
     Reply::Items(vec![say(text)])
 }
 
-#[derive(Default)]
-struct Script {
-    replies: VecDeque<Reply>,
-    requests: Vec<Value>,
-}
-
-#[derive(Clone)]
-pub struct Model {
-    script: Arc<Mutex<Script>>,
-    pub base: String,
-}
+pub type Model = Scripted<Reply>;
 
 impl Model {
-    /// Starts a server that gives these replies in turn, and the message `ok` once they are used up.
-    pub async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let script = Arc::new(Mutex::new(Script {
-            replies: replies.into_iter().collect(),
-            ..Script::default()
-        }));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/t/token/v1", listener.local_addr().unwrap());
-        let router = Router::new()
-            .route("/t/token/v1/responses", post(respond))
-            .with_state(script.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { script, base }
-    }
-
-    pub fn requests(&self) -> Vec<Value> {
-        self.script.lock().unwrap().requests.clone()
-    }
-
     /// What the last request says of the outputs of its tools.
     pub fn last_output(&self) -> String {
         let requests = self.requests();
@@ -107,36 +73,38 @@ pub fn user_texts(request: &Value) -> Vec<String> {
         .collect()
 }
 
-async fn respond(State(script): State<Arc<Mutex<Script>>>, headers: HeaderMap, body: String) -> Response {
-    assert_eq!(headers["authorization"], "Bearer dummy-key");
-    let reply = {
-        let mut script = script.lock().unwrap();
-        script.requests.push(serde_json::from_str(&body).unwrap());
-        script.replies.pop_front().unwrap_or_else(|| text("ok"))
-    };
-    let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 10,
-                       "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 110});
-    let mut events = vec![json!({"type": "response.created", "response": {"id": "resp_1"}})];
-    let done = |item: Value| json!({"type": "response.output_item.done", "output_index": 0, "item": item});
-    match reply {
-        Reply::Items(items) => {
-            events.extend(items.into_iter().map(done));
-            events.push(json!({"type": "response.completed", "response": {"id": "resp_1", "usage": usage}}));
-        }
-        Reply::Cut(items) => events.extend(items.into_iter().map(done)),
-        Reply::Failed(reason) => {
-            let error = json!({"code": reason, "message": format!("scripted: {reason}")});
-            events.push(json!({"type": "response.failed", "response": {"id": "resp_1", "error": error}}));
-        }
-        Reply::Status(code) => {
-            let body = json!({"error": {"message": "scripted failure", "type": "scripted", "code": null}});
-            return (StatusCode::from_u16(code).unwrap(), body.to_string()).into_response();
-        }
-        Reply::Hang(seconds) => tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await,
+impl Answer for Reply {
+    const ROUTE: &str = "responses";
+
+    fn ok() -> Self {
+        text("ok")
     }
-    let stream: String = events
-        .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-        .collect();
-    ([(header::CONTENT_TYPE, "text/event-stream")], stream).into_response()
+
+    async fn answer(self) -> Response {
+        let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 10,
+                           "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 110});
+        let mut events = vec![json!({"type": "response.created", "response": {"id": "resp_1"}})];
+        let done = |item: Value| json!({"type": "response.output_item.done", "output_index": 0, "item": item});
+        match self {
+            Self::Items(items) => {
+                events.extend(items.into_iter().map(done));
+                events.push(json!({"type": "response.completed", "response": {"id": "resp_1", "usage": usage}}));
+            }
+            Self::Cut(items) => events.extend(items.into_iter().map(done)),
+            Self::Failed(reason) => {
+                let error = json!({"code": reason, "message": format!("scripted: {reason}")});
+                events.push(json!({"type": "response.failed", "response": {"id": "resp_1", "error": error}}));
+            }
+            Self::Status(code) => {
+                let body = json!({"error": {"message": "scripted failure", "type": "scripted", "code": null}});
+                return (StatusCode::from_u16(code).unwrap(), body.to_string()).into_response();
+            }
+            Self::Hang(seconds) => tokio::time::sleep(std::time::Duration::from_secs_f64(seconds)).await,
+        }
+        let stream: String = events
+            .iter()
+            .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+            .collect();
+        ([(header::CONTENT_TYPE, "text/event-stream")], stream).into_response()
+    }
 }

@@ -55,7 +55,7 @@ pub(super) fn git() -> Check {
 
 /// Optional: whether an engine answers.
 pub(super) fn docker() -> std::io::Result<Check> {
-    let found = crate::cli::live::runtime()?.block_on(Engine::connect());
+    let found = crate::cli::parts::runtime()?.block_on(Engine::connect());
     Ok(match found {
         Ok(engine) => Check::ok("Docker", format!("{} at {}", engine.describe(), engine.host())),
         Err(error) => {

@@ -3,13 +3,15 @@
 mod machine;
 mod preflight;
 
+use std::sync::Arc;
+
 use clap::Args;
 use serde::Serialize;
 
 use machine::{docker, git, limits, needs, on_path, room, temporary};
 use preflight::preflight;
 
-use super::live::{cache, runtime};
+use super::parts::{cache, runtime};
 use super::{Result, agents};
 use crate::console::Console;
 use crate::containment;
@@ -102,7 +104,7 @@ impl Check {
 impl Doctor {
     pub fn carry_out(self, console: &Console) -> Result {
         let mut checks = vec![sandbox()?, containment()?, tester_python()];
-        checks.extend(agents_and_their_python());
+        checks.extend(agents_and_their_python()?);
         checks.push(git());
         checks.push(api_keys());
         checks.push(docker()?);
@@ -193,14 +195,16 @@ fn described(python: &python::Interpreter) -> String {
 }
 
 /// Agents that are installed need nothing more; the others need a Python that can install them.
-fn agents_and_their_python() -> Vec<Check> {
+fn agents_and_their_python() -> std::io::Result<Vec<Check>> {
     let mut checks = Vec::new();
     for name in Recipe::names() {
         let (label, install) = (format!("agent {name}"), format!("`mtsec-agents agents install {name}`"));
-        let Ok(recipe) = Recipe::builtin(&name) else { continue };
+        let Ok(recipe) = Recipe::builtin(&name).map(Arc::new) else {
+            continue;
+        };
         let status = agents::installer().map(|installer| installer.status(&recipe));
         let own_sandbox = match &status {
-            Ok(Status::Ready(installed)) => preflight(&recipe, installed),
+            Ok(Status::Ready(installed)) => preflight(&recipe, installed)?,
             _ => None,
         };
         checks.push(match status {
@@ -208,6 +212,11 @@ fn agents_and_their_python() -> Vec<Check> {
             Ok(Status::Ready(installed)) => {
                 Check::ok(&label, format!("{}, {}", installed.version, installed.folder.display()))
             }
+            Ok(Status::Installing { folder }) => Check::warning(
+                &label,
+                format!("another process is installing it in {}", folder.display()),
+                "Wait for it; a run would do so as well.",
+            ),
             Ok(Status::Broken { reason, .. }) => Check::warning(&label, reason, format!("{install} mends it.")),
             Ok(Status::Missing { .. }) => match able_to_install(&label, &install, &recipe.source.install) {
                 Some(check) => check,
@@ -217,7 +226,7 @@ fn agents_and_their_python() -> Vec<Check> {
         checks.extend(own_sandbox);
         checks.extend(needs(&recipe));
     }
-    checks
+    Ok(checks)
 }
 
 /// Whether an agent that is missing can be installed. One that this machine cannot install is no reason to have no other.

@@ -1,45 +1,39 @@
-//! Whether an installed agent's own sandbox can be set up on this machine, by the command of its recipe that tells.
+//! Whether an installed agent's own sandbox can be set up on this machine, as before each run.
 
-use std::process::{Command, Stdio};
-
-use minijinja::Value;
+use std::sync::Arc;
 
 use super::Check;
-use crate::process::children;
-use crate::recipe::{Drive, Places, Recipe};
+use crate::cli::parts::runtime;
+use crate::containment::Namespaces;
+use crate::recipe::{Drive, Recipe};
 use crate::runner::Scratch;
-use crate::scaffold::{Installed, PATH};
+use crate::scaffold::{Installed, driver};
 
-/// Runs the preflight of an agent that has one. A run does so once more, in the containment of its agents.
-pub(super) fn preflight(recipe: &Recipe, installed: &Installed) -> Option<Check> {
-    let Drive::Exec(exec) = &recipe.source.drive else {
-        return None;
-    };
-    let preflight = exec.preflight.as_ref()?;
+/// Runs the preflight of an agent that has one, in namespaces.
+pub(super) fn preflight(recipe: &Arc<Recipe>, installed: &Installed) -> std::io::Result<Option<Check>> {
+    match &recipe.source.drive {
+        Drive::Exec(exec) if exec.preflight.is_some() => {}
+        _ => return Ok(None),
+    }
     let name = format!("sandbox of {}", recipe.source.name);
-    let program = Value::from(installed.program.display().to_string());
-    let places = Places::from([("agent", Value::from(Places::from([("program", program)])))]);
-    let argv = preflight.argv.iter().map(|text| recipe.fill(text, &places));
-    // One that needs a session's places cannot be run without a session.
-    let argv = argv.collect::<Result<Vec<_>, _>>().ok()?;
-    let (program, arguments) = argv.split_first()?;
     let scratch = match Scratch::passing() {
         Ok(scratch) => scratch,
-        Err(error) => return Some(Check::told(&name, &error)),
+        Err(error) => return Ok(Some(Check::told(&name, &error))),
     };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .current_dir(scratch.path())
-        .env_clear()
-        .env("PATH", PATH)
-        .env("HOME", scratch.path())
-        .env("TMPDIR", scratch.path())
-        .stdin(Stdio::null());
-    Some(match children::output(&mut command) {
-        Ok(output) if output.status.success() => Check::ok(&name, "can be set up"),
+    let program = std::env::current_exe()?;
+    let containment = Arc::new(Namespaces::new(program.clone()));
+    let scaffold = driver(recipe.clone(), installed.clone(), program, containment);
+    Ok(Some(match runtime()?.block_on(scaffold.check(scratch.path())) {
+        Ok(()) => Check::ok(&name, "can be set up"),
         // Other agents run without it.
-        Ok(output) => Check::warning(&name, format!("cannot be set up: {}", output.status), &preflight.advice),
-        Err(error) => Check::warning(&name, format!("cannot be tried: {error}"), &preflight.advice),
-    })
+        Err(error) => {
+            let text = error.to_string();
+            let whole = format!(
+                "`mtsec-agents agents verify {}` tells whether it is whole.",
+                recipe.source.name
+            );
+            let (what, remedy) = text.split_once('\n').unwrap_or((&text, &whole));
+            Check::warning(&name, format!("cannot be set up: {what}"), remedy)
+        }
+    }))
 }

@@ -6,15 +6,16 @@ mod preflight;
 mod process;
 mod rollout;
 mod session;
+mod written;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
 
 use self::session::ExecSession;
-use super::deadlines::{Began, Moment};
+use self::written::Written;
+use super::deadlines::Began;
 use super::install::Installed;
 use super::launch::Prepared;
 use super::message::{self, Refusal};
@@ -36,8 +37,6 @@ pub(super) struct Agent {
 /// An agent that is started anew for each turn.
 pub struct ExecScaffold {
     agent: Arc<Agent>,
-    /// Set once the preflight has succeeded: all sessions run in the same containment.
-    able: OnceCell<()>,
 }
 
 impl ExecScaffold {
@@ -56,10 +55,7 @@ impl ExecScaffold {
             program,
             containment,
         };
-        Self {
-            agent: Arc::new(agent),
-            able: OnceCell::new(),
-        }
+        Self { agent: Arc::new(agent) }
     }
 }
 
@@ -70,30 +66,33 @@ impl Scaffold for ExecScaffold {
         message::carries(prompt)
     }
 
+    /// By the preflight of its recipe: all sessions run in the same containment.
+    async fn check(&self, scratch: &Path) -> Result<(), OpenError> {
+        preflight::check(&self.agent, scratch).await
+    }
+
     /// Lays out the session's places. The agent's first process is that of the first turn.
-    async fn open(&self, stage: &Stage, limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
-        let began = Began {
-            trial: stage.clocks.trial,
-            session: Moment::now(stage.clocks.model.as_ref()),
-        };
+    async fn open(&self, stage: &Stage, _limits: &Limits) -> Result<Box<dyn Session>, OpenError> {
+        let began = Began::now(&stage.clocks);
         let (agent, room) = (self.agent.clone(), stage.clone());
         // Large folders take their time, in which other sessions go on.
         let prepared = tokio::task::spawn_blocking(move || {
             let prepared = Prepared::new(&agent.recipe, &agent.installed, agent.containment.as_ref(), &room)?;
             let more = session::more(None, 1);
-            prepared.render(&agent.recipe, more)?;
-            Ok(prepared)
+            let rendered = prepared.render(&agent.recipe, more)?;
+            let written = Written::of(&rendered).map_err(|source| OpenError::Prepare {
+                path: prepared.logs.clone(),
+                source,
+            })?;
+            Ok((prepared, written))
         });
-        let prepared = prepared.await.unwrap_or_else(|error| {
+        let (prepared, written) = prepared.await.unwrap_or_else(|error| {
             Err(OpenError::Spawn {
                 program: self.agent.recipe.source.name.clone(),
                 source: std::io::Error::other(error),
             })
         })?;
-        self.able
-            .get_or_try_init(|| preflight::check(&self.agent, &prepared, stage, limits))
-            .await?;
-        let session = ExecSession::new(self.agent.clone(), prepared, stage, began)?;
+        let session = ExecSession::new(self.agent.clone(), prepared, written, stage, began)?;
         Ok(Box::new(session))
     }
 }

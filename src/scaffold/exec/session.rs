@@ -11,6 +11,7 @@ use super::Agent;
 use super::events::{Heard, short};
 use super::process::{Hearing, Running, Waited};
 use super::rollout;
+use super::written::Written;
 use crate::plan::Limits;
 use crate::recipe::Places;
 use crate::scaffold::deadlines::{Began, Deadlines, ModelClock, Moment};
@@ -22,6 +23,8 @@ use crate::trial::{Ending, Failure};
 pub(super) struct ExecSession {
     agent: Arc<Agent>,
     prepared: Arc<Prepared>,
+    /// What each of the agent's processes must find as the first one did.
+    written: Arc<Written>,
     /// Below it lies the file of the agent's session.
     sessions: PathBuf,
     /// The name of the agent's session, once there is one.
@@ -44,13 +47,28 @@ pub(super) fn more(session: Option<&str>, turn: usize) -> Places {
     ])
 }
 
+/// How a turn ends whose process cannot be started: that is no doing of the agent's.
+fn unstarted(error: impl ToString) -> Ending {
+    Ending::Failed {
+        failure: Failure::ContainmentLost,
+        detail: error.to_string(),
+    }
+}
+
 impl ExecSession {
-    pub fn new(agent: Arc<Agent>, prepared: Prepared, stage: &Stage, began: Began) -> Result<Self, OpenError> {
+    pub fn new(
+        agent: Arc<Agent>,
+        prepared: Prepared,
+        written: Written,
+        stage: &Stage,
+        began: Began,
+    ) -> Result<Self, OpenError> {
         let sessions = prepared.fill(&agent.recipe, &agent.rules.source.session.folder)?;
         Ok(Self {
             sessions: sessions.into(),
             agent,
             prepared: Arc::new(prepared),
+            written: Arc::new(written),
             id: None,
             cancel: stage.cancel.clone(),
             began,
@@ -61,11 +79,20 @@ impl ExecSession {
         })
     }
 
-    /// Starts the process of a turn. A large workspace takes its time, in which other sessions go on.
-    async fn start(&self, turn: usize) -> Result<Running, OpenError> {
+    /// Starts the process of a turn; the ending of a turn that cannot have one. A large workspace takes its time, in which other sessions go on.
+    async fn start(&self, turn: usize) -> Result<Running, Ending> {
         let (agent, prepared, id) = (self.agent.clone(), self.prepared.clone(), self.id.clone());
+        let written = self.written.clone();
         let started = tokio::task::spawn_blocking(move || {
-            let rendered = prepared.fill_all(&agent.recipe, more(id.as_deref(), turn))?;
+            if let Some(path) = written.changed() {
+                return Err(Ending::Failed {
+                    failure: Failure::SessionLost,
+                    detail: format!("{} is no longer what the agent was started with", path.display()),
+                });
+            }
+            let rendered = prepared
+                .fill_all(&agent.recipe, more(id.as_deref(), turn))
+                .map_err(unstarted)?;
             let folder = prepared.logs.join(format!("turns/{turn}"));
             Running::start(
                 &prepared,
@@ -74,13 +101,9 @@ impl ExecSession {
                 agent.containment.as_ref(),
                 &folder,
             )
+            .map_err(unstarted)
         });
-        started.await.unwrap_or_else(|error| {
-            Err(OpenError::Spawn {
-                program: self.agent.recipe.source.name.clone(),
-                source: std::io::Error::other(error),
-            })
-        })
+        started.await.unwrap_or_else(|error| Err(unstarted(error)))
     }
 
     /// How a turn went whose process is buried.
@@ -187,9 +210,7 @@ impl Session for ExecSession {
         let deadlines = Deadlines::of_turn(limits, self.began, Moment::now(self.clock.as_ref()));
         let mut running = match self.start(turn).await {
             Ok(running) => running,
-            Err(error) => {
-                let (failure, detail) = (Failure::ContainmentLost, error.to_string());
-                let ending = Ending::Failed { failure, detail };
+            Err(ending) => {
                 self.over = Some(ending.clone());
                 return end(ending, Vec::new());
             }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{InstallError, io};
 
 /// Written last: a folder without it is half an installation.
-const MARKER: &str = ".complete";
+pub(super) const MARKER: &str = ".complete";
 
 /// What was installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

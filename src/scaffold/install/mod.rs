@@ -1,6 +1,8 @@
 //! Pinned agents, each in a private, versioned folder of the cache.
 
 pub(super) mod digest;
+mod error;
+mod inventory;
 mod marker;
 mod npm;
 mod pip;
@@ -8,17 +10,19 @@ mod records;
 mod step;
 mod tarball;
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::installed::{own, present};
-use crate::python::PythonError;
 use crate::recipe::{Install, Recipe};
+use inventory::{Compared, Inventory, Look};
 use marker::Marker;
 use npm::FromNpm;
 use pip::ByPip;
 
 pub use super::installed::Installed;
+pub use error::InstallError;
 
 /// What an installation is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,62 +39,16 @@ pub enum Progress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     Ready(Installed),
-    Missing { folder: PathBuf },
-    Broken { folder: PathBuf, reason: String },
-}
-
-/// An agent cannot be installed or used.
-#[derive(Debug, thiserror::Error)]
-pub enum InstallError {
-    #[error(transparent)]
-    NoPython(#[from] PythonError),
-    #[error("recipe of {name}: install: {message}")]
-    Recipe { name: String, message: String },
-    #[error(
-        "{folder} holds {name} {found}, not the pinned {wanted}: delete the folder, and it is installed again",
-        folder = folder.display()
-    )]
-    WrongVersion {
-        name: String,
+    Missing {
         folder: PathBuf,
-        found: String,
-        wanted: String,
     },
-    #[error(
-        "{python} cannot create environments: install its `venv` module (on Debian and Ubuntu: apt install python3-venv)"
-    )]
-    NoVenv { python: String },
-    #[error(
-        "`npm` is not on PATH: it is needed once, to fetch {package} for {name}; install it (on Debian and Ubuntu: apt install npm) and try again"
-    )]
-    NoNpm { name: String, package: String },
-    #[error("recipe of {name}: install.from: no program for {architecture}, only for {known}")]
-    Architecture {
-        name: String,
-        architecture: &'static str,
-        known: String,
+    /// Another process is installing it now.
+    Installing {
+        folder: PathBuf,
     },
-    #[error(
-        "{what} is not the pinned one: its SHA-256 is {found}, and not {wanted}; nothing of it was used: look whether someone stands between this machine and the registry, and try again"
-    )]
-    Checksum {
-        what: String,
-        found: String,
-        wanted: String,
-    },
-    #[error("the package {package} cannot be used: {why}")]
-    Package { package: String, why: String },
-    #[error("{step} failed: {output}")]
-    Step { step: &'static str, output: String },
-    #[error("cannot write {path}: {source}", path = path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("the installation is incomplete: {0}")]
-    Incomplete(String),
-    #[error("recipe of {name}: install: {program}: {why}", program = program.display())]
-    Absent {
-        name: String,
-        program: PathBuf,
-        why: String,
+    Broken {
+        folder: PathBuf,
+        reason: String,
     },
 }
 
@@ -108,7 +66,7 @@ trait Way {
     /// Fills a folder that is not there yet; gives what identifies the installation.
     fn fill(&self, folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Option<String>, InstallError>;
 
-    /// The files of an installation that are not those that were installed. Reads them all.
+    /// The files of an installation that are not those which its packages tell of. Reads them all.
     fn changed(&self, installed: &Installed) -> std::io::Result<Vec<PathBuf>>;
 }
 
@@ -140,7 +98,6 @@ impl Installer {
 
     /// What is there of the recipe's agent; starts nothing and changes nothing.
     pub fn status(&self, recipe: &Recipe) -> Status {
-        let versions = self.agents.join(&recipe.source.name);
         let by_itself = |found: Result<Installed, InstallError>, folder: &Path| match found {
             Ok(installed) => Status::Ready(installed),
             Err(error) => Status::Broken {
@@ -149,7 +106,7 @@ impl Installer {
             },
         };
         match &recipe.source.install {
-            Install::Own => by_itself(own(recipe), &versions),
+            Install::Own => by_itself(own(recipe), &self.versions(recipe)),
             Install::Present(program) => by_itself(present(recipe, program), &program.program),
             Install::Pip(pip) => self.found(recipe, &ByPip { recipe, pip }),
             Install::Npm(npm) => self.found(recipe, &FromNpm { recipe, npm }),
@@ -158,108 +115,144 @@ impl Installer {
 
     /// The recipe's agent, installed first if it is missing or half installed. Blocks, for minutes if it must download;
     /// safe to be called by several processes at once.
+    ///
+    /// # Errors
+    /// It cannot be installed, or a file of it is not as it was installed. The files are compared with what was noted of
+    /// them then, and those that may have changed are read.
     pub fn ensure(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Result<Installed, InstallError> {
-        if let Status::Ready(installed) = self.status(recipe) {
-            return Ok(installed);
-        }
         match &recipe.source.install {
             Install::Own => own(recipe),
             Install::Present(program) => present(recipe, program),
-            Install::Pip(pip) => self.install(recipe, &ByPip { recipe, pip }, progress),
-            Install::Npm(npm) => self.install(recipe, &FromNpm { recipe, npm }, progress),
+            Install::Pip(pip) => self.ready(recipe, &ByPip { recipe, pip }, progress),
+            Install::Npm(npm) => self.ready(recipe, &FromNpm { recipe, npm }, progress),
+        }
+    }
+
+    /// As [`Self::ensure`], and what there was of the agent is removed before: no run may be using it.
+    ///
+    /// # Errors
+    /// It cannot be removed or installed.
+    pub fn replace(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Result<Installed, InstallError> {
+        match &recipe.source.install {
+            Install::Own => own(recipe),
+            Install::Present(program) => present(recipe, program),
+            Install::Pip(pip) => self.install(recipe, &ByPip { recipe, pip }, true, progress),
+            Install::Npm(npm) => self.install(recipe, &FromNpm { recipe, npm }, true, progress),
         }
     }
 
     /// As [`Self::status`], and every file of the installation is read and compared with what was installed.
-    pub fn verify(&self, recipe: &Recipe) -> Status {
+    pub fn verify(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Status {
         let status = self.status(recipe);
         let Status::Ready(installed) = &status else {
             return status;
         };
-        let changed = match &recipe.source.install {
-            // Of these nothing was recorded but what their status tells.
+        let checked = match &recipe.source.install {
+            // Of these nothing was noted but what their status tells.
             Install::Own | Install::Present(_) => return status,
-            Install::Pip(pip) => ByPip { recipe, pip }.changed(installed),
-            Install::Npm(npm) => FromNpm { recipe, npm }.changed(installed),
+            Install::Pip(pip) => check(recipe, &ByPip { recipe, pip }, installed, Look::Whole, progress),
+            Install::Npm(npm) => check(recipe, &FromNpm { recipe, npm }, installed, Look::Whole, progress),
         };
-        let folder = installed.folder.clone();
-        let reason = match changed {
-            Ok(changed) if changed.is_empty() => return status,
-            Ok(changed) => {
-                let shown: Vec<String> = changed.iter().take(5).map(|path| path.display().to_string()).collect();
-                let more = match changed.len().saturating_sub(shown.len()) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                format!(
-                    "{} {} is not as it was installed: {}{more} changed; delete the folder {}, and it is installed again",
-                    installed.name,
-                    installed.version,
-                    shown.join(", "),
-                    folder.display()
-                )
-            }
-            Err(error) => format!("{} cannot be checked: {error}", folder.display()),
-        };
-        Status::Broken { folder, reason }
-    }
-
-    fn found(&self, recipe: &Recipe, way: &dyn Way) -> Status {
-        let versions = self.agents.join(&recipe.source.name);
-        let prefix = way.prefix();
-        let mut folders: Vec<PathBuf> = fs::read_dir(&versions)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
-            .map(|entry| entry.path())
-            .filter(|path| path.is_dir())
-            .collect();
-        folders.sort();
-        let mut broken = None;
-        for folder in folders {
-            match look(way, &folder) {
-                Ok(installed) => return Status::Ready(installed),
-                Err(error) => {
-                    broken = Some(Status::Broken {
-                        folder,
-                        reason: error.to_string(),
-                    })
-                }
-            }
+        match checked {
+            Ok(()) => status,
+            Err(error) => Status::Broken {
+                folder: installed.folder.clone(),
+                reason: error.to_string(),
+            },
         }
-        broken.unwrap_or(Status::Missing {
-            folder: versions.join(&recipe.source.version),
-        })
     }
 
-    fn install(
+    fn versions(&self, recipe: &Recipe) -> PathBuf {
+        self.agents.join(&recipe.source.name)
+    }
+
+    /// Held by the process that installs the agent.
+    fn lock(&self, recipe: &Recipe) -> PathBuf {
+        self.versions(recipe).join(format!(".{}.lock", recipe.source.version))
+    }
+
+    /// The folders in which the agent may be installed, whole or not.
+    fn folders(&self, recipe: &Recipe, way: &dyn Way) -> Vec<PathBuf> {
+        let prefix = way.prefix();
+        let entries = fs::read_dir(self.versions(recipe)).into_iter().flatten().flatten();
+        let entries = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix));
+        let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+        folders.sort();
+        folders
+    }
+
+    fn ready(
         &self,
         recipe: &Recipe,
         way: &dyn Way,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Installed, InstallError> {
-        let parent = self.agents.join(&recipe.source.name);
+        match self.found(recipe, way) {
+            Status::Ready(installed) => {
+                check(recipe, way, &installed, Look::Quick, progress)?;
+                Ok(installed)
+            }
+            _ => self.install(recipe, way, false, progress),
+        }
+    }
+
+    fn found(&self, recipe: &Recipe, way: &dyn Way) -> Status {
+        let mut broken = None;
+        for folder in self.folders(recipe, way) {
+            match look(way, &folder) {
+                Ok(installed) => return Status::Ready(installed),
+                Err(error) => broken = Some((folder, error.to_string())),
+            }
+        }
+        let is_locked = File::open(self.lock(recipe))
+            .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
+        let new = self.versions(recipe).join(&recipe.source.version);
+        match broken {
+            broken if is_locked => Status::Installing {
+                folder: broken.map_or(new, |(folder, _)| folder),
+            },
+            Some((folder, reason)) => Status::Broken { folder, reason },
+            None => Status::Missing { folder: new },
+        }
+    }
+
+    /// Installs the agent, unless another process has just done so; `anew`: in any case.
+    fn install(
+        &self,
+        recipe: &Recipe,
+        way: &dyn Way,
+        anew: bool,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Installed, InstallError> {
+        let parent = self.versions(recipe);
         let folder = parent.join(way.folder()?);
         fs::create_dir_all(&parent).map_err(io(&parent))?;
-        let lock_path = parent.join(format!(".{}.lock", recipe.source.version));
+        let lock_path = self.lock(recipe);
         let lock = File::create(&lock_path).map_err(io(&lock_path))?;
         if lock.try_lock().is_err() {
             progress(Progress::Waiting);
             lock.lock().map_err(io(&lock_path))?;
         }
-        // Whoever held the lock may have done the work.
-        match look(way, &folder) {
-            Ok(installed) => return Ok(installed),
-            Err(error @ InstallError::WrongVersion { .. }) => return Err(error),
-            Err(_) => {}
+        let mut old = Vec::new();
+        if anew {
+            // Those for other interpreters would be found before the new one.
+            old = self.folders(recipe, way);
+        } else {
+            // Whoever held the lock may have done the work.
+            match look(way, &folder) {
+                Ok(installed) => return Ok(installed),
+                Err(error @ InstallError::WrongVersion { .. }) => return Err(error),
+                Err(_) => old.extend(folder.exists().then(|| folder.clone())),
+            }
         }
         // Environments name their own place in many files and cannot be moved, so it is made where it stays, and the
         // marker, which is written last, tells whether it was finished.
-        if folder.exists() {
+        for folder in old {
             fs::remove_dir_all(&folder).map_err(io(&folder))?;
         }
         let digest = way.fill(&folder, progress)?;
+        let files = Inventory::take(&folder);
+        files.and_then(|files| files.write(&folder)).map_err(io(&folder))?;
         let version = recipe.source.version.clone();
         Marker { version, digest }.write(&folder)?;
         look(way, &folder)
@@ -268,6 +261,83 @@ impl Installer {
 
 fn look(way: &dyn Way, folder: &Path) -> Result<Installed, InstallError> {
     way.look(folder, Marker::read(folder)?)
+}
+
+/// Whether every file of an installation is as it was installed.
+///
+/// # Errors
+/// One is not, or cannot be read.
+fn check(
+    recipe: &Recipe,
+    way: &dyn Way,
+    installed: &Installed,
+    how: Look,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), InstallError> {
+    let folder = &installed.folder;
+    let mut compare = || -> std::io::Result<Vec<PathBuf>> {
+        let noted = Inventory::read(folder)?;
+        let is_first = noted.is_none();
+        if is_first || how == Look::Whole {
+            progress(Progress::Step("reading every file"));
+        }
+        let (inventory, compared) = match noted {
+            Some(mut inventory) => {
+                let compared = inventory.compare(folder, how)?;
+                (inventory, compared)
+            }
+            // Installed by an earlier version of this program: from now on it is as it is now.
+            None => (Inventory::take(folder)?, Compared::default()),
+        };
+        let mut changed = compared.changed;
+        if is_first || how == Look::Whole {
+            changed.extend(way.changed(installed)?);
+        }
+        if changed.is_empty() && (is_first || compared.renewed) {
+            // In a cache that cannot be written it is read again the next time.
+            let _ = inventory.write(folder);
+        }
+        Ok(changed)
+    };
+    let remedy = match &recipe.own {
+        None => format!(
+            "`mtsec-agents agents install {}{} --force`",
+            installed.name,
+            asked(recipe)
+        ),
+        Some(_) => "`mtsec-agents agents install --force` with the path of its recipe".to_owned(),
+    };
+    let changed = match compare() {
+        Ok(changed) => changed,
+        Err(source) => {
+            let folder = folder.clone();
+            return Err(InstallError::Unchecked { folder, source, remedy });
+        }
+    };
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let names = changed.iter().map(|path| path.strip_prefix(folder).unwrap_or(path));
+    let names: BTreeSet<String> = names.map(|name| name.display().to_string()).collect();
+    let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
+    let more = match names.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(InstallError::Changed {
+        name: installed.name.clone(),
+        version: installed.version.clone(),
+        what: format!("{}{more}", shown.join(", ")),
+        remedy,
+    })
+}
+
+/// How a version is asked for that the recipe was not made for.
+pub fn asked(recipe: &Recipe) -> String {
+    match &recipe.made_for {
+        Some(_) => format!(" --agent-version {}", recipe.source.version),
+        None => String::new(),
+    }
 }
 
 fn io(path: &Path) -> impl FnOnce(std::io::Error) -> InstallError + use<> {
