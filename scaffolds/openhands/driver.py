@@ -1,7 +1,7 @@
 """One conversation of OpenHands 0.57 (headless, local runtime), driven by JSON lines.
 
-In:  {"type": "start", ...} once, then {"type": "turn", "prompt": ...} each time it is idle; {"type": "cancel"} stops the
-     turn that runs; {"type": "stop"}, or the end of the input, ends the session.
+In:  {"type": "start", ...} once, then {"type": "turn", "turn": N, "prompt": ...} each time it is idle; {"type": "cancel"} stops
+     the turn that runs; {"type": "stop"}, or the end of the input, ends the session.
 Out: ready | event | turn_finished | error | closed, one JSON object a line. The log goes to standard error.
 
 The loop is our own: OpenHands' own one ends with the first `finish`, and never ends when a rate limit is met.
@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 # Where the agent stands when a turn is over, and what that is called here.
 ENDS = {
     "awaiting_user_input": "answered",
@@ -34,6 +34,8 @@ ENDS = {
 }
 # How long after a broken runtime was told of the turn is given up: no change of state follows.
 BROKEN_SECONDS = 3.0
+# How long a command that was left running may take to answer a look, and the interrupt.
+LOOK_SECONDS, INTERRUPT_SECONDS = 1, 5
 
 
 class Channel:
@@ -45,7 +47,8 @@ class Channel:
         self.lock = threading.Lock()
 
     def say(self, kind, **fields):
-        text = json.dumps({"type": kind, **fields}, default=str)
+        # Half of a pair of surrogates is no text elsewhere: not escaped here, it is replaced by the sink.
+        text = json.dumps({"type": kind, **fields}, default=str, ensure_ascii=False)
         with self.lock:
             try:
                 self.sink.write(text + "\n")
@@ -65,6 +68,17 @@ class Channel:
 def clipped(value, most=2000):
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= most else text[:most] + "…"
+
+
+def in_text(value):
+    """The same with nothing in it that no encoding of text can hold: a model may escape half of a pair of surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [in_text(each) for each in value]
+    if isinstance(value, dict):
+        return {in_text(name): in_text(each) for name, each in value.items()}
+    return value
 
 
 def hide_key_from_commands():
@@ -163,7 +177,7 @@ class Session:
 
         self.channel, self.wanted = channel, wanted
         self.turn, self.over, self.reason = 0, threading.Event(), None
-        self.last_message, self.broken = "", None
+        self.last_message, self.broken, self.command_runs = "", None, False
         self.workspace = os.path.realpath(wanted["workspace"])
         # OpenHands would silently run elsewhere.
         if not os.path.isdir(self.workspace):
@@ -203,7 +217,32 @@ class Session:
             given.pop("thinking")
         # The HTTP client would try three times on its own each time.
         given["max_retries"] = 0
-        llm._completion_unwrapped = functools.partial(llm._completion_unwrapped.func, **given)
+        call = functools.partial(llm._completion_unwrapped.func, **given)
+
+        def call_for_text(*arguments, **named):
+            answer = call(*arguments, **named)
+            for choice in answer.choices or []:
+                Session.make_text(choice.message)
+            return answer
+
+        llm._completion_unwrapped = call_for_text
+
+    @staticmethod
+    def make_text(message):
+        """Else OpenHands could neither store the answer nor send it back."""
+        for name in ("content", "reasoning_content"):
+            if isinstance(text := getattr(message, name, None), str):
+                setattr(message, name, in_text(text))
+        for tool in message.tool_calls or []:
+            function = tool.function
+            function.name, function.arguments = in_text(function.name), in_text(function.arguments)
+            try:
+                arguments = json.loads(function.arguments)
+            except (TypeError, ValueError):
+                # Told to the model by OpenHands.
+                continue
+            if (text := in_text(arguments)) != arguments:
+                function.arguments = json.dumps(text)
 
     def configure(self):
         from pydantic import SecretStr
@@ -310,6 +349,8 @@ class Session:
             return
         told = event_to_dict(event)
         name = told.get("action") or told.get("observation")
+        if told.get("observation") == "run":
+            self.command_runs = event.metadata.exit_code == -1
         if name in ("system", "recall", "null"):
             return
         detail = told.get("args") or {"content": told.get("content")}
@@ -323,11 +364,37 @@ class Session:
             self.reason = reason
             self.over.set()
 
-    def say(self, prompt):
+    def interrupt(self):
+        """Ends what still runs in the shell, be it a loop of the shell's own, which no signal but this ends; true if it did."""
+        from openhands.events.action import CmdRunAction
+
+        def runs_after(keys, seconds):
+            action = CmdRunAction(command=keys, is_input=True)
+            action.set_hard_timeout(seconds)
+            seen = self.runtime.run(action)
+            return seen.metadata.exit_code == -1
+
+        if not self.command_runs:
+            return False
+        try:
+            self.command_runs = runs_after("", LOOK_SECONDS)
+            if not self.command_runs:
+                return False
+            self.command_runs = runs_after("C-c", INTERRUPT_SECONDS)
+            return not self.command_runs
+        except Exception as error:
+            # Whatever it is, it is stopped before the snapshot.
+            print(f"the shell could not be interrupted: {error}", file=sys.stderr)
+            return False
+
+    def say(self, turn, prompt):
         from openhands.events import EventSource
         from openhands.events.action import AgentFinishAction, MessageAction
 
-        self.turn += 1
+        self.turn = turn
+        # The one prompt that OpenHands takes for a command.
+        if prompt.strip() == "/exit":
+            prompt = self.wanted["guard"] + prompt
         self.last_message, self.reason = "", None
         self.over.clear()
         # The limit is the session's, and is never raised by itself.
@@ -347,11 +414,13 @@ class Session:
             error = self.controller.state.last_error
         elif self.reason == "broken":
             error = self.broken
+        interrupted = self.reason != "broken" and self.interrupt()
         iterations = self.controller.state.iteration_flag.current_value
         self.channel.say(
             "turn_finished",
             turn=self.turn,
             reason=self.reason,
+            interrupted=interrupted,
             error=clipped(error or "", 2000),
             message=clipped(self.last_message, 8000),
             iterations=iterations,
@@ -368,7 +437,7 @@ class Session:
         import asyncio
 
         asyncio.run(self.controller.close(set_stop_state=False))
-        with open(self.folder + "/trajectory.json", "w") as file:
+        with open(self.folder + "/trajectory.json", "w", encoding="utf-8") as file:
             json.dump(self.controller.get_trajectory(False), file, indent=1)
         self.runtime.close()
         self.stream.close()
@@ -387,6 +456,9 @@ def prepare():
 
 def main(source, sink):
     """Drives one session over two descriptors."""
+    # What the model has it run cannot look into this process: not into its memory, and not at its descriptors.
+    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError("the driver cannot be made private")
     channel = Channel(source, sink)
     try:
         start = channel.hear()
@@ -426,7 +498,7 @@ def main(source, sink):
     threading.Thread(target=listen, daemon=True).start()
     channel.say("ready", seconds=round(time.monotonic() - began, 2))
     while (message := inbox.get()).get("type") == "turn":
-        session.say(message["prompt"])
+        session.say(message["turn"], message["prompt"])
     session.close()
     channel.say("closed")
     os._exit(0)

@@ -1,6 +1,7 @@
 //! What the tests of the whole program share.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod probe;
 pub mod provider;
 pub mod traces;
 

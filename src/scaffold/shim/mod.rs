@@ -29,7 +29,7 @@ use crate::recipe::{Recipe, ShimRules};
 
 /// An agent behind a driver.
 pub struct ShimScaffold {
-    starter: Starter,
+    starter: Arc<Starter>,
 }
 
 impl ShimScaffold {
@@ -43,14 +43,14 @@ impl ShimScaffold {
     ) -> Self {
         let nursery = Arc::new(Nursery::new(&recipe, &installed, &program));
         Self {
-            starter: Starter {
+            starter: Arc::new(Starter {
                 recipe,
                 rules,
                 installed,
                 program,
                 containment,
                 nursery,
-            },
+            }),
         }
     }
 }
@@ -62,10 +62,9 @@ impl Scaffold for ShimScaffold {
         Ok(())
     }
 
-    fn prepare(&self, scratch: &Path) {
+    async fn ready(&self, scratch: &Path) {
         if self.starter.entry().is_some() {
-            let (nursery, scratch) = (self.starter.nursery.clone(), scratch.to_owned());
-            tokio::spawn(async move { nursery.fill(&scratch).await });
+            self.starter.nursery.ready(scratch).await;
         }
     }
 
@@ -79,11 +78,7 @@ impl Scaffold for ShimScaffold {
             session: Moment::now(stage.clocks.model.as_ref()),
         };
         let deadlines = Deadlines::of_start(limits, began);
-        let started = tokio::select! {
-            biased;
-            () = stage.cancel.cancelled() => return Err(OpenError::Cancelled),
-            started = self.starter.start(stage) => started?,
-        };
+        let started = self.starter.start(stage).await?;
         let mut session = ShimSession::new(&self.starter, started, stage, began);
         let heard = session.until_ready(&deadlines).await;
         if heard == Heard::Ready {
