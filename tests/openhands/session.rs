@@ -1,7 +1,12 @@
 //! Turns of one session, and what a provider does to them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::common::provider::Provider;
@@ -16,7 +21,7 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = tempfile::tempdir().unwrap();
     let mut task = tiny_task("tiny");
-    task["conversations"]["editing"] = json!(["Write `double(n)`.", "Go round.", "Change it: negative"]);
+    task["conversations"]["editing"] = json!(["Write `double(n)`.", "Go round.", " /exit\n", "Change it: negative"]);
     let loops =
         "while true; do date +%N >> grows.txt; sleep 0.01; done & setsid nohup sleep 98765 > /dev/null 2>&1 & echo on";
     let again = || call(2, "str_replace_editor", json!({"command": "view", "path": "/nope"}));
@@ -36,24 +41,32 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
             again(),
             again(),
             again(),
-            call(3, "finish", json!({"message": "done"})),
+            json!({"turn": 3, "text": "I stay."}),
+            call(4, "finish", json!({"message": "done"})),
         ]),
     );
     let turns = trial["turns"].as_array().unwrap();
-    assert_eq!(turns.len(), 3, "{trial:#}");
+    assert_eq!(turns.len(), 4, "{trial:#}");
     assert_eq!(turns[0]["finished_early"], true, "{trial:#}");
     assert!(turns[0]["strays"].as_u64().unwrap() >= 2, "{trial:#}");
     assert_eq!(turns[1]["failure"], "reflections_exhausted", "{trial:#}");
     assert_eq!(turns[2]["ending"], "answered", "{trial:#}");
+    assert!(turns[2].get("finished_early").is_none(), "{trial:#}");
+    assert_eq!(turns[3]["ending"], "answered", "{trial:#}");
     assert!(
-        turns[2].get("finished_early").is_none(),
+        turns[3].get("finished_early").is_none(),
         "the last turn ends no earlier than it should: {trial:#}"
     );
     let folder = &trials(&place.path().join("jobs/r"))[0];
+    // OpenHands' own word for its end is a prompt like any other.
     let calls = json_lines(&folder.join("turns/3/model.jsonl"));
+    let said = calls[0]["request"]["messages"].as_array().unwrap().last().unwrap();
+    let text = said["content"].as_str().or(said["content"][0]["text"].as_str());
+    assert_eq!((&said["role"], text), (&json!("user"), Some(" /exit\n")), "{said:#}");
+    let calls = json_lines(&folder.join("turns/4/model.jsonl"));
     let text = calls[0].to_string();
     for said in [
-        "This work comes in 3 steps",
+        "This work comes in 4 steps",
         "Write `double(n)`.",
         "all of it is done",
         "Go round.",
@@ -62,7 +75,7 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
         assert!(text.contains(said), "no `{said}` in {text}");
     }
     let prompt = std::fs::read_to_string(folder.join("turns/1/prompt.md")).unwrap();
-    assert!(prompt.starts_with("This work comes in 3 steps"), "{prompt}");
+    assert!(prompt.starts_with("This work comes in 4 steps"), "{prompt}");
     assert_eq!(
         kept_file(&place.path().join("jobs/r"), 1, "keys.txt").as_deref(),
         Some(&b"0\n"[..]),
@@ -194,4 +207,54 @@ fn faults_of_the_provider_end_a_trial_and_efforts_reach_it() {
             assert!(body.get("thinking").is_none(), "{model}");
         }
     }
+}
+
+/// A model that escapes one half of a pair: no text, though it is JSON.
+async fn halves(State(calls): State<Arc<AtomicUsize>>) -> Json<Value> {
+    let message = match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => json!({"role": "assistant", "content": null, "tool_calls": [{"id": "c", "type": "function", "function": {
+            "name": "execute_bash", "arguments": r#"{"command": "printf '<\ud83d>' > half.txt"}"#,
+        }}]}),
+        1 => json!({"role": "assistant", "content": null, "tool_calls": [{"id": "d", "type": "function", "function": {
+            "name": "finish", "arguments": r#"{"message": "half: \ud83d"}"#,
+        }}]}),
+        _ => json!({"role": "assistant", "content": "done"}),
+    };
+    Json(json!({
+        "id": "c", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 10, "total_tokens": 20},
+    }))
+}
+
+#[test]
+fn what_is_no_text_in_an_answer_loses_no_trial() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let base = format!("http://{}/v1", listener.local_addr().unwrap());
+    let router = Router::new()
+        .route("/v1/chat/completions", post(halves))
+        .with_state(Arc::default());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
+    });
+    let arguments = ["run", "openhands", "-m", "m", "--api-base", &base, "--tasks", "t.jsonl"];
+    let more = ["--interaction", "editing", "--job-name", "r", "-r", "0"];
+    finished(place.path(), &[&arguments[..], &more[..]].concat(), 0);
+    let trial = record(&trials(&place.path().join("jobs/r"))[0]);
+    for turn in trial["turns"].as_array().unwrap() {
+        assert_eq!(turn["ending"], "answered", "{trial:#}");
+    }
+    let half = kept_file(&place.path().join("jobs/r"), 1, "half.txt").unwrap_or_else(|| panic!("{trial:#}"));
+    assert_eq!(String::from_utf8_lossy(&half), "<?>");
 }
