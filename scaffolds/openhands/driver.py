@@ -12,15 +12,14 @@ import functools
 import json
 import os
 import queue
-import runpy
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
+from action_server import ActionServer
+from channel import Channel, clipped, in_text
+
+PR_SET_DUMPABLE = 4
 # Where the agent stands when a turn is over, and what that is called here.
 ENDS = {
     "awaiting_user_input": "answered",
@@ -36,136 +35,6 @@ ENDS = {
 BROKEN_SECONDS = 3.0
 # How long a command that was left running may take to answer a look, and the interrupt.
 LOOK_SECONDS, INTERRUPT_SECONDS = 1, 5
-
-
-class Channel:
-    """The line to whoever drives us. What libraries print goes to standard error, never into it."""
-
-    def __init__(self, source, sink):
-        self.lines = os.fdopen(source, "r", encoding="utf-8", errors="replace")
-        self.sink = os.fdopen(sink, "w", encoding="utf-8", errors="replace")
-        self.lock = threading.Lock()
-
-    def say(self, kind, **fields):
-        # Half of a pair of surrogates is no text elsewhere: not escaped here, it is replaced by the sink.
-        text = json.dumps({"type": kind, **fields}, default=str, ensure_ascii=False)
-        with self.lock:
-            try:
-                self.sink.write(text + "\n")
-                self.sink.flush()
-            except OSError:
-                # Nobody listens any more.
-                os._exit(1)
-
-    def hear(self):
-        """The next message; `stop` at the end."""
-        for line in self.lines:
-            if line.strip():
-                return json.loads(line)
-        return {"type": "stop"}
-
-
-def clipped(value, most=2000):
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= most else text[:most] + "…"
-
-
-def in_text(value):
-    """The same with nothing in it that no encoding of text can hold: a model may escape half of a pair of surrogates."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [in_text(each) for each in value]
-    if isinstance(value, dict):
-        return {in_text(name): in_text(each) for name, each in value.items()}
-    return value
-
-
-def hide_key_from_commands():
-    """The server has read its key when it starts a shell: what the model runs there shall not find it."""
-    from openhands.runtime.utils.bash import BashSession
-
-    start = BashSession.initialize
-
-    def start_without_key(session):
-        os.environ.pop("SESSION_API_KEY", None)
-        return start(session)
-
-    BashSession.initialize = start_without_key
-
-
-class ActionServer:
-    """OpenHands' server of actions, forked from this process instead of started anew: its imports take ten seconds.
-
-    Behaves like the subprocess.Popen that LocalRuntime expects.
-    """
-
-    def __init__(self, workspace, port, editor_port, log, channel):
-        import openhands
-        import openhands.runtime.action_execution_server  # noqa: F401  before the fork
-
-        self.returncode, self.stdout = None, None
-        self.pid = os.fork()
-        if self.pid:
-            return
-        try:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            null = os.open("/dev/null", os.O_RDONLY)
-            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            for source, target in ((null, 0), (output, 1), (output, 2)):
-                os.dup2(source, target)
-            os.closerange(3, 4096)
-            home = os.path.dirname(os.path.dirname(openhands.__file__))
-            os.environ.update(OPENHANDS_REPO_PATH=home, LOCAL_RUNTIME_MODE="1", VSCODE_PORT=str(editor_port))
-            os.chdir(home)
-            hide_key_from_commands()
-            sys.argv = ["action_execution_server", str(port), "--working-dir", workspace, "--username", os.environ["USER"]]
-            sys.argv += ["--user-id", str(os.getuid()), "--no-enable-browser"]
-            runpy.run_module("openhands.runtime.action_execution_server", run_name="__main__", alter_sys=True)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-
-    def wait_for_port(self, port):
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            try:
-                return socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                if self.poll() is not None:
-                    raise RuntimeError("the action server ended at its start, see server.log") from None
-                time.sleep(0.02)
-        raise RuntimeError("the action server did not open its port")
-
-    def poll(self):
-        if self.returncode is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = self.pid, 0
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def wait(self, timeout=None):
-        end = time.monotonic() + (timeout if timeout is not None else 1e9)
-        while self.poll() is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("action_execution_server", timeout)
-            time.sleep(0.02)
-        return self.returncode
-
-    def terminate(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
-
-    def kill(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
 
 
 class Session:
@@ -308,7 +177,7 @@ class Session:
         ranges = (local.EXECUTION_SERVER_PORT_RANGE, local.VSCODE_PORT_RANGE)
         ranges += (local.APP_PORT_RANGE_1, local.APP_PORT_RANGE_2)
         ports = [local.find_available_tcp_port(*each) for each in ranges]
-        server = ActionServer(self.workspace, ports[0], ports[1], self.folder + "/server.log", self.channel)
+        server = ActionServer(self.workspace, ports[0], ports[1], self.folder + "/server.log")
         server.wait_for_port(ports[0])
         ended = threading.Thread(target=int)
         ended.start()
@@ -392,9 +261,6 @@ class Session:
         from openhands.events.action import AgentFinishAction, MessageAction
 
         self.turn = turn
-        # The one prompt that OpenHands takes for a command.
-        if prompt.strip() == "/exit":
-            prompt = self.wanted["guard"] + prompt
         self.last_message, self.reason = "", None
         self.over.clear()
         # The limit is the session's, and is never raised by itself.

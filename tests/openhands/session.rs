@@ -21,7 +21,7 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let place = tempfile::tempdir().unwrap();
     let mut task = tiny_task("tiny");
-    task["conversations"]["editing"] = json!(["Write `double(n)`.", "Go round.", " /exit\n", "Change it: negative"]);
+    task["conversations"]["editing"] = json!(["Write `double(n)`.", "Go round.", "Change it: negative"]);
     let loops =
         "while true; do date +%N >> grows.txt; sleep 0.01; done & setsid nohup sleep 98765 > /dev/null 2>&1 & echo on";
     let again = || call(2, "str_replace_editor", json!({"command": "view", "path": "/nope"}));
@@ -41,32 +41,24 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
             again(),
             again(),
             again(),
-            json!({"turn": 3, "text": "I stay."}),
-            call(4, "finish", json!({"message": "done"})),
+            call(3, "finish", json!({"message": "done"})),
         ]),
     );
     let turns = trial["turns"].as_array().unwrap();
-    assert_eq!(turns.len(), 4, "{trial:#}");
+    assert_eq!(turns.len(), 3, "{trial:#}");
     assert_eq!(turns[0]["finished_early"], true, "{trial:#}");
     assert!(turns[0]["strays"].as_u64().unwrap() >= 2, "{trial:#}");
     assert_eq!(turns[1]["failure"], "reflections_exhausted", "{trial:#}");
     assert_eq!(turns[2]["ending"], "answered", "{trial:#}");
-    assert!(turns[2].get("finished_early").is_none(), "{trial:#}");
-    assert_eq!(turns[3]["ending"], "answered", "{trial:#}");
     assert!(
-        turns[3].get("finished_early").is_none(),
+        turns[2].get("finished_early").is_none(),
         "the last turn ends no earlier than it should: {trial:#}"
     );
     let folder = &trials(&place.path().join("jobs/r"))[0];
-    // OpenHands' own word for its end is a prompt like any other.
     let calls = json_lines(&folder.join("turns/3/model.jsonl"));
-    let said = calls[0]["request"]["messages"].as_array().unwrap().last().unwrap();
-    let text = said["content"].as_str().or(said["content"][0]["text"].as_str());
-    assert_eq!((&said["role"], text), (&json!("user"), Some(" /exit\n")), "{said:#}");
-    let calls = json_lines(&folder.join("turns/4/model.jsonl"));
     let text = calls[0].to_string();
     for said in [
-        "This work comes in 4 steps",
+        "This work comes in 3 steps",
         "Write `double(n)`.",
         "all of it is done",
         "Go round.",
@@ -75,7 +67,7 @@ fn a_session_goes_on_with_its_history_after_an_early_end_and_after_a_loop() {
         assert!(text.contains(said), "no `{said}` in {text}");
     }
     let prompt = std::fs::read_to_string(folder.join("turns/1/prompt.md")).unwrap();
-    assert!(prompt.starts_with("This work comes in 4 steps"), "{prompt}");
+    assert!(prompt.starts_with("This work comes in 3 steps"), "{prompt}");
     assert_eq!(
         kept_file(&place.path().join("jobs/r"), 1, "keys.txt").as_deref(),
         Some(&b"0\n"[..]),

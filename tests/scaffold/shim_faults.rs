@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mtsec_agents::process::tree::Process;
-use mtsec_agents::scaffold::{Exit, OpenError, PATH};
+use mtsec_agents::scaffold::{Exit, OpenError, PATH, Refusal};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
 use crate::bench::{Fake, killed, processes};
@@ -207,26 +207,47 @@ async fn a_driver_that_does_not_come_up_says_why() {
 fn a_driver_of_openhands_cannot_be_looked_into_before_it_hears_anything() {
     // Who owns what only those may read who may look into the process: root, of one that nobody may.
     const LOOK: &str = r#"
-import os, runpy, sys
-driver = runpy.run_path(sys.argv[1])
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import driver
 owner = lambda *_: print(os.stat("/proc/self/environ").st_uid, flush=True)
 owner()
-driver["main"].__globals__["Channel"] = lambda *_: (owner(), os._exit(0))
-driver["main"](0, 1)
+driver.Channel = lambda *_: (owner(), os._exit(0))
+driver.main(0, 1)
 "#;
-    let driver = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&driver, include_str!("../../scaffolds/openhands/driver.py")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scaffolds/openhands");
+    for file in std::fs::read_dir(source).unwrap().flatten() {
+        std::fs::copy(file.path(), place.path().join(file.file_name())).unwrap();
+    }
     let mut command = std::process::Command::new("setpriv");
     if nix::unistd::geteuid().is_root() {
-        std::os::unix::fs::chown(&driver, Some(65534), None).unwrap();
+        std::os::unix::fs::chown(place.path(), Some(65534), None).unwrap();
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     }
     command
         .args(["python3", "-c", LOOK])
-        .arg(driver.path())
+        .arg(place.path())
         .env("PATH", PATH);
     let output = command.output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     let owners: Vec<&str> = said.lines().collect();
     assert!(matches!(owners[..], [before, "0"] if before != "0"), "{owners:?}");
+}
+
+#[test]
+fn a_prompt_that_openhands_takes_for_its_end_is_refused_beforehand() {
+    let other = fake("");
+    let recipe = RECIPE.replace("  shim:\n", "  shim:\n    driver: openhands\n");
+    let openhands = Fake::new("shim", DRIVER, &recipe);
+    for (prompt, refused) in [
+        ("/exit", true),
+        (" \x1c/exit\n", true),
+        ("/exit now", false),
+        ("exit", false),
+    ] {
+        let expected = if refused { Err(Refusal::Command) } else { Ok(()) };
+        assert_eq!(openhands.scaffold.carries(prompt), expected, "{prompt:?}");
+        assert_eq!(other.scaffold.carries(prompt), Ok(()), "{prompt:?}");
+    }
 }

@@ -25,7 +25,10 @@ use super::message::Refusal;
 use super::{OpenError, Scaffold, Session, Stage};
 use crate::plan::Limits;
 use crate::process::Containment;
-use crate::recipe::{Recipe, ShimRules};
+use crate::recipe::{Recipe, ShimDriver, ShimRules};
+
+/// By which the user of OpenHands ends a conversation.
+const EXIT: &str = "/exit";
 
 /// An agent behind a driver.
 pub struct ShimScaffold {
@@ -57,9 +60,15 @@ impl ShimScaffold {
 
 #[async_trait]
 impl Scaffold for ShimScaffold {
-    fn carries(&self, _prompt: &str) -> Result<(), Refusal> {
-        // A JSON text carries any.
-        Ok(())
+    fn carries(&self, prompt: &str) -> Result<(), Refusal> {
+        // What Python takes for a blank, and Rust does not, is there as well.
+        let blank = |letter: char| letter.is_whitespace() || ('\x1c'..='\x1f').contains(&letter);
+        let is_openhands = self.starter.rules.source.driver == Some(ShimDriver::Openhands);
+        // All else is carried by a JSON text.
+        match is_openhands && prompt.trim_matches(blank) == EXIT {
+            true => Err(Refusal::Command),
+            false => Ok(()),
+        }
     }
 
     async fn ready(&self, scratch: &Path) {

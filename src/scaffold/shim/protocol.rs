@@ -29,8 +29,6 @@ pub(super) struct Start {
     pub command_seconds: u32,
     pub call_seconds: u32,
     pub tries: u32,
-    /// Put before a prompt that the agent would take for a command; the gateway takes it out of every request.
-    pub guard: String,
 }
 
 /// The model, as the driver has to call it. Efforts are not its matter: the gateway sets what the run was told.

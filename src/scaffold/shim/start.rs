@@ -23,10 +23,14 @@ use crate::scaffold::launch::Prepared;
 use crate::scaffold::ward::{Lineage, Ward};
 use crate::scaffold::{OpenError, Stage};
 
-/// The driver of OpenHands, and the process that is forked for it.
-pub(super) const OPENHANDS: [(&str, &str); 2] = [
+/// The driver of OpenHands.
+pub(super) const OPENHANDS: [(&str, &str); 3] = [
     ("driver.py", include_str!("../../../scaffolds/openhands/driver.py")),
-    ("zygote.py", include_str!("../../../scaffolds/openhands/zygote.py")),
+    ("channel.py", include_str!("../../../scaffolds/openhands/channel.py")),
+    (
+        "action_server.py",
+        include_str!("../../../scaffolds/openhands/action_server.py"),
+    ),
 ];
 /// What stands in the containment for a driver that comes from outside: says what it is told, and ends when its input does.
 const STAND_IN: &str = "cat";
@@ -150,8 +154,10 @@ impl Starter {
     fn cold(&self, prepared: &Prepared) -> Result<Up, OpenError> {
         let rendered = prepared.render(&self.recipe, Places::new())?;
         if self.rules.source.driver.is_some() {
-            let (name, text) = OPENHANDS[0];
-            std::fs::write(prepared.logs.join("agent").join(name), text).map_err(|source| self.failed(source))?;
+            let folder = prepared.logs.join("agent");
+            for (name, text) in OPENHANDS {
+                std::fs::write(folder.join(name), text).map_err(|source| self.failed(source))?;
+            }
         }
         let (piped, ward, lineage, _) = self.contain(prepared, &rendered)?;
         tokio::spawn(keep_log(piped.stderr, self.open(&log(prepared))?));
@@ -271,7 +277,6 @@ impl Starter {
             command_seconds: rules.command_seconds,
             call_seconds: rules.call_seconds,
             tries: rules.tries,
-            guard: stage.guard.clone(),
         }))
     }
 
