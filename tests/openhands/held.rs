@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::common::probe::{PROBE, is_held};
 use super::common::traces::{self, until};
 use super::common::{kept_file, processes, report, tiny_task};
-use super::{ALONE, call, is_wanted, run, write_script};
+use super::{ALONE, call, finished, is_wanted, record, run, trials, write_script};
 
 #[test]
 fn a_killed_preparing_process_costs_time_only_and_a_killed_program_leaves_nothing() {
@@ -131,4 +131,44 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
     );
     assert_eq!(trial["turns"][0]["strays"], 2, "{trial:#}");
     assert_eq!(report(&run).len(), 1);
+}
+
+#[test]
+fn a_driver_that_is_started_inside_does_the_same() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    write_script(
+        place.path(),
+        &json!([
+            call(1, "execute_bash", json!({"command": "sleep 9.8765 & echo on > on.txt"})),
+            {"turn": 1, "text": "done"},
+            {"turn": 2, "text": "done"},
+        ]),
+    );
+    let arguments = [
+        "run",
+        "openhands",
+        "-m",
+        "script:script.yaml",
+        "--tasks",
+        "t.jsonl",
+        "-r",
+        "0",
+    ];
+    let more = ["--interaction", "editing", "--job-name", "r", "--containment", "none"];
+    finished(place.path(), &[&arguments[..], &more[..]].concat(), 0);
+    let run = place.path().join("jobs/r");
+    assert_eq!(kept_file(&run, 1, "on.txt").as_deref(), Some(&b"on\n"[..]));
+    let trial = record(&trials(&run)[0]);
+    let turns = trial["turns"].as_array().unwrap();
+    let ends: Vec<(&Value, &Value)> = turns.iter().map(|turn| (&turn["ending"], &turn["strays"])).collect();
+    assert_eq!(
+        ends,
+        [(&json!("answered"), &json!(1)), (&json!("answered"), &json!(0))],
+        "{trial:#}"
+    );
 }

@@ -43,7 +43,8 @@ fn in_place(place: &Path) -> assert_cmd::Command {
 
 /// Runs the program to its end, after which nothing of it runs; its standard output.
 fn finished(place: &Path, arguments: &[&str], code: i32) -> String {
-    let output = in_place(place).args(arguments).output().unwrap();
+    let patience = Duration::from_secs(900);
+    let output = in_place(place).args(arguments).timeout(patience).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
