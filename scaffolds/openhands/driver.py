@@ -70,8 +70,9 @@ class Session:
         # Random ports in the prompt would make it another in each session.
         self.memory.runtime_info.available_hosts = {}
         self.controller, _ = setup.create_controller(self.agent, self.runtime, config, self.stats)
-        for part in (self.runtime, self.memory, self.controller):
-            part.status_callback = self.on_status
+        self.controller.status_callback = self.on_status
+        for part in (self.runtime, self.memory):
+            part.status_callback = self.on_status_of_part
         self.stream.subscribe(EventStreamSubscriber.MAIN, self.on_event, sid)
 
     @staticmethod
@@ -206,6 +207,15 @@ class Session:
 
             threading.Timer(BROKEN_SECONDS, give_up).start()
 
+    def on_status_of_part(self, level, status, message):
+        """As OpenHands' own loop does: what the agent waits for will not come, such as the result of an action."""
+        from openhands.core.schema import AgentState
+
+        self.on_status(level, status, message)
+        if level == "error" and "DISCONNECTED" not in str(status):
+            self.controller.state.last_error = f"{getattr(status, 'value', status)} {message}"
+            self.change_state(AgentState.ERROR)
+
     def on_event(self, event):
         from openhands.events.observation import AgentStateChangedObservation
         from openhands.events.serialization.event import event_to_dict
@@ -280,7 +290,8 @@ class Session:
             error = self.controller.state.last_error
         elif self.reason == "broken":
             error = self.broken
-        interrupted = self.reason != "broken" and self.interrupt()
+        # A session that was cancelled, or is broken, is ended as a whole.
+        interrupted = self.reason not in ("broken", "cancelled") and self.interrupt()
         iterations = self.controller.state.iteration_flag.current_value
         self.channel.say(
             "turn_finished",
@@ -292,12 +303,16 @@ class Session:
             iterations=iterations,
         )
 
-    def cancel(self):
-        from openhands.core.schema import AgentState
+    def change_state(self, state):
         from openhands.events import EventSource
         from openhands.events.action import ChangeAgentStateAction
 
-        self.stream.add_event(ChangeAgentStateAction(agent_state=AgentState.STOPPED), EventSource.ENVIRONMENT)
+        self.stream.add_event(ChangeAgentStateAction(agent_state=state), EventSource.ENVIRONMENT)
+
+    def cancel(self):
+        from openhands.core.schema import AgentState
+
+        self.change_state(AgentState.STOPPED)
 
     def close(self):
         import asyncio
