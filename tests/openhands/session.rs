@@ -250,3 +250,30 @@ fn what_is_no_text_in_an_answer_loses_no_trial() {
     let half = kept_file(&place.path().join("jobs/r"), 1, "half.txt").unwrap_or_else(|| panic!("{trial:#}"));
     assert_eq!(String::from_utf8_lossy(&half), "<?>");
 }
+
+#[test]
+fn an_action_that_its_server_cannot_answer_ends_the_turn_and_hangs_nothing() {
+    if !is_wanted() {
+        return;
+    }
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let place = tempfile::tempdir().unwrap();
+    // A name that is no text: OpenHands' editor breaks at it.
+    let odd = r#"mkdir /tmp/odd && touch "/tmp/odd/$(printf 'a\377')""#;
+    let trial = run(
+        place.path(),
+        &tiny_task("tiny"),
+        &json!([
+            call(1, "execute_bash", json!({ "command": odd })),
+            call(1, "str_replace_editor", json!({"command": "view", "path": "/tmp/odd"})),
+            {"turn": 1, "text": "done"},
+        ]),
+    );
+    let turns = trial["turns"].as_array().unwrap();
+    assert_eq!(turns[0]["failure"], "agent_crashed", "{trial:#}");
+    assert!(
+        turns[0]["detail"].to_string().contains("500 Internal Server Error"),
+        "{trial:#}"
+    );
+    assert_eq!(turns[1]["ending"], "not_reached", "{trial:#}");
+}
