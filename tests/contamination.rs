@@ -167,3 +167,61 @@ fn an_agent_that_has_hidden_tests_is_in_no_rate() {
     let of = |name: &str| values[names.iter().position(|known| *known == name).unwrap()];
     assert_eq!((of("judged"), of("n"), of("contaminated")), ("1", "0", "1"));
 }
+
+/// A driver that tells what the run keeps from its agents.
+const TELLS: &str = r#"
+import json, sys
+say = lambda **told: print(json.dumps(told), flush=True)
+for line in sys.stdin:
+    told = json.loads(line)
+    if told["type"] == "start": say(type="ready")
+    elif told["type"] == "turn":
+        say(type="event", turn=told["turn"], detail=json.loads(open("RUN/tasks.jsonl").readline())["tests"]["testcases"])
+        say(type="turn_finished", turn=told["turn"], reason="answered", message="done")
+    elif told["type"] == "stop": say(type="closed"); break
+"#;
+
+const RECIPE: &str = r#"
+name: tells
+version: "1"
+install: {program: tells.py, interpreter: python3}
+argv: [{args: ["python3", "-u", "{{ agent.program }}"]}]
+drive: {shim: {iterations: 5, command_seconds: 5, call_seconds: 5, tries: 1, failures: []}}
+limits: {ready_seconds: 60, turn_seconds: 60, session_seconds: 600, quiet_seconds: 60, answers: 5}
+exit_seconds: 5
+grace_seconds: 0.3
+"#;
+
+#[test]
+fn hidden_tests_in_what_a_driver_says_are_found() {
+    let place = tempfile::tempdir().unwrap();
+    let run = place.path().join("jobs/c");
+    let driver = TELLS.replace("RUN", &run.display().to_string());
+    std::fs::write(place.path().join("tells.py"), driver).unwrap();
+    std::fs::write(place.path().join("tells.yaml"), RECIPE).unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let more = ["--interaction", "single", "--containment", "none", "--retries", "0"];
+    program()
+        .current_dir(place.path())
+        .args([
+            "run",
+            "./tells.yaml",
+            "-m",
+            "nop",
+            "--tasks",
+            "t.jsonl",
+            "--job-name",
+            "c",
+        ])
+        .args(more)
+        .assert()
+        .success();
+    let record = record(&run);
+    let evidence = record["contaminated"].as_array().unwrap();
+    let seen: Vec<(&Value, &Value)> = evidence.iter().map(|seen| (&seen["turn"], &seen["place"])).collect();
+    assert_eq!(seen, [(&json!(1), &json!("terminal"))], "{record:#}");
+    assert_eq!(
+        (&report(&run)[0]["n"], &report(&run)[0]["contaminated"]),
+        (&json!(0), &json!(1))
+    );
+}

@@ -19,7 +19,7 @@ use crate::Figures;
 
 const MODEL: &str = "nop";
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-const OPENHANDS: &str = include_str!("../../scaffolds/openhands/driver.py");
+const OPENHANDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scaffolds/openhands");
 /// A name that stands in no prompt.
 const TAG: &str = "endofmessage";
 
@@ -103,7 +103,9 @@ impl Bare<'_> {
     }
 
     fn behind_its_driver(&self, prompts: &[String]) {
-        std::fs::write(self.folder.join("logs/driver.py"), OPENHANDS).unwrap();
+        for file in std::fs::read_dir(OPENHANDS).unwrap().flatten() {
+            std::fs::copy(file.path(), self.folder.join("logs").join(file.file_name())).unwrap();
+        }
         let mut agent = self.start(1, None);
         let mut input = agent.stdin.take().unwrap();
         let mut say = |line: serde_json::Value| writeln!(input, "{line}").unwrap();
@@ -114,8 +116,8 @@ impl Bare<'_> {
                 "max_input_tokens": 200_000, "max_output_tokens": 32_000},
             "iterations": 100, "command_seconds": 120, "call_seconds": 3600, "tries": 2,
         }));
-        for prompt in prompts {
-            say(json!({"type": "turn", "prompt": prompt}));
+        for (index, prompt) in prompts.iter().enumerate() {
+            say(json!({"type": "turn", "turn": index + 1, "prompt": prompt}));
         }
         let mut said = String::new();
         let mut turns = 0;

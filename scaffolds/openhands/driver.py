@@ -1,7 +1,7 @@
 """One conversation of OpenHands 0.57 (headless, local runtime), driven by JSON lines.
 
-In:  {"type": "start", ...} once, then {"type": "turn", "prompt": ...} each time it is idle; {"type": "cancel"} stops the
-     turn that runs; {"type": "stop"}, or the end of the input, ends the session.
+In:  {"type": "start", ...} once, then {"type": "turn", "turn": N, "prompt": ...} each time it is idle; {"type": "cancel"} stops
+     the turn that runs; {"type": "stop"}, or the end of the input, ends the session.
 Out: ready | event | turn_finished | error | closed, one JSON object a line. The log goes to standard error.
 
 The loop is our own: OpenHands' own one ends with the first `finish`, and never ends when a rate limit is met.
@@ -12,15 +12,14 @@ import functools
 import json
 import os
 import queue
-import runpy
-import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
 
-PR_SET_PDEATHSIG = 1
+from action_server import ActionServer
+from channel import Channel, clipped, in_text
+
+PR_SET_DUMPABLE = 4
 # Where the agent stands when a turn is over, and what that is called here.
 ENDS = {
     "awaiting_user_input": "answered",
@@ -34,124 +33,8 @@ ENDS = {
 }
 # How long after a broken runtime was told of the turn is given up: no change of state follows.
 BROKEN_SECONDS = 3.0
-
-
-class Channel:
-    """The line to whoever drives us. What libraries print goes to standard error, never into it."""
-
-    def __init__(self, source, sink):
-        self.lines = os.fdopen(source, "r", encoding="utf-8", errors="replace")
-        self.sink = os.fdopen(sink, "w", encoding="utf-8", errors="replace")
-        self.lock = threading.Lock()
-
-    def say(self, kind, **fields):
-        text = json.dumps({"type": kind, **fields}, default=str)
-        with self.lock:
-            try:
-                self.sink.write(text + "\n")
-                self.sink.flush()
-            except OSError:
-                # Nobody listens any more.
-                os._exit(1)
-
-    def hear(self):
-        """The next message; `stop` at the end."""
-        for line in self.lines:
-            if line.strip():
-                return json.loads(line)
-        return {"type": "stop"}
-
-
-def clipped(value, most=2000):
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= most else text[:most] + "…"
-
-
-def hide_key_from_commands():
-    """The server has read its key when it starts a shell: what the model runs there shall not find it."""
-    from openhands.runtime.utils.bash import BashSession
-
-    start = BashSession.initialize
-
-    def start_without_key(session):
-        os.environ.pop("SESSION_API_KEY", None)
-        return start(session)
-
-    BashSession.initialize = start_without_key
-
-
-class ActionServer:
-    """OpenHands' server of actions, forked from this process instead of started anew: its imports take ten seconds.
-
-    Behaves like the subprocess.Popen that LocalRuntime expects.
-    """
-
-    def __init__(self, workspace, port, editor_port, log, channel):
-        import openhands
-        import openhands.runtime.action_execution_server  # noqa: F401  before the fork
-
-        self.returncode, self.stdout = None, None
-        self.pid = os.fork()
-        if self.pid:
-            return
-        try:
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            null = os.open("/dev/null", os.O_RDONLY)
-            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            for source, target in ((null, 0), (output, 1), (output, 2)):
-                os.dup2(source, target)
-            os.closerange(3, 4096)
-            home = os.path.dirname(os.path.dirname(openhands.__file__))
-            os.environ.update(OPENHANDS_REPO_PATH=home, LOCAL_RUNTIME_MODE="1", VSCODE_PORT=str(editor_port))
-            os.chdir(home)
-            hide_key_from_commands()
-            sys.argv = ["action_execution_server", str(port), "--working-dir", workspace, "--username", os.environ["USER"]]
-            sys.argv += ["--user-id", str(os.getuid()), "--no-enable-browser"]
-            runpy.run_module("openhands.runtime.action_execution_server", run_name="__main__", alter_sys=True)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-
-    def wait_for_port(self, port):
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            try:
-                return socket.create_connection(("127.0.0.1", port), 1).close()
-            except OSError:
-                if self.poll() is not None:
-                    raise RuntimeError("the action server ended at its start, see server.log") from None
-                time.sleep(0.02)
-        raise RuntimeError("the action server did not open its port")
-
-    def poll(self):
-        if self.returncode is None:
-            try:
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = self.pid, 0
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
-
-    def wait(self, timeout=None):
-        end = time.monotonic() + (timeout if timeout is not None else 1e9)
-        while self.poll() is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("action_execution_server", timeout)
-            time.sleep(0.02)
-        return self.returncode
-
-    def terminate(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
-
-    def kill(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+# How long a command that was left running may take to answer a look, and the interrupt.
+LOOK_SECONDS, INTERRUPT_SECONDS = 1, 5
 
 
 class Session:
@@ -163,7 +46,7 @@ class Session:
 
         self.channel, self.wanted = channel, wanted
         self.turn, self.over, self.reason = 0, threading.Event(), None
-        self.last_message, self.broken = "", None
+        self.last_message, self.broken, self.command_runs = "", None, False
         self.workspace = os.path.realpath(wanted["workspace"])
         # OpenHands would silently run elsewhere.
         if not os.path.isdir(self.workspace):
@@ -187,8 +70,9 @@ class Session:
         # Random ports in the prompt would make it another in each session.
         self.memory.runtime_info.available_hosts = {}
         self.controller, _ = setup.create_controller(self.agent, self.runtime, config, self.stats)
-        for part in (self.runtime, self.memory, self.controller):
-            part.status_callback = self.on_status
+        self.controller.status_callback = self.on_status
+        for part in (self.runtime, self.memory):
+            part.status_callback = self.on_status_of_part
         self.stream.subscribe(EventStreamSubscriber.MAIN, self.on_event, sid)
 
     @staticmethod
@@ -203,7 +87,32 @@ class Session:
             given.pop("thinking")
         # The HTTP client would try three times on its own each time.
         given["max_retries"] = 0
-        llm._completion_unwrapped = functools.partial(llm._completion_unwrapped.func, **given)
+        call = functools.partial(llm._completion_unwrapped.func, **given)
+
+        def call_for_text(*arguments, **named):
+            answer = call(*arguments, **named)
+            for choice in answer.choices or []:
+                Session.make_text(choice.message)
+            return answer
+
+        llm._completion_unwrapped = call_for_text
+
+    @staticmethod
+    def make_text(message):
+        """Else OpenHands could neither store the answer nor send it back."""
+        for name in ("content", "reasoning_content"):
+            if isinstance(text := getattr(message, name, None), str):
+                setattr(message, name, in_text(text))
+        for tool in message.tool_calls or []:
+            function = tool.function
+            function.name, function.arguments = in_text(function.name), in_text(function.arguments)
+            try:
+                arguments = json.loads(function.arguments)
+            except (TypeError, ValueError):
+                # Told to the model by OpenHands.
+                continue
+            if (text := in_text(arguments)) != arguments:
+                function.arguments = json.dumps(text)
 
     def configure(self):
         from pydantic import SecretStr
@@ -269,7 +178,7 @@ class Session:
         ranges = (local.EXECUTION_SERVER_PORT_RANGE, local.VSCODE_PORT_RANGE)
         ranges += (local.APP_PORT_RANGE_1, local.APP_PORT_RANGE_2)
         ports = [local.find_available_tcp_port(*each) for each in ranges]
-        server = ActionServer(self.workspace, ports[0], ports[1], self.folder + "/server.log", self.channel)
+        server = ActionServer(self.workspace, ports[0], ports[1], self.folder + "/server.log")
         server.wait_for_port(ports[0])
         ended = threading.Thread(target=int)
         ended.start()
@@ -298,6 +207,15 @@ class Session:
 
             threading.Timer(BROKEN_SECONDS, give_up).start()
 
+    def on_status_of_part(self, level, status, message):
+        """As OpenHands' own loop does: what the agent waits for will not come, such as the result of an action."""
+        from openhands.core.schema import AgentState
+
+        self.on_status(level, status, message)
+        if level == "error" and "DISCONNECTED" not in str(status):
+            self.controller.state.last_error = f"{getattr(status, 'value', status)} {message}"
+            self.change_state(AgentState.ERROR)
+
     def on_event(self, event):
         from openhands.events.observation import AgentStateChangedObservation
         from openhands.events.serialization.event import event_to_dict
@@ -310,6 +228,8 @@ class Session:
             return
         told = event_to_dict(event)
         name = told.get("action") or told.get("observation")
+        if told.get("observation") == "run":
+            self.command_runs = event.metadata.exit_code == -1
         if name in ("system", "recall", "null"):
             return
         detail = told.get("args") or {"content": told.get("content")}
@@ -323,11 +243,34 @@ class Session:
             self.reason = reason
             self.over.set()
 
-    def say(self, prompt):
+    def interrupt(self):
+        """Ends what still runs in the shell, be it a loop of the shell's own, which no signal but this ends; true if it did."""
+        from openhands.events.action import CmdRunAction
+
+        def runs_after(keys, seconds):
+            action = CmdRunAction(command=keys, is_input=True)
+            action.set_hard_timeout(seconds)
+            seen = self.runtime.run(action)
+            return seen.metadata.exit_code == -1
+
+        if not self.command_runs:
+            return False
+        try:
+            self.command_runs = runs_after("", LOOK_SECONDS)
+            if not self.command_runs:
+                return False
+            self.command_runs = runs_after("C-c", INTERRUPT_SECONDS)
+            return not self.command_runs
+        except Exception as error:
+            # Whatever it is, it is stopped before the snapshot.
+            print(f"the shell could not be interrupted: {error}", file=sys.stderr)
+            return False
+
+    def say(self, turn, prompt):
         from openhands.events import EventSource
         from openhands.events.action import AgentFinishAction, MessageAction
 
-        self.turn += 1
+        self.turn = turn
         self.last_message, self.reason = "", None
         self.over.clear()
         # The limit is the session's, and is never raised by itself.
@@ -347,28 +290,35 @@ class Session:
             error = self.controller.state.last_error
         elif self.reason == "broken":
             error = self.broken
+        # A session that was cancelled, or is broken, is ended as a whole.
+        interrupted = self.reason not in ("broken", "cancelled") and self.interrupt()
         iterations = self.controller.state.iteration_flag.current_value
         self.channel.say(
             "turn_finished",
             turn=self.turn,
             reason=self.reason,
+            interrupted=interrupted,
             error=clipped(error or "", 2000),
             message=clipped(self.last_message, 8000),
             iterations=iterations,
         )
 
-    def cancel(self):
-        from openhands.core.schema import AgentState
+    def change_state(self, state):
         from openhands.events import EventSource
         from openhands.events.action import ChangeAgentStateAction
 
-        self.stream.add_event(ChangeAgentStateAction(agent_state=AgentState.STOPPED), EventSource.ENVIRONMENT)
+        self.stream.add_event(ChangeAgentStateAction(agent_state=state), EventSource.ENVIRONMENT)
+
+    def cancel(self):
+        from openhands.core.schema import AgentState
+
+        self.change_state(AgentState.STOPPED)
 
     def close(self):
         import asyncio
 
         asyncio.run(self.controller.close(set_stop_state=False))
-        with open(self.folder + "/trajectory.json", "w") as file:
+        with open(self.folder + "/trajectory.json", "w", encoding="utf-8") as file:
             json.dump(self.controller.get_trajectory(False), file, indent=1)
         self.runtime.close()
         self.stream.close()
@@ -387,6 +337,9 @@ def prepare():
 
 def main(source, sink):
     """Drives one session over two descriptors."""
+    # What the model has it run cannot look into this process: not into its memory, and not at its descriptors.
+    if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError("the driver cannot be made private")
     channel = Channel(source, sink)
     try:
         start = channel.hear()
@@ -426,7 +379,7 @@ def main(source, sink):
     threading.Thread(target=listen, daemon=True).start()
     channel.say("ready", seconds=round(time.monotonic() - began, 2))
     while (message := inbox.get()).get("type") == "turn":
-        session.say(message["prompt"])
+        session.say(message["turn"], message["prompt"])
     session.close()
     channel.say("closed")
     os._exit(0)

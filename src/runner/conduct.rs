@@ -162,9 +162,6 @@ impl Conductor {
             stand.note(ended)?;
         }
         let scaffolds = stand.conductor.scaffolds(&waiting);
-        scaffolds
-            .iter()
-            .for_each(|scaffold| scaffold.prepare(stand.scratch.path()));
         let outcome = stand.clone().work_off(waiting, &mut tally).await;
         for scaffold in &scaffolds {
             scaffold.dismiss().await;

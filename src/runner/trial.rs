@@ -49,7 +49,16 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
     }
     let retries = stand.conductor.lock.settings.retries;
     let mut failed_before = None;
+    let scaffold = stand.conductor.cells.get(&key.cell).map(|cell| cell.scaffold.clone());
     for number in 0..=retries {
+        // Before the trial begins, on whatever clock.
+        if let Some(scaffold) = &scaffold {
+            tokio::select! {
+                biased;
+                () = stand.conductor.cancel.cancelled() => break,
+                () = scaffold.ready(stand.scratch.path()) => {}
+            }
+        }
         // What an earlier try left, of this process or of a dead one, is kept beside the trial.
         let kept = folder.begin()?;
         if let (Some(reason), Some(kept)) = (failed_before.take(), kept) {

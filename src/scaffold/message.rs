@@ -4,7 +4,7 @@ use rand::RngExt;
 
 use crate::recipe::Message;
 
-/// The agent's terminal cannot carry a prompt.
+/// A prompt cannot reach the model.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the prompt is empty")]
@@ -13,6 +13,8 @@ pub enum Refusal {
     Nul,
     #[error("the prompt contains the guard text that is taken out of requests")]
     Guard,
+    #[error("the prompt is a command of the agent's own, which its model never sees")]
+    Command,
 }
 
 /// Whether a prompt can be entered.

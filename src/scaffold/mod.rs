@@ -139,9 +139,9 @@ pub trait Scaffold: Send + Sync {
         Ok(())
     }
 
-    /// Begins with what all sessions share, before the first of them, in the run's own `scratch` folder; does not wait for it.
-    /// Must be called within a runtime.
-    fn prepare(&self, _scratch: &Path) {}
+    /// Waits until what all sessions share is there, in the run's own `scratch` folder, or cannot be had. Called before each
+    /// session and before any clock of its trial begins: this is time of the run, and no agent's. Can be given up at any time.
+    async fn ready(&self, _scratch: &Path) {}
 
     /// Ends what was prepared: no session follows.
     async fn dismiss(&self) {}

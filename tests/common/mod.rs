@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod mixed;
+pub mod probe;
 pub mod provider;
 pub mod server;
 pub mod traces;

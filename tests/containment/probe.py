@@ -57,7 +57,7 @@ found["pids"] = [int(name) for name in os.listdir("/proc") if name.isdigit()]
 found["commands"] = [open(f"/proc/{pid}/cmdline").read() for pid in found["pids"]]
 found["root"] = sorted(os.listdir("/"))
 everything = files("/")
-found["seen"] = [path for path in everything if any(word in path for word in (SECRET, RUN, "verdict", "tasks.jsonl"))]
+found["seen"] = [path for path in everything if any(word in path for word in (SECRET, RUN, "/verdicts/", "tasks.jsonl"))]
 base, token = os.environ["OPENAI_API_BASE"], os.environ["OPENAI_API_KEY"]
 tried("secret", lambda: open(SECRET).read())
 tried("run", lambda: os.listdir(RUN))

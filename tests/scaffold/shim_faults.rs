@@ -1,15 +1,19 @@
 //! Faults of drivers that speak JSON lines, by small fake ones.
 
-use mtsec_agents::scaffold::{Exit, OpenError};
+use std::time::{Duration, Instant};
+
+use mtsec_agents::process::tree::Process;
+use mtsec_agents::scaffold::{Exit, OpenError, PATH, Refusal};
 use mtsec_agents::trial::{Ending, Failure, Limit};
 
-use crate::bench::{Fake, killed};
+use crate::bench::{Fake, killed, processes};
 
 /// A driver that answers a turn by what its prompt says.
 const DRIVER: &str = r#"
 import json, os, sys, time
 def say(**told): print(json.dumps(told), flush=True)
-def finish(reason, error="", message="done"): say(type="turn_finished", reason=reason, error=error, message=message)
+def finish(reason, error="", message="done", turn=0, **more):
+    say(type="turn_finished", turn=told["turn"] + turn, reason=reason, error=error, message=message, **more)
 START
 for line in sys.stdin:
     told = json.loads(line)
@@ -23,7 +27,11 @@ for line in sys.stdin:
     if prompt == "hang": time.sleep(600)
     if prompt == "close": say(type="closed"); break
     if prompt == "stray": os.spawnlp(os.P_NOWAIT, "sleep", "sleep", "600")
-    if prompt == "early": finish("finished")
+    if prompt == "ahead": say(type="event", turn=told["turn"] + 1); time.sleep(600)
+    if prompt == "replayed": finish("answered", turn=-1)
+    elif prompt == "foretold": finish("answered", turn=1)
+    elif prompt == "interrupted": finish("answered", interrupted=True)
+    elif prompt == "early": finish("finished")
     elif prompt == "empty": finish("answered", message=" ")
     elif prompt == "key": finish("error", "STATUS$ERROR_LLM_AUTHENTICATION")
     elif prompt == "rate": finish("rate_limited", "slow down")
@@ -96,7 +104,10 @@ async fn what_a_driver_reports_is_the_ending_and_its_session_goes_on() {
 
 #[tokio::test]
 async fn a_driver_that_breaks_in_the_middle_of_a_turn_has_crashed() {
-    for prompt in ["crash", "garbage", "unknown", "close", "broken"] {
+    // The last three tell of other turns: nobody but the driver itself knows which one it is.
+    for prompt in [
+        "crash", "garbage", "unknown", "close", "broken", "replayed", "foretold", "ahead",
+    ] {
         let fake = fake("");
         let mut session = fake.opened().await;
         let end = session.say(1, prompt, &fake.bench.limits).await;
@@ -135,6 +146,11 @@ async fn what_a_turn_leaves_running_is_killed_and_counted_before_the_snapshot() 
         Ending::Answered
     );
     assert_eq!(session.settle().await, killed(0));
+    assert_eq!(
+        session.say(3, "interrupted", &fake.bench.limits).await.ending,
+        Ending::Answered
+    );
+    assert_eq!(session.settle().await, killed(1), "a loop of the agent's own shell");
     assert_eq!(session.close().await.1, killed(1), "at the end nothing is");
     fake.nothing_runs();
 }
@@ -149,10 +165,10 @@ async fn what_the_agent_had_before_it_was_ready_writes_nothing_between_turns() {
     let mut session = fake.opened().await;
     let mut before = 0;
     for turn in 1..=2 {
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let until = Instant::now() + Duration::from_secs(20);
         while size() <= before {
             // In the second round it was continued by the turn before.
-            assert!(std::time::Instant::now() < until, "turn {turn}: it does not write");
+            assert!(Instant::now() < until, "turn {turn}: it does not write");
             assert_eq!(
                 session.say(turn, "more", &fake.bench.limits).await.ending,
                 Ending::Answered
@@ -160,10 +176,10 @@ async fn what_the_agent_had_before_it_was_ready_writes_nothing_between_turns() {
         }
         assert_eq!(session.settle().await, killed(0));
         before = size();
-        for _ in 0..100 {
-            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-            assert_eq!(size(), before, "turn {turn}");
-        }
+        let writers = processes("open(\"grow\", \"a\")");
+        let writer = writers.iter().find_map(|pid| Process::of(*pid)).expect("it was ended");
+        assert!(writer.is_stopped(), "turn {turn}");
+        assert_eq!(size(), before, "turn {turn}");
     }
     assert_eq!(session.close().await.1.left, 0);
     fake.nothing_runs();
@@ -185,4 +201,53 @@ async fn a_driver_that_does_not_come_up_says_why() {
     let refused = silent.refused().await;
     assert!(matches!(refused, OpenError::NotReady { .. }), "{refused}");
     silent.nothing_runs();
+}
+
+#[test]
+fn a_driver_of_openhands_cannot_be_looked_into_before_it_hears_anything() {
+    // Who owns what only those may read who may look into the process: root, of one that nobody may.
+    const LOOK: &str = r#"
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import driver
+owner = lambda *_: print(os.stat("/proc/self/environ").st_uid, flush=True)
+owner()
+driver.Channel = lambda *_: (owner(), os._exit(0))
+driver.main(0, 1)
+"#;
+    let place = tempfile::tempdir().unwrap();
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scaffolds/openhands");
+    for file in std::fs::read_dir(source).unwrap().flatten() {
+        std::fs::copy(file.path(), place.path().join(file.file_name())).unwrap();
+    }
+    let mut command = std::process::Command::new("setpriv");
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(place.path(), Some(65534), None).unwrap();
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    }
+    command
+        .args(["python3", "-c", LOOK])
+        .arg(place.path())
+        .env("PATH", PATH);
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let owners: Vec<&str> = said.lines().collect();
+    assert!(matches!(owners[..], [before, "0"] if before != "0"), "{owners:?}");
+}
+
+#[test]
+fn a_prompt_that_openhands_takes_for_its_end_is_refused_beforehand() {
+    let other = fake("");
+    let recipe = RECIPE.replace("  shim:\n", "  shim:\n    driver: openhands\n");
+    let openhands = Fake::new("shim", DRIVER, &recipe);
+    for (prompt, refused) in [
+        ("/exit", true),
+        (" \x1c/exit\n", true),
+        ("/exit now", false),
+        ("exit", false),
+    ] {
+        let expected = if refused { Err(Refusal::Command) } else { Ok(()) };
+        assert_eq!(openhands.scaffold.carries(prompt), expected, "{prompt:?}");
+        assert_eq!(other.scaffold.carries(prompt), Ok(()), "{prompt:?}");
+    }
 }

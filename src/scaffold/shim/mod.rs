@@ -25,11 +25,14 @@ use super::message::Refusal;
 use super::{OpenError, Scaffold, Session, Stage};
 use crate::plan::Limits;
 use crate::process::Containment;
-use crate::recipe::{Recipe, ShimRules};
+use crate::recipe::{Recipe, ShimDriver, ShimRules};
+
+/// By which the user of OpenHands ends a conversation.
+const EXIT: &str = "/exit";
 
 /// An agent behind a driver.
 pub struct ShimScaffold {
-    starter: Starter,
+    starter: Arc<Starter>,
 }
 
 impl ShimScaffold {
@@ -43,29 +46,34 @@ impl ShimScaffold {
     ) -> Self {
         let nursery = Arc::new(Nursery::new(&recipe, &installed, &program));
         Self {
-            starter: Starter {
+            starter: Arc::new(Starter {
                 recipe,
                 rules,
                 installed,
                 program,
                 containment,
                 nursery,
-            },
+            }),
         }
     }
 }
 
 #[async_trait]
 impl Scaffold for ShimScaffold {
-    fn carries(&self, _prompt: &str) -> Result<(), Refusal> {
-        // A JSON text carries any.
-        Ok(())
+    fn carries(&self, prompt: &str) -> Result<(), Refusal> {
+        // What Python takes for a blank, and Rust does not, is there as well.
+        let blank = |letter: char| letter.is_whitespace() || ('\x1c'..='\x1f').contains(&letter);
+        let is_openhands = self.starter.rules.source.driver == Some(ShimDriver::Openhands);
+        // All else is carried by a JSON text.
+        match is_openhands && prompt.trim_matches(blank) == EXIT {
+            true => Err(Refusal::Command),
+            false => Ok(()),
+        }
     }
 
-    fn prepare(&self, scratch: &Path) {
+    async fn ready(&self, scratch: &Path) {
         if self.starter.entry().is_some() {
-            let (nursery, scratch) = (self.starter.nursery.clone(), scratch.to_owned());
-            tokio::spawn(async move { nursery.fill(&scratch).await });
+            self.starter.nursery.ready(scratch).await;
         }
     }
 
@@ -79,11 +87,7 @@ impl Scaffold for ShimScaffold {
             session: Moment::now(stage.clocks.model.as_ref()),
         };
         let deadlines = Deadlines::of_start(limits, began);
-        let started = tokio::select! {
-            biased;
-            () = stage.cancel.cancelled() => return Err(OpenError::Cancelled),
-            started = self.starter.start(stage) => started?,
-        };
+        let started = self.starter.start(stage).await?;
         let mut session = ShimSession::new(&self.starter, started, stage, began);
         let heard = session.until_ready(&deadlines).await;
         if heard == Heard::Ready {

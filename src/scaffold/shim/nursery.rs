@@ -1,17 +1,16 @@
-//! Where a scaffold keeps its zygote: started while the run is being prepared, started again when it has ended.
+//! Where a scaffold keeps its zygote: started before the first session, and again when it has ended.
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::zygote::Zygote;
 use crate::recipe::Recipe;
 use crate::scaffold::install::Installed;
 
-/// How many zygotes a run may use up.
+/// How many starts in a row may be in vain: a machine under load gets another chance, a broken one does not wait for ever.
 const MOST: u32 = 3;
 
 /// The place of one zygote.
@@ -21,6 +20,8 @@ pub(super) struct Nursery {
     program: PathBuf,
     env: Vec<(String, String)>,
     kept: Mutex<Kept>,
+    /// Held while one is started.
+    starting: tokio::sync::Mutex<()>,
     /// Cancelled when no session follows.
     over: CancellationToken,
 }
@@ -28,9 +29,19 @@ pub(super) struct Nursery {
 #[derive(Default)]
 struct Kept {
     zygote: Option<Arc<Zygote>>,
-    started: u32,
-    /// Why none will be started any more.
-    given_up: Option<String>,
+    starts: u64,
+    /// Starts since a driver was forked.
+    in_vain: u32,
+    /// Why the last start failed.
+    failed: Option<String>,
+}
+
+impl Kept {
+    /// The zygote, while it runs.
+    fn live(&mut self) -> Option<Arc<Zygote>> {
+        self.zygote.take_if(|zygote| !zygote.runs());
+        self.zygote.clone()
+    }
 }
 
 impl Nursery {
@@ -43,75 +54,78 @@ impl Nursery {
             program: program.to_owned(),
             env: given.map(|(name, value)| (name.clone(), value.clone())).collect(),
             kept: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
             over: CancellationToken::new(),
         }
     }
 
-    /// The zygote, started in `scratch` if there is none yet; that takes ten seconds.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is a zygote, which is started in `scratch` if there is none: that takes ten seconds. Whoever waits
+    /// for one start shares its failure; the next session tries again.
+    pub async fn ready(&self, scratch: &Path) {
+        let seen = self.kept().starts;
+        let _starting = self.starting.lock().await;
+        {
+            let mut kept = self.kept();
+            if kept.live().is_some() || kept.starts != seen || kept.in_vain == MOST || self.over.is_cancelled() {
+                return;
+            }
+            kept.starts += 1;
+            kept.in_vain += 1;
+            kept.failed = None;
+        }
+        let started = tokio::select! {
+            biased;
+            () = self.over.cancelled() => return,
+            started = self.start(scratch) => started,
+        };
+        let mut kept = self.kept();
+        match started {
+            Ok(zygote) => kept.zygote = Some(Arc::new(zygote)),
+            Err(error) => kept.failed = Some(error.to_string()),
+        }
+    }
+
+    /// The zygote; does not wait for one.
     ///
     /// # Errors
-    /// Why there is none for this session: it cannot be started, or has ended; then there will be one for the next.
-    pub async fn zygote(self: &Arc<Self>, scratch: &Path) -> Result<Arc<Zygote>, String> {
-        if self.renew(scratch).await {
-            return Err("the preparing process has ended".to_owned());
+    /// Why there is none for this session.
+    pub fn zygote(&self) -> Result<Arc<Zygote>, String> {
+        let mut kept = self.kept();
+        if let Some(zygote) = kept.live() {
+            return Ok(zygote);
         }
-        let mut kept = self.kept.lock().await;
-        self.raise(&mut kept, scratch).await;
-        match (&kept.zygote, &kept.given_up) {
-            (Some(zygote), _) => Ok(zygote.clone()),
-            (None, why) => Err(why.clone().unwrap_or_default()),
-        }
+        let why = match &kept.failed {
+            Some(error) => format!("the preparing process could not be started: {error}"),
+            None => "the preparing process has ended".to_owned(),
+        };
+        Err(match kept.in_vain {
+            MOST => format!("{why}; after {MOST} starts in vain none is tried any more"),
+            _ => why,
+        })
     }
 
-    /// Whether the zygote has ended; another one is on its way then.
-    pub async fn renew(self: &Arc<Self>, scratch: &Path) -> bool {
-        let ended = self.kept.lock().await.zygote.take_if(|zygote| !zygote.runs());
-        let has_ended = ended.is_some();
-        if has_ended {
-            let (nursery, scratch) = (self.clone(), scratch.to_owned());
-            tokio::spawn(async move { nursery.fill(&scratch).await });
-        }
-        has_ended
-    }
-
-    /// Starts a zygote if there is none.
-    pub async fn fill(&self, scratch: &Path) {
-        let mut kept = self.kept.lock().await;
-        self.raise(&mut kept, scratch).await;
+    /// A driver was forked: what fails from here on is another failure.
+    pub fn has_served(&self) {
+        self.kept().in_vain = 0;
     }
 
     /// Ends the zygote, even one that is not ready yet; no other one follows.
     pub async fn close(&self) {
         self.over.cancel();
-        let mut kept = self.kept.lock().await;
-        kept.given_up = Some("the run is over".to_owned());
-        kept.zygote = None;
-    }
-
-    async fn raise(&self, kept: &mut Kept, scratch: &Path) {
-        if kept.zygote.is_some() || kept.given_up.is_some() {
-            return;
-        }
-        if kept.started == MOST {
-            kept.given_up = Some(format!("{MOST} preparing processes have ended"));
-            return;
-        }
-        kept.started += 1;
-        let started = tokio::select! {
-            biased;
-            () = self.over.cancelled() => Err(io::Error::other("the run is over")),
-            started = self.start(scratch) => started,
-        };
-        match started {
-            Ok(zygote) => {
-                kept.zygote = Some(Arc::new(zygote));
-            }
-            Err(error) => kept.given_up = Some(format!("the preparing process could not be started: {error}")),
-        }
+        let _starting = self.starting.lock().await;
+        self.kept().zygote = None;
     }
 
     async fn start(&self, scratch: &Path) -> io::Result<Zygote> {
-        let zygote = Zygote::start(&self.interpreter, &self.program, scratch, &self.env)?;
+        let (interpreter, program) = (self.interpreter.clone(), self.program.clone());
+        let (scratch, env) = (scratch.to_owned(), self.env.clone());
+        // Files and a process: other sessions go on meanwhile.
+        let start = move || Zygote::start(&interpreter, &program, &scratch, &env);
+        let zygote = tokio::task::spawn_blocking(start).await.map_err(io::Error::other)??;
         zygote.ready().await?;
         Ok(zygote)
     }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub(super) enum Tell {
     /// Once, first.
     Start(Box<Start>),
-    /// When it is idle.
-    Turn { prompt: String },
+    /// When it is idle; turns are counted from 1.
+    Turn { turn: usize, prompt: String },
     /// Stops the turn that runs.
     Cancel,
     /// Ends the session.
@@ -48,10 +48,17 @@ pub(super) struct Model {
 pub(super) enum Told {
     /// It takes the first turn.
     Ready,
-    /// The agent does something.
-    Event,
+    /// The agent does something; 0: it comes up.
+    Event {
+        #[serde(default)]
+        turn: usize,
+    },
     TurnFinished {
+        turn: usize,
         reason: Reason,
+        /// A command still ran in the agent's shell, and was interrupted: the shell itself lives on.
+        #[serde(default)]
+        interrupted: bool,
         #[serde(default)]
         error: String,
         #[serde(default)]
@@ -88,19 +95,24 @@ mod tests {
             r#"{"type": "turn_finished", "turn": 1, "reason": "rate_limited", "error": "slow down", "iterations": 3}"#;
         let told: Told = serde_json::from_str(line).unwrap();
         let expected = Told::TurnFinished {
+            turn: 1,
             reason: Reason::RateLimited,
+            interrupted: false,
             error: "slow down".into(),
             message: String::new(),
         };
         assert_eq!(told, expected);
         assert_eq!(
             serde_json::from_str::<Told>(r#"{"type": "event", "turn": 2}"#).unwrap(),
-            Told::Event
+            Told::Event { turn: 2 }
         );
-        let turn = Tell::Turn { prompt: "a\nb".into() };
+        let turn = Tell::Turn {
+            turn: 3,
+            prompt: "a\nb".into(),
+        };
         assert_eq!(
             serde_json::to_string(&turn).unwrap(),
-            r#"{"type":"turn","prompt":"a\nb"}"#
+            r#"{"type":"turn","turn":3,"prompt":"a\nb"}"#
         );
     }
 }

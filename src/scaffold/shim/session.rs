@@ -32,6 +32,8 @@ pub(super) struct ShimSession {
     began: Began,
     clock: Arc<dyn ModelClock>,
     warnings: Vec<String>,
+    /// The turn that was said last.
+    turn: usize,
     /// Whether the driver has hung up.
     ended: bool,
 }
@@ -45,7 +47,7 @@ pub(super) enum Heard {
         error: String,
         message: String,
     },
-    /// The driver said that it cannot go on, or said what is no message.
+    /// The driver said that it cannot go on, or said what it cannot mean.
     Failed(String),
     Ended,
     Limit(Limit),
@@ -64,6 +66,7 @@ impl ShimSession {
             began,
             clock: stage.clocks.model.clone(),
             warnings,
+            turn: 0,
             ended: false,
         }
     }
@@ -123,10 +126,25 @@ impl ShimSession {
             };
             last = Moment::now(self.clock.as_ref());
             match line {
-                Some(Line::Told(Told::Event)) => {}
+                // One of the turn before may come late. None can know a later turn.
+                Some(Line::Told(Told::Event { turn })) if turn <= self.turn => {}
                 Some(Line::Told(Told::Ready)) => return Heard::Ready,
-                Some(Line::Told(Told::TurnFinished { reason, error, message })) => {
+                Some(Line::Told(Told::TurnFinished {
+                    turn,
+                    reason,
+                    interrupted,
+                    error,
+                    message,
+                })) if turn == self.turn => {
+                    self.started.ward.account(Killed {
+                        count: u32::from(interrupted),
+                        left: 0,
+                    });
                     return Heard::Finished { reason, error, message };
+                }
+                // Said by another than the driver, or said again.
+                Some(Line::Told(Told::Event { turn } | Told::TurnFinished { turn, .. })) => {
+                    return Heard::Failed(format!("in turn {} the driver spoke of turn {turn}", self.turn));
                 }
                 Some(Line::Told(Told::Error { message })) => return Heard::Failed(message),
                 Some(Line::Garbage(line)) => {
@@ -259,13 +277,18 @@ impl Session for ShimSession {
             return self.turn_end(ending, false);
         }
         self.thaw();
+        self.turn = turn;
         let folder = self.started.logs.join(format!("turns/{turn}"));
         if let Err(error) = self.started.wire.record_in(&folder) {
             self.warnings.push(format!("turn {turn} is not recorded: {error}"));
         }
         let deadlines = Deadlines::of_turn(limits, self.began, Moment::now(self.clock.as_ref()));
         let prompt = prompt.to_owned();
-        let told = tokio::time::timeout_at(deadlines.by_wall(), self.started.wire.tell(&Tell::Turn { prompt })).await;
+        let told = tokio::time::timeout_at(
+            deadlines.by_wall(),
+            self.started.wire.tell(&Tell::Turn { turn, prompt }),
+        )
+        .await;
         let heard = match told {
             Ok(true) => self.hear(&deadlines).await,
             Ok(false) => {

@@ -23,10 +23,14 @@ use crate::scaffold::launch::Prepared;
 use crate::scaffold::ward::{Lineage, Ward};
 use crate::scaffold::{OpenError, Stage};
 
-/// The driver of OpenHands, and the process that is forked for it.
-pub(super) const OPENHANDS: [(&str, &str); 2] = [
+/// The driver of OpenHands.
+pub(super) const OPENHANDS: [(&str, &str); 3] = [
     ("driver.py", include_str!("../../../scaffolds/openhands/driver.py")),
-    ("zygote.py", include_str!("../../../scaffolds/openhands/zygote.py")),
+    ("channel.py", include_str!("../../../scaffolds/openhands/channel.py")),
+    (
+        "action_server.py",
+        include_str!("../../../scaffolds/openhands/action_server.py"),
+    ),
 ];
 /// What stands in the containment for a driver that comes from outside: says what it is told, and ends when its input does.
 const STAND_IN: &str = "cat";
@@ -87,27 +91,36 @@ impl Starter {
     }
 
     /// Starts a driver: warm where that is possible, else cold, which takes longer, and nothing else.
-    pub async fn start(&self, stage: &Stage) -> Result<Started, OpenError> {
-        let prepared = Prepared::new(&self.recipe, &self.installed, self.containment.as_ref(), stage)?;
-        let log = prepared.logs.join("driver.log");
+    pub async fn start(self: &Arc<Self>, stage: &Stage) -> Result<Started, OpenError> {
+        let room = stage.clone();
+        let prepare = move |starter: &Self| {
+            let containment = starter.containment.as_ref();
+            Prepared::new(&starter.recipe, &starter.installed, containment, &room)
+        };
+        let prepared = Arc::new(self.beside(prepare).await?);
         let mut warnings = Vec::new();
         let mut up = None;
         if let Some(entry) = self.entry() {
-            let scratch = scratch_of(stage);
-            match self.nursery.zygote(scratch).await {
-                Ok(zygote) => match self.warm(&prepared, entry, &zygote, &log).await? {
-                    Ok(entered) => up = Some(entered),
-                    Err(error) => {
-                        self.nursery.renew(scratch).await;
-                        warnings.push(slow(&error.to_string()));
-                    }
-                },
-                Err(why) => warnings.push(slow(&why)),
+            let warm = match self.nursery.zygote() {
+                Ok(zygote) => self.warm(&prepared, entry, &zygote, stage).await?,
+                Err(why) => Err(io::Error::other(why)),
+            };
+            match warm {
+                Ok(entered) => {
+                    self.nursery.has_served();
+                    up = Some(entered);
+                }
+                Err(why) => warnings.push(format!(
+                    "the agent was started without the preparing process, which takes longer: {why}"
+                )),
             }
         }
         let up = match up {
             Some(up) => up,
-            None => self.cold(&prepared, &log)?,
+            None => {
+                let prepared = prepared.clone();
+                self.beside(move |starter| starter.cold(&prepared)).await?
+            }
         };
         let Up {
             wire,
@@ -121,21 +134,33 @@ impl Starter {
             lineage,
             stand_in,
             greeting: self.greeting(&prepared, stage),
-            logs: prepared.logs,
-            log,
+            log: log(&prepared),
+            logs: prepared.logs.clone(),
             warnings,
         })
     }
 
+    /// Work on files and processes, in which other sessions go on.
+    async fn beside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, OpenError> + Send + 'static,
+    ) -> Result<T, OpenError> {
+        let starter = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&starter)).await;
+        done.unwrap_or_else(|error| Err(self.failed(io::Error::other(error))))
+    }
+
     /// The driver as the agent itself.
-    fn cold(&self, prepared: &Prepared, log: &Path) -> Result<Up, OpenError> {
+    fn cold(&self, prepared: &Prepared) -> Result<Up, OpenError> {
         let rendered = prepared.render(&self.recipe, Places::new())?;
         if self.rules.source.driver.is_some() {
-            let (name, text) = OPENHANDS[0];
-            std::fs::write(prepared.logs.join("agent").join(name), text).map_err(|source| self.failed(source))?;
+            let folder = prepared.logs.join("agent");
+            for (name, text) in OPENHANDS {
+                std::fs::write(folder.join(name), text).map_err(|source| self.failed(source))?;
+            }
         }
         let (piped, ward, lineage, _) = self.contain(prepared, &rendered)?;
-        tokio::spawn(keep_log(piped.stderr, self.open(log)?));
+        tokio::spawn(keep_log(piped.stderr, self.open(&log(prepared))?));
         Ok(Up {
             wire: Wire::new(piped.stdin, piped.stdout),
             ward,
@@ -146,18 +171,22 @@ impl Starter {
 
     /// The driver as one who enters. The inner error: it could not, and nothing of this try runs any more.
     async fn warm(
-        &self,
-        prepared: &Prepared,
+        self: &Arc<Self>,
+        prepared: &Arc<Prepared>,
         entry: Entry,
         zygote: &Zygote,
-        log: &Path,
+        stage: &Stage,
     ) -> Result<io::Result<Up>, OpenError> {
-        let mut rendered = prepared.render(&self.recipe, Places::new())?;
-        rendered.argv = vec![STAND_IN.to_owned()];
-        let (mut piped, mut ward, mut lineage, env) = self.contain(prepared, &rendered)?;
-        let file = self.open(log)?;
+        let own = prepared.clone();
+        let stand_in = move |starter: &Self| {
+            let mut rendered = own.render(&starter.recipe, Places::new())?;
+            rendered.argv = vec![STAND_IN.to_owned()];
+            starter.contain(&own, &rendered)
+        };
+        let (mut piped, mut ward, mut lineage, env) = self.beside(stand_in).await?;
+        let file = self.open(&log(prepared))?;
         // What the launcher says of its own troubles.
-        tokio::spawn(keep_log(piped.stderr, self.open(log)?));
+        tokio::spawn(keep_log(piped.stderr, self.open(&log(prepared))?));
         let entered = async {
             let agent = inside(&mut lineage, &mut piped.stdin, &mut piped.stdout).await?;
             let (ours, theirs) = UnixStream::pair()?;
@@ -173,7 +202,16 @@ impl Starter {
             ours.set_nonblocking(true)?;
             Ok(tokio::net::UnixStream::from_std(ours)?.into_split())
         };
-        let entered: io::Result<_> = entered.await;
+        let entered: Option<io::Result<_>> = tokio::select! {
+            biased;
+            () = stage.cancel.cancelled() => None,
+            entered = entered => Some(entered),
+        };
+        let Some(entered) = entered else {
+            drop(piped.stdin);
+            ward.bury(false).await;
+            return Err(OpenError::Cancelled);
+        };
         match entered {
             Ok((output, input)) => Ok(Ok(Up {
                 wire: Wire::new(input, output),
@@ -271,11 +309,7 @@ async fn inside(lineage: &mut Lineage, input: &mut ChildStdin, output: &mut Chil
     Ok(agent.pid)
 }
 
-/// The folder of all that lives only while the run does: a dead run's leftovers are looked for there.
-fn scratch_of(stage: &Stage) -> &Path {
-    stage.home.parent().and_then(Path::parent).unwrap_or(&stage.home)
-}
-
-fn slow(why: &str) -> String {
-    format!("the agent was started without the preparing process, which takes longer: {why}")
+/// What a driver, and what holds it, complain of.
+fn log(prepared: &Prepared) -> PathBuf {
+    prepared.logs.join("driver.log")
 }

@@ -56,7 +56,7 @@ impl Wire {
     /// What the driver says from here on is recorded in `folder`.
     pub fn record_in(&self, folder: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
-        let file = File::create(folder.join("driver.jsonl"))?;
+        let file = File::create(folder.join("agent.log"))?;
         *self.record.lock().unwrap_or_else(PoisonError::into_inner) = Some((file, 0));
         Ok(())
     }

@@ -84,7 +84,8 @@ impl Zygote {
         let folder = tempfile::Builder::new()
             .prefix("prepared-")
             .tempdir_in(scratch.canonicalize()?)?;
-        for (name, text) in OPENHANDS {
+        let own = ("zygote.py", include_str!("../../../scaffolds/openhands/zygote.py"));
+        for (name, text) in OPENHANDS.into_iter().chain([own]) {
             std::fs::write(folder.path().join(name), text)?;
         }
         let flags = SocketFlags::CLOEXEC;
