@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::stats::{Discordant, Interval, Level, PairedTest, Proportion, difference, holm, marker};
 use crate::store::StoreError;
 use crate::verdict::Verdict;
+use pairs::Pair;
 
 pub use choice::SideChoice;
 pub(super) use pairs::row;
@@ -140,16 +141,16 @@ fn correct(rows: &mut [ComparedRow]) {
 }
 
 impl Measure {
-    fn of(verdict: Verdict, pairs: &[pairs::Pair], method: Method) -> Self {
-        let count = |side: fn(&pairs::Pair) -> Verdict| pairs.iter().filter(|pair| side(pair) == verdict).count();
-        let only = |has: fn(&pairs::Pair) -> Verdict, has_not: fn(&pairs::Pair) -> Verdict| -> Vec<String> {
+    fn of(verdict: Verdict, pairs: &[Pair], method: Method) -> Self {
+        let count = |side: fn(&Pair) -> Verdict| pairs.iter().filter(|pair| side(pair) == verdict).count();
+        let only = |has: fn(&Pair) -> Verdict, has_not: fn(&Pair) -> Verdict| -> Vec<String> {
             let only = pairs
                 .iter()
                 .filter(|pair| has(pair) == verdict && has_not(pair) != verdict);
             only.map(|pair| pair.name.clone()).collect()
         };
-        let (first, second): (fn(&pairs::Pair) -> Verdict, fn(&pairs::Pair) -> Verdict) =
-            (|pair| pair.a, |pair| pair.b);
+        let first: fn(&Pair) -> Verdict = |pair| pair.a;
+        let second: fn(&Pair) -> Verdict = |pair| pair.b;
         let (only_a, only_b) = (only(first, second), only(second, first));
         let discordant = Discordant {
             b: only_a.len() as u64,
