@@ -4,17 +4,13 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::mixed::{forgetful, mixed_run, mixed_tasks, write_tasks};
+use common::mixed::{forgetful, mixed_run, mixed_tasks, near, play};
 use common::{finished, tiny_task};
 use serde_json::{Value, json};
 
 fn compared(place: &Path, a: &str, b: &str, more: &[&str]) -> Value {
     let (out, _) = finished(place, &[&["compare", a, b, "--json"], more].concat(), 0);
     serde_json::from_str(&out).unwrap()
-}
-
-fn near(value: &Value, expected: f64) -> bool {
-    value.as_f64().is_some_and(|value| (value - expected).abs() < 1e-9)
 }
 
 /// The folder of the one trial whose name begins so.
@@ -94,21 +90,8 @@ fn what_is_in_no_pair_is_counted_by_its_reason() {
     let mut tasks = mixed_tasks();
     tasks[0]["description"]["description"] = json!("Doubles it.");
     tasks[1]["id"] = json!("new");
-    let tasks = write_tasks(place.path(), "other.jsonl", &tasks);
     let model = forgetful(place.path());
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        &model,
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--interaction",
-        "single",
-        "--job-name",
-        "second",
-    ];
-    finished(place.path(), &arguments, 0);
+    play(place.path(), "second", &model, &tasks, &["--interaction", "single"]);
     let failed = json!("infrastructure_failure");
     change_record(&first, "lost-03__single", |record| {
         record["outcome"] = failed.clone();
@@ -146,20 +129,13 @@ fn what_is_in_no_pair_is_counted_by_its_reason() {
 #[test]
 fn models_are_compared_interaction_by_interaction_and_tables_are_whole() {
     let place = tempfile::tempdir().unwrap();
-    let tasks = write_tasks(place.path(), "tiny.jsonl", &[tiny_task("one|two"), tiny_task("three")]);
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        "oracle,oracle:insecure",
-        "-k",
-        "2",
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--job-name",
+    play(
+        place.path(),
         "both",
-    ];
-    finished(place.path(), &arguments, 0);
+        "oracle,oracle:insecure",
+        &[tiny_task("one|two"), tiny_task("three")],
+        &["-k", "2"],
+    );
     let (a, b) = ("jobs/both,model=oracle", "jobs/both,model=oracle:insecure");
     let comparison = compared(place.path(), a, b, &[]);
     let rows = comparison["rows"].as_array().unwrap();
@@ -203,18 +179,7 @@ fn models_are_compared_interaction_by_interaction_and_tables_are_whole() {
 #[test]
 fn what_cannot_be_compared_is_refused_with_the_rows_that_there_are() {
     let place = tempfile::tempdir().unwrap();
-    let tasks = write_tasks(place.path(), "tiny.jsonl", &[tiny_task("tiny")]);
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        "oracle",
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--job-name",
-        "one",
-    ];
-    finished(place.path(), &arguments, 0);
+    play(place.path(), "one", "oracle", &[tiny_task("tiny")], &[]);
     let refused = |a: &str, b: &str, part: &str| {
         let (_, err) = finished(place.path(), &["compare", a, b], 2);
         assert!(err.contains(part), "{part} is missing:\n{err}");

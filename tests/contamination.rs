@@ -110,19 +110,10 @@ async fn leak(State(run): State<PathBuf>) -> Json<Value> {
 #[test]
 fn an_agent_that_has_hidden_tests_is_in_no_rate() {
     let place = tempfile::tempdir().unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
     let router = Router::new()
         .route("/v1/chat/completions", post(leak))
         .with_state(place.path().join("jobs/c"));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
-    });
+    let base = common::server::listen(router);
     let run = run(place.path(), &["-m", "m", "--api-base", &base]);
     let record = record(&run);
     let evidence = record["contaminated"].as_array().unwrap();

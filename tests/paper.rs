@@ -3,12 +3,8 @@
 mod common;
 
 use common::finished;
-use common::mixed::{forgetful, mixed_run, mixed_tasks, write_tasks};
+use common::mixed::{forgetful, mixed_run, mixed_tasks, near, play};
 use serde_json::{Value, json};
-
-fn near(value: &Value, expected: f64) -> bool {
-    value.as_f64().is_some_and(|value| (value - expected).abs() < 1e-9)
-}
 
 #[test]
 fn a_line_has_its_shares_errors_and_markers_against_the_single_turn() {
@@ -78,34 +74,9 @@ fn several_runs_are_lines_of_one_table_and_the_best_is_bold() {
         task["conversations"]["expansion"] = turns.clone();
         task["conversations"]["refactor"] = turns;
     }
-    let tasks = write_tasks(place.path(), "all.jsonl", &tasks[..3]);
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        "oracle",
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--concat",
-        "never",
-        "--job-name",
-        "best",
-    ];
-    finished(place.path(), &arguments, 0);
+    play(place.path(), "best", "oracle", &tasks[..3], &["--concat", "never"]);
     let model = forgetful(place.path());
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        &model,
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--concat",
-        "never",
-        "--job-name",
-        "lost",
-    ];
-    finished(place.path(), &arguments, 0);
+    play(place.path(), "lost", &model, &tasks[..3], &["--concat", "never"]);
     let runs = ["report", "jobs/best", "jobs/lost", "jobs/mixed"];
     let (text, _) = finished(place.path(), &[&runs[..], &["--layout", "paper", "--json"]].concat(), 0);
     let table: Value = serde_json::from_str(&text).unwrap();
@@ -135,21 +106,8 @@ fn several_runs_are_lines_of_one_table_and_the_best_is_bold() {
 #[test]
 fn where_security_was_lost_is_told_turn_by_turn() {
     let place = tempfile::tempdir().unwrap();
-    let tasks = write_tasks(place.path(), "mixed.jsonl", &mixed_tasks());
     let model = forgetful(place.path());
-    let arguments = [
-        "run",
-        "llm",
-        "-m",
-        &model,
-        "--tasks",
-        tasks.to_str().unwrap(),
-        "--test-turns",
-        "all",
-        "--job-name",
-        "turns",
-    ];
-    finished(place.path(), &arguments, 0);
+    play(place.path(), "turns", &model, &mixed_tasks(), &["--test-turns", "all"]);
     let (text, _) = finished(place.path(), &["report", "jobs/turns", "--json"], 0);
     let summary: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(

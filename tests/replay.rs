@@ -27,20 +27,9 @@ fn record(trial: &Path) -> Value {
 fn a_replay_comes_to_the_recorded_verdicts_and_trees_at_no_cost() {
     let (place, source) = recorded("oracle,oracle:insecure", &["--edit-format", "diff,whole"]);
     let lock = std::fs::read(source.join("lock.json")).unwrap();
-    let (out, _) = finished(
-        place.path(),
-        &["replay", "jobs/src", "--job-name", "again", "--json"],
-        0,
-    );
-    let result: Value = serde_json::from_str(&out).unwrap();
-    let compared = result["comparison"]["trials"].as_array().unwrap();
+    let compared = common::replayed_as_recorded(place.path());
     // Two models, two edit formats, single and editing.
     assert_eq!(compared.len(), 8);
-    for trial in compared {
-        assert_eq!(trial["recorded"], trial["replayed"], "{trial}");
-        let trees = trial["same_trees"].as_array().unwrap();
-        assert!(!trees.is_empty() && trees.iter().all(|same| same == true), "{trial}");
-    }
     let secure = compared
         .iter()
         .filter(|trial| trial["replayed"] == "correct_secure")
@@ -209,18 +198,8 @@ fn provider(calls: Arc<AtomicUsize>) -> String {
         });
         (StatusCode::OK, Json(answer))
     };
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let base = format!("http://{}/v1", listener.local_addr().unwrap());
     let router = axum::Router::new().route("/v1/chat/completions", post(complete));
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
-    });
-    base
+    common::server::listen(router)
 }
 
 #[test]

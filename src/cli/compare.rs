@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::check::stored_tasks;
+use super::printed::Printed;
 use super::select::Filter;
 use super::statistics::Statistics;
 use super::{Failed, Result};
@@ -29,12 +30,8 @@ pub struct Compare {
     b: SideChoice,
     #[command(flatten)]
     filter: Filter,
-    /// table, md, csv or json
-    #[arg(long, default_value = "table")]
-    format: Format,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
+    #[command(flatten)]
+    printed: Printed,
     #[command(flatten)]
     statistics: Statistics,
 }
@@ -50,7 +47,7 @@ b counts pairs that have the verdict in A only, c those in B only. Markers: * be
 
 impl Compare {
     pub fn carry_out(self, console: &Console) -> Result {
-        let format = if self.json { Format::Json } else { self.format };
+        let format = self.printed.format();
         if format == Format::Latex {
             let message =
                 "a comparison has no LaTeX form: `report --format latex` marks differences from the single turn";

@@ -11,6 +11,7 @@ mod live;
 mod lock;
 mod models;
 mod parts;
+mod printed;
 mod replay;
 mod report;
 mod resume;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::compare::open_side;
+use super::printed::Printed;
 use super::statistics::Statistics;
 use super::{Failed, Result};
 use crate::console::Console;
@@ -22,12 +23,8 @@ pub struct Report {
     /// counts: a row for each cell and interaction; paper: a line for each cell, with standard errors and markers
     #[arg(long, value_enum, default_value = "counts")]
     layout: Layout,
-    /// table, md, latex (always in the paper's layout), csv or json
-    #[arg(long, default_value = "table")]
-    format: Format,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
+    #[command(flatten)]
+    printed: Printed,
     #[command(flatten)]
     statistics: Statistics,
 }
@@ -49,7 +46,7 @@ enum Layout {
 
 impl Report {
     pub fn carry_out(self, console: &Console) -> Result {
-        let format = if self.json { Format::Json } else { self.format };
+        let format = self.printed.format();
         let text = match (self.layout, format) {
             (Layout::Paper, _) | (_, Format::Latex) => self.paper(format)?,
             (Layout::Counts, _) => self.counts(format)?,

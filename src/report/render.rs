@@ -44,6 +44,28 @@ pub(super) const SCRIPTED: &str =
 /// Printed wherever agents could do what the user can.
 const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
 
+/// A table without rows, and what ends a paragraph below it.
+pub(super) fn empty_table(format: Format) -> (Table, &'static str) {
+    let (style, end) = match format {
+        // What follows a table at once is a row of it, in Markdown; and a line is no paragraph.
+        Format::Markdown => (presets::ASCII_MARKDOWN, "\n\n"),
+        _ => (presets::UTF8_FULL_CONDENSED, "\n"),
+    };
+    let mut table = Table::new();
+    table
+        .load_style(style)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    (table, end)
+}
+
+/// A name as a cell of a table holds it.
+pub(super) fn in_cell(text: &str, format: Format) -> String {
+    match format {
+        Format::Markdown => text.replace('|', "\\|"),
+        _ => text.to_owned(),
+    }
+}
+
 /// The report as text, ending in a newline.
 ///
 /// # Errors
@@ -96,15 +118,9 @@ fn people(summary: &Summary, format: Format) -> String {
         Format::Markdown => presets::ASCII_MARKDOWN,
         _ => presets::UTF8_FULL_CONDENSED,
     };
-    let name = |name: &str| match format {
-        Format::Markdown => name.replace('|', "\\|"),
-        _ => name.to_owned(),
-    };
-    let mut table = Table::new();
-    table
-        .load_style(style)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(HEADINGS);
+    let name = |name: &str| in_cell(name, format);
+    let (mut table, _) = empty_table(format);
+    table.set_header(HEADINGS);
     for row in &summary.rows {
         table.add_row([
             format!("{} {}", row.scaffold, row.version),

@@ -30,7 +30,7 @@ pub fn mixed_tasks() -> Vec<Value> {
     tasks
 }
 
-pub fn write_tasks(place: &Path, name: &str, tasks: &[Value]) -> PathBuf {
+fn write_tasks(place: &Path, name: &str, tasks: &[Value]) -> PathBuf {
     let path = place.join(name);
     let lines: Vec<String> = tasks.iter().map(Value::to_string).collect();
     std::fs::write(&path, lines.join("\n")).unwrap();
@@ -46,20 +46,29 @@ pub fn forgetful(place: &Path) -> String {
     format!("script:{}", path.display())
 }
 
-/// The mixed tasks, played in one turn and in two, in `jobs/NAME`.
-pub fn mixed_run(place: &Path, name: &str) -> PathBuf {
-    let tasks = write_tasks(place, "mixed.jsonl", &mixed_tasks());
-    let model = forgetful(place);
+/// Plays tasks with the bare model, in `jobs/NAME`.
+pub fn play(place: &Path, name: &str, model: &str, tasks: &[Value], more: &[&str]) -> PathBuf {
+    let tasks = write_tasks(place, &format!("{name}.jsonl"), tasks);
     let arguments = [
         "run",
         "llm",
         "-m",
-        &model,
+        model,
         "--tasks",
         tasks.to_str().unwrap(),
         "--job-name",
         name,
     ];
-    finished(place, &arguments, 0);
+    finished(place, &[&arguments, more].concat(), 0);
     place.join("jobs").join(name)
+}
+
+/// The mixed tasks, played in one turn and in two, in `jobs/NAME`.
+pub fn mixed_run(place: &Path, name: &str) -> PathBuf {
+    play(place, name, &forgetful(place), &mixed_tasks(), &[])
+}
+
+/// Whether a number is as expected, but for rounding.
+pub fn near(value: &Value, expected: f64) -> bool {
+    value.as_f64().is_some_and(|value| (value - expected).abs() < 1e-9)
 }

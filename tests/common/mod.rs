@@ -127,3 +127,16 @@ pub fn finished(place: &Path, arguments: &[&str], code: i32) -> (String, String)
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{out}\n{err}");
     (out, err)
 }
+
+/// Replays `jobs/src` of a place: its trials as `replay` compares them, every verdict and tree as recorded.
+pub fn replayed_as_recorded(place: &Path) -> Vec<Value> {
+    let (out, _) = finished(place, &["replay", "jobs/src", "--job-name", "again", "--json"], 0);
+    let result: Value = serde_json::from_str(&out).unwrap();
+    let compared = result["comparison"]["trials"].as_array().unwrap().clone();
+    for trial in &compared {
+        assert_eq!(trial["recorded"], trial["replayed"], "{trial}");
+        let trees = trial["same_trees"].as_array().unwrap();
+        assert!(!trees.is_empty() && trees.iter().all(|same| same == true), "{trial}");
+    }
+    compared
+}

@@ -185,10 +185,15 @@ pub fn serve(path: &str, method: MethodRouter<Provider>, silent_at_first: bool) 
         silent_at_first,
         ..Provider::default()
     };
+    let router = Router::new().route(path, method).with_state(provider.clone());
+    (listen(router), provider)
+}
+
+/// Serves until the tests are over; the API base.
+pub fn listen(router: Router) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}/v1", listener.local_addr().unwrap());
-    let router = Router::new().route(path, method).with_state(provider.clone());
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -196,5 +201,5 @@ pub fn serve(path: &str, method: MethodRouter<Provider>, silent_at_first: bool) 
             .unwrap();
         runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
     });
-    (base, provider)
+    base
 }

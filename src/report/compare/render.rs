@@ -1,11 +1,11 @@
 //! A comparison as a table for the terminal, Markdown, CSV or JSON.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 
 use super::choice::Dimension;
 use super::{ComparedRow, Comparison, Measure, Share};
 use crate::report::Format;
-use crate::report::render::SCRIPTED;
+use crate::report::render::{SCRIPTED, empty_table, in_cell};
 use crate::stats::Interval;
 
 /// Of a list of pairs, in text for people.
@@ -34,20 +34,9 @@ pub(in crate::report) enum Notes {
 
 /// The table with its notes and the names of the discordant pairs.
 pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: Notes) -> String {
-    let markdown = format == Format::Markdown;
-    let name = |text: String| match markdown {
-        true => text.replace('|', "\\|"),
-        false => text,
-    };
-    let mut table = Table::new();
-    table
-        .load_style(if markdown {
-            presets::ASCII_MARKDOWN
-        } else {
-            presets::UTF8_FULL_CONDENSED
-        })
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(headings(comparison));
+    let name = |text: String| in_cell(&text, format);
+    let (mut table, end) = empty_table(format);
+    table.set_header(headings(comparison));
     for row in &comparison.rows {
         for measure in &row.measures {
             let mut cells = vec![name(title(row)), measure.verdict.to_string()];
@@ -73,14 +62,12 @@ pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: 
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    // What follows a table at once is a row of it, in Markdown; and a line is no paragraph.
-    let end = if markdown { "\n\n" } else { "\n" };
     let mut text = format!("{table}{end}");
     for line in notes(comparison, which).into_iter().chain(lists(comparison)) {
         text.push_str(&name(line));
         text.push_str(end);
     }
-    if markdown {
+    if format == Format::Markdown {
         text.pop();
     }
     text

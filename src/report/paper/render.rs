@@ -1,11 +1,11 @@
 //! The paper's layout for the terminal, Markdown, LaTeX, CSV or JSON.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 
 use super::{Entry, PaperTable, Value, latex};
 use crate::report::Format;
 use crate::report::compare::{Notes, people as tests};
-use crate::report::render::SCRIPTED;
+use crate::report::render::{SCRIPTED, empty_table, in_cell};
 
 /// The table as text, ending in a newline.
 ///
@@ -42,12 +42,8 @@ pub(super) fn notes(table: &PaperTable) -> Vec<String> {
 }
 
 fn people(paper: &PaperTable, format: Format) -> String {
-    let markdown = format == Format::Markdown;
-    let name = |text: &str| match markdown {
-        true => text.replace('|', "\\|"),
-        false => text.to_owned(),
-    };
-    let mut table = Table::new();
+    let name = |text: &str| in_cell(text, format);
+    let (mut table, end) = empty_table(format);
     let mut headings = vec!["scaffold".to_owned(), "model".to_owned(), "options".to_owned()];
     if several_runs(paper) {
         headings.insert(0, "run".to_owned());
@@ -57,14 +53,7 @@ fn people(paper: &PaperTable, format: Format) -> String {
         headings.extend([format!("{interaction} n"), "C&S".to_owned(), "C&I".to_owned()]);
     }
     headings.extend(["MT − ST, C&S", "C&I"].map(str::to_owned));
-    table
-        .load_style(if markdown {
-            presets::ASCII_MARKDOWN
-        } else {
-            presets::UTF8_FULL_CONDENSED
-        })
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(headings);
+    table.set_header(headings);
     for line in &paper.lines {
         let mut cells = vec![name(&line.scaffold), name(&line.model), name(&line.options)];
         if several_runs(paper) {
@@ -86,7 +75,6 @@ fn people(paper: &PaperTable, format: Format) -> String {
     for column in table.column_iter_mut().skip(names) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let end = if markdown { "\n\n" } else { "\n" };
     let mut text = format!("{table}{end}");
     for note in notes(paper) {
         text.push_str(&note);
