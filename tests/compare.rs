@@ -160,7 +160,7 @@ fn models_are_compared_interaction_by_interaction_and_tables_are_whole() {
         json!(["one|two#1", "one|two#2", "three#1", "three#2"])
     );
     let (text, _) = finished(place.path(), &["compare", a, b], 0);
-    assert!(text.contains("llm 1, single, oracle → oracle:insecure"), "{text}");
+    assert!(text.contains(", single, oracle → oracle:insecure"), "{text}");
     assert!(text.contains("not independent"), "{text}");
     let (csv, _) = finished(place.path(), &["compare", a, b, "--format", "csv"], 0);
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
