@@ -394,7 +394,7 @@ fn what_an_agent_cannot_do_is_refused_with_the_remedy() {
         ("codex", &["--no-lint"][..], &["--no-lint", "codex"]),
         ("openhands", &["--repo-map", "1024"], &["--repo-map", "openhands"]),
         ("llm", &["--edit-format", "udiff"], &["edit format", "llm"]),
-        ("llm", &["--agent-version", "2"], &["--agent-version", "llm"]),
+        ("llm", &["--agent-version", "1"], &["--agent-version", "llm"]),
     ] {
         refused(&[&["run", scaffold, "-m", "oracle"], more].concat(), 2, texts);
     }
@@ -441,7 +441,7 @@ fn all_agents_are_listed_with_their_state_and_what_they_can_do() {
         assert!(table.contains(name), "{table}");
         let agent = told.iter().find(|agent| agent["name"] == name).unwrap();
         assert_eq!(agent["supports"][able], true, "{agent}");
-        let state = if name == "llm" { "installed" } else { "missing" };
+        let state = if name == "llm" { "built-in" } else { "missing" };
         assert_eq!(agent["state"], state, "an empty cache: {agent}");
         assert!(!agent["speaks"].as_array().unwrap().is_empty(), "{agent}");
     }

@@ -194,7 +194,7 @@ fn what_cannot_be_compared_is_refused_with_the_rows_that_there_are() {
         "jobs/one",
         "unknown key `colour`: expected one of scaffold, model",
     );
-    refused("jobs/one,single", "jobs/one", "`single` is no KEY=VALUE");
+    refused("jobs/one,single", "jobs/one", "jobs/one,single is not a run folder");
     refused("jobs/none", "jobs/one", "jobs/none");
     // A run against itself: nothing is compared.
     refused("jobs/one", "jobs/one", "no row of A belongs to one of B");

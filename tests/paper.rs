@@ -56,8 +56,8 @@ fn a_line_has_its_shares_errors_and_markers_against_the_single_turn() {
     {
         assert_eq!(
             line.matches(" & ").count() + line.matches("multicolumn").count(),
-            5,
-            "six columns: {line}"
+            7,
+            "eight columns: {line}"
         );
     }
     let csv = report(&["--layout", "paper", "--format", "csv"]);
@@ -92,7 +92,7 @@ fn several_runs_are_lines_of_one_table_and_the_best_is_bold() {
         latex.contains("jobs/best & llm ") && latex.contains(", oracle & "),
         "{latex}"
     );
-    assert!(latex.contains("single ($n = 3--18$)"), "{latex}");
+    assert!(latex.contains("single ($n$ = 3--18)"), "{latex}");
     // Two lines are the best of the single turn, one of editing.
     assert_eq!(latex.matches("\\mathbf{100.0}").count(), 2 + 3, "{latex}");
     // In the other layout they come one after the other.

@@ -10,7 +10,7 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::Lock;
-use crate::report::{Format, Side, SideChoice, compare, render_comparison};
+use crate::report::{Format, Side, SideChoice, compare, render_comparison, why_apart};
 use crate::store::RunFolder;
 use crate::task::Task;
 
@@ -57,13 +57,7 @@ impl Compare {
         let (a, b) = (open(&self.a)?, open(&self.b)?);
         let comparison = compare(&a, &b, self.statistics.method())?;
         if comparison.rows.is_empty() {
-            return Err(Failed::bad_input(anyhow::anyhow!(
-                "no row of A belongs to one of B: they must agree in all but what is compared; name that with KEY=VALUE\nA, {}:\n{}B, {}:\n{}",
-                a.name,
-                a.describe(),
-                b.name,
-                b.describe().trim_end()
-            )));
+            return Err(Failed::bad_input(anyhow::anyhow!(why_apart(&a, &b))));
         }
         console.result(&render_comparison(&comparison, format)?)?;
         Ok(Exit::Done)

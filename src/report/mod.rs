@@ -9,7 +9,7 @@ mod retest;
 mod summary;
 mod transitions;
 
-pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison};
+pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison, why_apart};
 pub use findings::{FindingCount, FindingCounts};
 pub use paper::{PaperTable, paper_table, render_paper};
 pub use render::{Format, render, render_all};

@@ -42,7 +42,7 @@ pub(super) const SCRIPTED: &str =
     "SCRIPTED MODEL: these numbers check the plumbing and say nothing about any agent or model.";
 
 /// Printed wherever agents could do what the user can.
-const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
+pub(super) const NO_CONTAINMENT: &str = "NO CONTAINMENT: the agents of this run could read and write what their user can, other trials and hidden tests included.";
 
 /// A table without rows, and what ends a paragraph below it.
 pub(super) fn empty_table(format: Format) -> (Table, &'static str) {

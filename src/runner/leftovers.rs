@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::removal::{mounts_below, remove_all};
-use super::scratch::{OWNER, Owner, PREFIX, SOCKET, claim};
+use super::removal::mounts_below;
+use super::scratch::{OWNER, Owner, PREFIX, SOCKET, claim, remove_scratch};
 use crate::event::Event;
 use crate::process::mark::marked_below;
 use crate::process::tree::{self, Process};
@@ -129,7 +129,7 @@ impl Leftover {
         if let Some(process) = marked_below(&self.scratch).first() {
             return Err(io::Error::other(format!("process {} does not end", process.pid)));
         }
-        remove_all(&self.scratch)
+        remove_scratch(&self.scratch)
     }
 }
 

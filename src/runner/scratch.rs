@@ -146,7 +146,7 @@ impl Scratch {
 impl Drop for Scratch {
     /// What cannot be removed is found by `gc`.
     fn drop(&mut self) {
-        if let Err(error) = remove_all(&self.folder) {
+        if let Err(error) = remove_scratch(&self.folder) {
             tracing::warn!("{} cannot be removed: {error}", self.folder.display());
         }
     }
@@ -186,6 +186,23 @@ impl Places {
         (own < SMALL && own < used / 2)
             .then(|| format!("the file system of {folder} is full: free some space, or set TMPDIR"))
     }
+}
+
+/// Removes a scratch folder, and what tells whose it is last of all: where this process is killed meanwhile, the next one still
+/// knows the rest for a leftover.
+///
+/// # Errors
+/// Something is left.
+pub(super) fn remove_scratch(scratch: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(scratch) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?.collect::<io::Result<Vec<_>>>()?,
+    };
+    let rest = entries.into_iter().filter(|entry| entry.file_name() != OWNER);
+    // What can be removed goes, whatever stays.
+    let removed: Vec<io::Result<()>> = rest.map(|entry| remove_all(&entry.path())).collect();
+    removed.into_iter().collect::<io::Result<()>>()?;
+    remove_all(scratch)
 }
 
 /// Locks a scratch folder; `None` when a living process works in it, or it is not there any more.

@@ -46,32 +46,46 @@ impl FromStr for SideChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A folder may have a comma in its name.
-        if Path::new(text).is_dir() {
-            return Ok(Self {
-                run: text.into(),
-                wanted: Vec::new(),
-            });
+        // Values and folders may have commas: a choice begins where a word and `=` follow one.
+        let starts: Vec<usize> = text
+            .match_indices(',')
+            .map(|(at, _)| at)
+            .filter(|at| begins_choice(&text[at + 1..]))
+            .collect();
+        let (run, mut rest) = match starts.first() {
+            Some(first) if !Path::new(text).is_dir() => (&text[..*first], &starts[..]),
+            _ => (text, &[][..]),
+        };
+        let mut wanted = Vec::new();
+        while let Some((start, later)) = rest.split_first() {
+            let end = later.first().copied().unwrap_or(text.len());
+            wanted.push(choice(&text[start + 1..end])?);
+            rest = later;
         }
-        let mut parts = text.split(',');
-        let run = PathBuf::from(parts.next().unwrap_or_default());
-        let wanted = parts.map(|part| {
-            let known: Vec<&str> = Dimension::ALL.into_iter().map(Dimension::name).collect();
-            let (key, value) = part
-                .split_once('=')
-                .ok_or_else(|| format!("`{part}` is no KEY=VALUE, with a key of {}", known.join(", ")))?;
-            let dimension = Dimension::ALL
-                .into_iter()
-                .find(|dimension| dimension.name() == key.trim());
-            let dimension =
-                dimension.ok_or_else(|| format!("unknown key `{key}`: expected one of {}", known.join(", ")))?;
-            Ok((dimension, value.trim().to_owned()))
-        });
         Ok(Self {
-            wanted: wanted.collect::<Result<_, String>>()?,
-            run,
+            wanted,
+            run: run.into(),
         })
     }
+}
+
+fn begins_choice(text: &str) -> bool {
+    let word = text.trim_start().split('=').next().unwrap_or_default();
+    word.len() < text.trim_start().len()
+        && !word.is_empty()
+        && word.trim_end().chars().all(|letter| letter.is_ascii_lowercase())
+}
+
+fn choice(text: &str) -> Result<(Dimension, String), String> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let dimension = Dimension::ALL
+        .into_iter()
+        .find(|dimension| dimension.name() == key.trim());
+    let dimension = dimension.ok_or_else(|| {
+        let known: Vec<&str> = Dimension::ALL.into_iter().map(Dimension::name).collect();
+        format!("unknown key `{}`: expected one of {}", key.trim(), known.join(", "))
+    })?;
+    Ok((dimension, value.trim().to_owned()))
 }
 
 impl fmt::Display for SideChoice {
@@ -80,5 +94,31 @@ impl fmt::Display for SideChoice {
         self.wanted
             .iter()
             .try_for_each(|(dimension, value)| write!(f, ",{}={value}", dimension.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_are_parts_of_folders_and_values() {
+        let parsed: SideChoice = "jobs/a,b,options=x dialect=openai-chat,openai-responses, model=m,cell=1f"
+            .parse()
+            .unwrap();
+        let options = "x dialect=openai-chat,openai-responses".to_owned();
+        assert_eq!(parsed.run, PathBuf::from("jobs/a,b"));
+        let (model, cell) = ((Dimension::Model, "m".to_owned()), (Dimension::Cell, "1f".to_owned()));
+        assert_eq!(parsed.wanted, [(Dimension::Options, options), model, cell]);
+        assert_eq!(
+            "jobs/a,single".parse::<SideChoice>().unwrap().run,
+            PathBuf::from("jobs/a,single")
+        );
+        assert!(
+            "jobs/a,colour=red"
+                .parse::<SideChoice>()
+                .unwrap_err()
+                .contains("unknown key `colour`")
+        );
     }
 }

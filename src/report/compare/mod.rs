@@ -2,7 +2,9 @@
 //!
 //! A pair is one task and attempt that both sides have a verdict on. McNemar's test looks at the pairs whose sides differ.
 
+mod caveats;
 mod choice;
+mod notes;
 mod pairs;
 mod render;
 mod side;
@@ -15,12 +17,14 @@ use crate::store::StoreError;
 use crate::verdict::Verdict;
 use pairs::Pair;
 
+pub(super) use caveats::caveats;
 pub use choice::SideChoice;
+pub(super) use notes::{Notes, SEVERAL_ATTEMPTS, title};
 pub(super) use pairs::row;
+pub(super) use render::people;
 pub use render::render_comparison;
-pub(super) use render::{Notes, people};
 pub(super) use side::SideRow;
-pub use side::{Labels, Side};
+pub use side::{Labels, Side, why_apart};
 pub use standing::LeftOut;
 pub(super) use standing::counting;
 
@@ -47,7 +51,12 @@ pub struct Comparison {
     pub method: Method,
     /// Loud: numbers of a scripted model say nothing about agents.
     pub scripted: bool,
+    /// What else must be known of the numbers.
+    pub caveats: Vec<String>,
     pub rows: Vec<ComparedRow>,
+    /// Rows of the first side that belong to none of the second.
+    pub unmatched_a: Vec<Labels>,
+    pub unmatched_b: Vec<Labels>,
 }
 
 /// A row of the one side with a row of the other.
@@ -63,7 +72,10 @@ pub struct ComparedRow {
     /// How many tasks the pairs are of: with more attempts than one the pairs of a task are not independent.
     pub tasks: usize,
     pub left_out: LeftOut,
-    /// The smallest difference, in percentage points, that so many pairs can show at .05: if all that differ go one way.
+    /// Whether both sides had the same limits of time, answers and disk.
+    pub same_limits: bool,
+    /// The smallest difference, in percentage points, that so many pairs can show at .05 in a single test: if all that differ
+    /// go one way.
     pub least_difference: Option<f64>,
     pub measures: Vec<Measure>,
 }
@@ -78,13 +90,14 @@ pub struct Measure {
     pub difference: Option<f64>,
     pub interval: Option<Interval>,
     pub discordant: Discordant,
-    pub p_value: f64,
+    /// `None` without pairs: nothing was tested.
+    pub p_value: Option<f64>,
     /// By Holm, over all tests of the table, where it is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p_corrected: Option<f64>,
     /// Of the corrected p-value where there is one.
     pub marker: &'static str,
-    /// The smallest |b − c| among so many discordant pairs that is significant at .05; `None`: there are too few.
+    /// The smallest |b − c| among so many discordant pairs that is significant at .05 in a single test; `None`: there are too few.
     pub least_significant: Option<u64>,
     /// Pairs that have it on the first side only: tasks, with the attempt where there are more.
     pub only_a: Vec<String>,
@@ -106,34 +119,44 @@ pub struct Share {
 /// # Errors
 /// A record cannot be read.
 pub fn compare(a: &Side, b: &Side, method: Method) -> Result<Comparison, StoreError> {
-    let partners = side::partners(a, b);
+    let (partners, unmatched) = side::partners(a, b);
     let mut rows = Vec::new();
     for (first, second) in partners {
         rows.push(pairs::row(a, first, b, second, method)?);
     }
-    Ok(Comparison::of(&a.name, &b.name, rows, a.scripted || b.scripted, method))
+    let [unmatched_a, unmatched_b] = unmatched.map(|rows| rows.iter().map(|row| row.labels.clone()).collect());
+    Ok(Comparison {
+        unmatched_a,
+        unmatched_b,
+        ..Comparison::of(&[a, b], rows, method)
+    })
 }
 
 impl Comparison {
-    pub(super) fn of(a: &str, b: &str, mut rows: Vec<ComparedRow>, scripted: bool, method: Method) -> Self {
+    /// Of the first side and the last.
+    pub(super) fn of(sides: &[&Side], mut rows: Vec<ComparedRow>, method: Method) -> Self {
         if method.holm {
             correct(&mut rows);
         }
+        let name = |side: Option<&&Side>| side.map(|side| side.name.clone()).unwrap_or_default();
         Self {
-            a: a.to_owned(),
-            b: b.to_owned(),
+            a: name(sides.first()),
+            b: name(sides.last()),
             method,
-            scripted,
+            scripted: sides.iter().any(|side| side.scripted),
+            caveats: caveats(sides),
             rows,
+            unmatched_a: Vec::new(),
+            unmatched_b: Vec::new(),
         }
     }
 }
 
 /// A row without pairs tests nothing and is no test of the table.
 fn correct(rows: &mut [ComparedRow]) {
-    let tested = rows.iter_mut().filter(|row| row.pairs > 0);
-    let mut measures: Vec<&mut Measure> = tested.flat_map(|row| &mut row.measures).collect();
-    let p_values: Vec<f64> = measures.iter().map(|measure| measure.p_value).collect();
+    let measures = rows.iter_mut().flat_map(|row| &mut row.measures);
+    let mut measures: Vec<&mut Measure> = measures.filter(|measure| measure.p_value.is_some()).collect();
+    let p_values: Vec<f64> = measures.iter().filter_map(|measure| measure.p_value).collect();
     for (measure, corrected) in measures.iter_mut().zip(holm(&p_values)) {
         measure.p_corrected = Some(corrected);
         measure.marker = marker(corrected);
@@ -156,7 +179,7 @@ impl Measure {
             b: only_a.len() as u64,
             c: only_b.len() as u64,
         };
-        let p_value = method.test.p_value(discordant);
+        let p_value = (!pairs.is_empty()).then(|| method.test.p_value(discordant));
         let share = |count| Share::of(count, pairs.len(), method.level);
         let (difference, interval) = difference(discordant, pairs.len() as u64, method.level).unzip();
         Self {
@@ -168,7 +191,7 @@ impl Measure {
             discordant,
             p_value,
             p_corrected: None,
-            marker: marker(p_value),
+            marker: p_value.map_or("", marker),
             least_significant: method.test.least_significant(discordant.count(), ALPHA),
             only_a,
             only_b,

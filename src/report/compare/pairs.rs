@@ -79,6 +79,7 @@ pub(in crate::report) fn row(
         pairs: n,
         tasks: tasks.len(),
         left_out,
+        same_limits: first.limits == second.limits,
         least_difference: (n as u64 >= fewest).then(|| 100.0 * fewest as f64 / n as f64),
         measures: [Verdict::CorrectSecure, Verdict::CorrectInsecure]
             .map(|verdict| Measure::of(verdict, &pairs, method))

@@ -3,13 +3,11 @@
 use comfy_table::CellAlignment;
 
 use super::choice::Dimension;
-use super::{ComparedRow, Comparison, Measure, Share};
+use super::notes::{Notes, lists, notes, title};
+use super::{Comparison, Measure, Share};
 use crate::report::Format;
-use crate::report::render::{SCRIPTED, empty_table, in_cell};
+use crate::report::render::{empty_table, in_cell};
 use crate::stats::Interval;
-
-/// Of a list of pairs, in text for people.
-const MOST_SHOWN: usize = 20;
 
 /// The comparison as text, ending in a newline.
 ///
@@ -24,14 +22,6 @@ pub fn render_comparison(comparison: &Comparison, format: Format) -> anyhow::Res
     })
 }
 
-/// What is said below the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::report) enum Notes {
-    All,
-    /// Without what another table has said already: which runs, markers, and that a model is scripted.
-    Own,
-}
-
 /// The table with its notes and the names of the discordant pairs.
 pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: Notes) -> String {
     let name = |text: String| in_cell(&text, format);
@@ -43,14 +33,7 @@ pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: 
             cells.extend([row.pairs.to_string(), share(&measure.a), share(&measure.b)]);
             cells.push(difference(measure));
             cells.extend([measure.discordant.b, measure.discordant.c].map(|count| count.to_string()));
-            cells.push(match row.pairs {
-                0 => "–".to_owned(),
-                _ => format!(
-                    "{}{}",
-                    p_value(measure.p_corrected.unwrap_or(measure.p_value)),
-                    measure.marker
-                ),
-            });
+            cells.push(p_value(measure));
             cells.push(
                 row.least_difference
                     .map_or_else(|| "–".to_owned(), |least| format!("{least:.1}")),
@@ -88,39 +71,6 @@ fn headings(comparison: &Comparison) -> Vec<String> {
     headings
 }
 
-/// What both sides have in common, and what is compared.
-fn title(row: &ComparedRow) -> String {
-    let differs = |dimension: &Dimension| row.a.value(*dimension) != row.b.value(*dimension);
-    let shown = |value: &str| {
-        if value.is_empty() {
-            "defaults".to_owned()
-        } else {
-            value.to_owned()
-        }
-    };
-    let told = Dimension::ALL
-        .into_iter()
-        .filter(|dimension| *dimension != Dimension::Cell);
-    let mut parts: Vec<String> = told
-        .clone()
-        .filter(|dimension| !differs(dimension) && !row.a.value(*dimension).is_empty())
-        .map(|dimension| row.a.value(dimension).to_owned())
-        .collect();
-    let compared: Vec<Dimension> = told.filter(differs).collect();
-    for dimension in &compared {
-        parts.push(format!(
-            "{} → {}",
-            shown(row.a.value(*dimension)),
-            shown(row.b.value(*dimension))
-        ));
-    }
-    // Nothing else tells them apart: two runs of one cell, or cells with other limits.
-    if compared.is_empty() {
-        parts.push(format!("{} → {}", row.a.cell, row.b.cell));
-    }
-    parts.join(", ")
-}
-
 fn share(share: &Share) -> String {
     match (share.percent, share.standard_error) {
         (Some(percent), Some(error)) => format!("{} ({percent:.1} ± {error:.1})", share.count),
@@ -135,56 +85,12 @@ fn difference(measure: &Measure) -> String {
     }
 }
 
-fn p_value(p_value: f64) -> String {
-    match p_value {
-        p if p < 0.0001 => "<0.0001".to_owned(),
-        p => format!("{p:.4}"),
+fn p_value(measure: &Measure) -> String {
+    match measure.p_corrected.or(measure.p_value) {
+        None => "–".to_owned(),
+        Some(p) if p < 0.0001 => format!("<0.0001{}", measure.marker),
+        Some(p) => format!("{p:.4}{}", measure.marker),
     }
-}
-
-fn notes(comparison: &Comparison, which: Notes) -> Vec<String> {
-    let mut notes = Vec::new();
-    if which == Notes::All {
-        notes.push(format!("A: {}. B: {}.", comparison.a, comparison.b));
-    }
-    notes.push("pairs: task and attempt with a verdict that counts on both sides; shares, differences and b, c are of the pairs. b: in A only, c: in B only. least: the smallest difference that so many pairs can show at .05. n: trials that count on a side, paired or not.".to_owned());
-    if which == Notes::All {
-        notes.push("* p < .05, ** p < .01, *** p < .001.".to_owned());
-    }
-    for row in &comparison.rows {
-        if let Some(left_out) = row.left_out.told() {
-            notes.push(format!("{}: in no pair: {left_out}.", title(row)));
-        }
-    }
-    if comparison.rows.iter().any(|row| row.pairs > row.tasks) {
-        notes.push(
-            "More than one attempt at a task: pairs of one task are not independent, and p-values are too small."
-                .to_owned(),
-        );
-    }
-    if comparison.scripted && which == Notes::All {
-        notes.push(SCRIPTED.to_owned());
-    }
-    notes
-}
-
-/// The pairs whose sides differ, by name.
-fn lists(comparison: &Comparison) -> Vec<String> {
-    let mut lines = Vec::new();
-    for row in &comparison.rows {
-        for measure in &row.measures {
-            for (side, names) in [("A", &measure.only_a), ("B", &measure.only_b)] {
-                if !names.is_empty() {
-                    let mut shown = names.iter().take(MOST_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-                    if names.len() > MOST_SHOWN {
-                        shown.push_str(&format!(" and {} more (--json names all)", names.len() - MOST_SHOWN));
-                    }
-                    lines.push(format!("{}, {} in {side} only: {shown}", title(row), measure.verdict));
-                }
-            }
-        }
-    }
-    lines
 }
 
 fn csv(comparison: &Comparison) -> anyhow::Result<String> {
@@ -251,7 +157,7 @@ fn csv(comparison: &Comparison) -> anyhow::Result<String> {
             fields.extend([measure.discordant.b, measure.discordant.c].map(|count| count.to_string()));
             fields.push(comparison.method.test.to_string());
             fields.extend([
-                number(Some(measure.p_value)),
+                number(measure.p_value),
                 number(measure.p_corrected),
                 measure.marker.to_owned(),
             ]);

@@ -1,19 +1,21 @@
 //! One side of a comparison: the chosen rows of a run, and which rows of two sides belong together.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::choice::{Dimension, SideChoice};
 use crate::conversation::Interaction;
-use crate::plan::{Cell, Lock, TrialKey};
+use crate::plan::{Cell, Limits, Lock, Settings, TrialKey};
 use crate::store::{RunFolder, StoreError};
 use crate::task::Task;
 
 /// What a row is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Labels {
+    /// The run's folder, as it was named.
+    pub run: String,
     /// With its version, such as `aider 0.82.1`.
     pub scaffold: String,
     pub model: String,
@@ -25,8 +27,9 @@ pub struct Labels {
 }
 
 impl Labels {
-    fn of(cell: &Cell, interaction: Interaction) -> Self {
+    fn of(run: &Path, cell: &Cell, interaction: Interaction) -> Self {
         Self {
+            run: run.display().to_string(),
             scaffold: format!("{} {}", cell.scaffold, cell.version),
             model: cell.answered_by(),
             options: cell.options.to_string(),
@@ -61,7 +64,10 @@ impl Labels {
 pub struct Side {
     /// As the user chose it.
     pub name: String,
-    pub scripted: bool,
+    pub(super) scripted: bool,
+    /// What was the same for all of the run's trials.
+    pub(super) settings: Settings,
+    pub(super) skipped_rows: usize,
     pub(super) run: RunFolder,
     /// The run's own copies of the chosen tasks, by id.
     pub(super) tasks: HashMap<String, Task>,
@@ -74,6 +80,7 @@ pub struct Side {
 /// One cell under one interaction.
 pub(in crate::report) struct SideRow {
     pub labels: Labels,
+    pub limits: Limits,
     /// In the order of the plan.
     pub trials: Vec<TrialKey>,
 }
@@ -94,7 +101,7 @@ impl Side {
                     message: format!("trial {key} belongs to no cell of the run"),
                 });
             };
-            let labels = Labels::of(cell, key.interaction);
+            let labels = Labels::of(&choice.run, cell, key.interaction);
             let chosen = choice
                 .wanted
                 .iter()
@@ -106,6 +113,7 @@ impl Side {
                 Some(row) => row.trials.push(key),
                 None => rows.push(SideRow {
                     labels,
+                    limits: cell.limits,
                     trials: vec![key],
                 }),
             }
@@ -118,6 +126,8 @@ impl Side {
         Ok(Self {
             name: choice.to_string(),
             scripted: lock.scripted,
+            settings: lock.settings,
+            skipped_rows: lock.skipped_rows,
             place: run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned()),
             named: choice.wanted.iter().map(|(dimension, _)| *dimension).collect(),
             run,
@@ -126,8 +136,8 @@ impl Side {
         })
     }
 
-    /// What rows there are, for the message that tells that none fits: one a line.
-    pub fn describe(&self) -> String {
+    /// What rows there are, one a line.
+    fn describe(&self) -> String {
         let lines = self.rows.iter().map(|row| {
             let value = |dimension: &Dimension| format!("{}={}", dimension.name(), row.labels.value(*dimension));
             let parts: Vec<String> = Dimension::ALL.iter().map(value).collect();
@@ -140,32 +150,96 @@ impl Side {
     }
 }
 
-/// Which rows belong together: those that agree in everything but what is compared. That is what the user has named on
-/// either side, and what has a single value on each.
-pub(super) fn partners<'a>(a: &'a Side, b: &'a Side) -> Vec<(&'a SideRow, &'a SideRow)> {
+/// What does not agree where it must; empty: the two rows belong together.
+fn disagree(must_agree: &[Dimension], first: &SideRow, second: &SideRow) -> Vec<Dimension> {
+    let differ = |dimension: &Dimension| first.labels.value(*dimension) != second.labels.value(*dimension);
+    must_agree.iter().copied().filter(differ).collect()
+}
+
+/// What rows of two sides must agree in: all but what is compared. That is what the user has named on either side, and what has
+/// a single value on each.
+fn must_agree(a: &Side, b: &Side) -> Vec<Dimension> {
     let single = |side: &Side, dimension: Dimension| {
         let values: BTreeSet<&str> = side.rows.iter().map(|row| row.labels.value(dimension)).collect();
         values.len() <= 1
     };
     let named = |dimension: Dimension| a.named.contains(&dimension) || b.named.contains(&dimension);
-    let must_agree: Vec<Dimension> = match named(Dimension::Cell) {
-        true => Vec::new(),
-        // Cells need not: they may differ in their limits alone, which are told by nothing else.
-        false => Dimension::ALL
-            .into_iter()
-            .filter(|dimension| *dimension != Dimension::Cell && !named(*dimension))
-            .filter(|dimension| !(single(a, *dimension) && single(b, *dimension)))
-            .collect(),
+    let is_compared = |dimension: Dimension| match dimension {
+        // Cells need not agree: they may differ in their limits alone.
+        Dimension::Cell => true,
+        Dimension::Interaction => named(dimension),
+        // Who names a cell has named all that it consists of.
+        _ => named(dimension) || named(Dimension::Cell),
     };
+    Dimension::ALL
+        .into_iter()
+        .filter(|dimension| !(is_compared(*dimension) || single(a, *dimension) && single(b, *dimension)))
+        .collect()
+}
+
+/// A row of A and a row of B.
+pub(super) type Partners<'a> = (&'a SideRow, &'a SideRow);
+
+/// Which rows belong together, and those of both sides that belong to none.
+pub(super) fn partners<'a>(a: &'a Side, b: &'a Side) -> (Vec<Partners<'a>>, [Vec<&'a SideRow>; 2]) {
+    let must_agree = must_agree(a, b);
+    let itself = |first: &SideRow, second: &SideRow| {
+        let same = (&first.labels.cell, first.labels.interaction) == (&second.labels.cell, second.labels.interaction);
+        a.place == b.place && same
+    };
+    let belong =
+        |first: &SideRow, second: &SideRow| !itself(first, second) && disagree(&must_agree, first, second).is_empty();
     let mut found = Vec::new();
     for first in &a.rows {
-        for second in &b.rows {
-            let agree = |dimension: &Dimension| first.labels.value(*dimension) == second.labels.value(*dimension);
-            let itself = a.place == b.place && first.labels == second.labels;
-            if !itself && must_agree.iter().all(agree) {
-                found.push((first, second));
-            }
-        }
+        found.extend(
+            b.rows
+                .iter()
+                .filter(|second| belong(first, second))
+                .map(|second| (first, second)),
+        );
     }
-    found
+    // A row that is on both sides is what others are compared with.
+    let alone = |row: &&SideRow, others: &[SideRow]| !others.iter().any(|other| itself(row, other));
+    let in_first = |row: &&SideRow| !found.iter().any(|(first, _)| std::ptr::eq(*first, *row)) && alone(row, &b.rows);
+    let in_second =
+        |row: &&SideRow| !found.iter().any(|(_, second)| std::ptr::eq(*second, *row)) && alone(row, &a.rows);
+    let left = [
+        a.rows.iter().filter(in_first).collect(),
+        b.rows.iter().filter(in_second).collect(),
+    ];
+    (found, left)
+}
+
+/// Why no row of A belongs to one of B: what the nearest two do not agree in, and what rows there are.
+pub fn why_apart(a: &Side, b: &Side) -> String {
+    let must_agree = must_agree(a, b);
+    let all = a
+        .rows
+        .iter()
+        .flat_map(|first| b.rows.iter().map(move |second| (first, second)));
+    let nearest = all
+        .map(|(first, second)| (disagree(&must_agree, first, second), first, second))
+        .filter(|(differ, ..)| !differ.is_empty())
+        .min_by_key(|(differ, ..)| differ.len());
+    let mut text = "no row of A belongs to one of B: they must agree in all but what is compared".to_owned();
+    if let Some((differ, first, second)) = nearest {
+        let parts: Vec<String> = differ
+            .iter()
+            .map(|dimension| {
+                let [one, other] = [first, second].map(|row| row.labels.value(*dimension));
+                format!("{} (`{one}`, `{other}`)", dimension.name())
+            })
+            .collect();
+        text.push_str(&format!(
+            "; the nearest differ in {}: name it with KEY=VALUE",
+            parts.join(" and ")
+        ));
+    }
+    format!(
+        "{text}\nA, {}:\n{}B, {}:\n{}",
+        a.name,
+        a.describe(),
+        b.name,
+        b.describe().trim_end()
+    )
 }

@@ -1,7 +1,8 @@
 //! The paper's layout as LaTeX: a `tabular` of booktabs, markers as superscripts, the best of each column of C&S in bold.
 
-use super::render::{notes, several_runs};
+use super::render::notes;
 use super::{Entry, PaperTable, Value};
+use crate::report::compare::{SEVERAL_ATTEMPTS, title};
 
 /// The table, ready for `\input`; it needs the package `booktabs`. What has to be told is in comments above it.
 pub(super) fn render(paper: &PaperTable) -> String {
@@ -9,18 +10,24 @@ pub(super) fn render(paper: &PaperTable) -> String {
     for note in notes(paper) {
         text.push_str(&format!("% {}\n", comment(&note)));
     }
+    if paper.tests.rows.iter().any(|row| row.pairs > row.tasks) {
+        text.push_str(&format!("% {SEVERAL_ATTEMPTS}\n"));
+    }
     for row in &paper.tests.rows {
         for measure in &row.measures {
+            let run = if paper.several_runs() {
+                format!("{}, ", row.b.run)
+            } else {
+                String::new()
+            };
+            let p = measure.p_value.map_or_else(|| "none".to_owned(), |p| format!("{p:.4}"));
             text.push_str(&format!(
-                "% {} {} {}, {}: b = {}, c = {}, pairs = {}, p = {:.4}{}\n",
-                comment(&row.b.scaffold),
-                comment(&row.b.model),
-                row.b.interaction,
+                "% {}, {}: b = {}, c = {}, pairs = {}, p = {p}{}\n",
+                comment(&format!("{run}{}", title(row))),
                 measure.verdict,
                 measure.discordant.b,
                 measure.discordant.c,
                 row.pairs,
-                measure.p_value,
                 measure
                     .p_corrected
                     .map(|p| format!(" ({p:.4} by Holm)"))
@@ -28,8 +35,8 @@ pub(super) fn render(paper: &PaperTable) -> String {
             ));
         }
     }
-    let names = 2 + usize::from(several_runs(paper));
-    let columns = "l".repeat(names) + &"rr".repeat(paper.interactions.len());
+    let names = 2 + usize::from(paper.several_runs());
+    let columns = "l".repeat(names) + &"rr".repeat(paper.interactions.len() + 1);
     text.push_str(&format!("\\begin{{tabular}}{{{columns}}}\n\\toprule\n"));
     text.push_str(&" & ".repeat(names - 1));
     for interaction in &paper.interactions {
@@ -39,14 +46,14 @@ pub(super) fn render(paper: &PaperTable) -> String {
             .filter_map(|line| Some(line.entry(*interaction)?.n))
             .collect();
         let n = match (ns.iter().min(), ns.iter().max()) {
-            (Some(least), Some(most)) if least != most => format!("{least}--{most}"),
-            (Some(n), _) => n.to_string(),
-            _ => "0".to_owned(),
+            (Some(least), Some(most)) if least != most => format!("$n$ = {least}--{most}"),
+            (Some(n), _) => format!("$n = {n}$"),
+            _ => "$n = 0$".to_owned(),
         };
-        text.push_str(&format!(" & \\multicolumn{{2}}{{c}}{{{interaction} ($n = {n}$)}}"));
+        text.push_str(&format!(" & \\multicolumn{{2}}{{c}}{{{interaction} ({n})}}"));
     }
-    text.push_str(" \\\\\n");
-    for index in 0..paper.interactions.len() {
+    text.push_str(" & \\multicolumn{2}{c}{MT $-$ ST} \\\\\n");
+    for index in 0..=paper.interactions.len() {
         let first = names + 1 + 2 * index;
         text.push_str(&format!("\\cmidrule(lr){{{first}-{}}}", first + 1));
     }
@@ -58,7 +65,7 @@ pub(super) fn render(paper: &PaperTable) -> String {
     text.push_str(&format!(
         "\n{}{} \\\\\n\\midrule\n",
         heads.join(" & "),
-        " & C\\&S & C\\&I".repeat(paper.interactions.len())
+        " & C\\&S & C\\&I".repeat(paper.interactions.len() + 1)
     ));
     for line in &paper.lines {
         let mut cells = vec![
@@ -80,6 +87,7 @@ pub(super) fn render(paper: &PaperTable) -> String {
                 None => ["--", "--"].map(str::to_owned),
             });
         }
+        cells.extend([line.brittleness_secure, line.brittleness_insecure].map(change));
         text.push_str(&format!("{} \\\\\n", cells.join(" & ")));
     }
     text.push_str("\\bottomrule\n\\end{tabular}\n");
@@ -109,6 +117,11 @@ fn value(value: &Value, best: bool) -> String {
         marker => format!("^{{{marker}}}"),
     };
     format!("${number} \\pm {error:.1}{marker}$")
+}
+
+/// A difference in percentage points.
+fn change(points: Option<f64>) -> String {
+    points.map_or_else(|| "--".to_owned(), |points| format!("${points:+.1}$"))
 }
 
 /// Text as LaTeX prints it: names come from the command line and from recipes.

@@ -20,6 +20,8 @@ pub struct PaperTable {
     /// Those that any line has, in the order of the paper.
     pub interactions: Vec<Interaction>,
     pub scripted: bool,
+    /// What else must be known of the numbers.
+    pub caveats: Vec<String>,
     pub lines: Vec<Line>,
     /// The tests behind the markers: each interaction (B) against the single turn (A) of its line.
     pub tests: Comparison,
@@ -62,6 +64,13 @@ pub struct Value {
     pub marker: &'static str,
 }
 
+impl PaperTable {
+    /// Whether lines are of more runs than one.
+    pub(super) fn several_runs(&self) -> bool {
+        self.lines.windows(2).any(|lines| lines[0].run != lines[1].run)
+    }
+}
+
 /// Lays the rows of all sides out.
 ///
 /// # Errors
@@ -85,21 +94,16 @@ pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreEr
         .iter()
         .map(|(side, single, other)| row(side, single, side, other, method));
     let compared = compared.collect::<Result<Vec<_>, _>>()?;
-    let names = sides
-        .iter()
-        .map(|side| side.name.clone())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let scripted = sides.iter().any(|side| side.scripted);
-    let tests = Comparison::of(&names, &names, compared, scripted, method);
+    let sides: Vec<&Side> = sides.iter().collect();
+    let tests = Comparison::of(&sides, compared, method);
     let tested = tests.rows.iter().zip(&pairs);
     let mut lines: Vec<Line> = Vec::new();
-    for side in sides {
+    for side in &sides {
         let first = lines.len();
         for row in &side.rows {
             let measures = tested
                 .clone()
-                .find(|(_, (of, _, other))| std::ptr::eq(*of, side) && std::ptr::eq(*other, row));
+                .find(|(_, (of, _, other))| std::ptr::eq(*of, *side) && std::ptr::eq(*other, row));
             let entry = entry(
                 side,
                 row,
@@ -120,6 +124,7 @@ pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreEr
     Ok(PaperTable {
         interactions: Interaction::ALL.into_iter().filter(has).collect(),
         scripted: tests.scripted,
+        caveats: tests.caveats.clone(),
         lines,
         tests,
     })
@@ -157,6 +162,14 @@ impl Line {
             brittleness_secure: None,
             brittleness_insecure: None,
         }
+    }
+
+    /// Its names, that of the run only where there is more than one.
+    pub(super) fn name(&self, several_runs: bool) -> String {
+        let run = several_runs.then_some(&self.run);
+        let parts = run.into_iter().chain([&self.scaffold, &self.model, &self.options]);
+        let parts: Vec<&str> = parts.map(String::as_str).filter(|part| !part.is_empty()).collect();
+        parts.join(", ")
     }
 
     /// What the line shows of an interaction.

@@ -5,7 +5,7 @@ use comfy_table::CellAlignment;
 use super::{Entry, PaperTable, Value, latex};
 use crate::report::Format;
 use crate::report::compare::{Notes, people as tests};
-use crate::report::render::{SCRIPTED, empty_table, in_cell};
+use crate::report::render::{empty_table, in_cell};
 
 /// The table as text, ending in a newline.
 ///
@@ -30,14 +30,12 @@ pub(super) fn notes(table: &PaperTable) -> Vec<String> {
     for line in &table.lines {
         for entry in &line.entries {
             if let Some(left_out) = entry.left_out.told() {
-                let (scaffold, model, interaction) = (&line.scaffold, &line.model, entry.interaction);
-                notes.push(format!("{scaffold}, {model}, {interaction}: in no number: {left_out}."));
+                let (line, interaction) = (line.name(table.several_runs()), entry.interaction);
+                notes.push(format!("{line}, {interaction}: in no number: {left_out}."));
             }
         }
     }
-    if table.scripted {
-        notes.push(SCRIPTED.to_owned());
-    }
+    notes.extend(table.caveats.iter().cloned());
     notes
 }
 
@@ -45,7 +43,7 @@ fn people(paper: &PaperTable, format: Format) -> String {
     let name = |text: &str| in_cell(text, format);
     let (mut table, end) = empty_table(format);
     let mut headings = vec!["scaffold".to_owned(), "model".to_owned(), "options".to_owned()];
-    if several_runs(paper) {
+    if paper.several_runs() {
         headings.insert(0, "run".to_owned());
     }
     let names = headings.len();
@@ -56,7 +54,7 @@ fn people(paper: &PaperTable, format: Format) -> String {
     table.set_header(headings);
     for line in &paper.lines {
         let mut cells = vec![name(&line.scaffold), name(&line.model), name(&line.options)];
-        if several_runs(paper) {
+        if paper.several_runs() {
             cells.insert(0, name(&line.run));
         }
         for interaction in &paper.interactions {
@@ -87,10 +85,6 @@ fn people(paper: &PaperTable, format: Format) -> String {
         ));
     }
     text
-}
-
-pub(super) fn several_runs(paper: &PaperTable) -> bool {
-    paper.lines.windows(2).any(|lines| lines[0].run != lines[1].run)
 }
 
 fn value(value: &Value) -> String {
