@@ -199,3 +199,55 @@ fn what_cannot_be_compared_is_refused_with_the_rows_that_there_are() {
     // A run against itself: nothing is compared.
     refused("jobs/one", "jobs/one", "no row of A belongs to one of B");
 }
+
+#[test]
+fn a_named_cell_is_compared_interaction_by_interaction_and_rows_without_a_partner_are_told() {
+    let place = tempfile::tempdir().unwrap();
+    let tasks = [tiny_task("tiny")];
+    play(place.path(), "both", "oracle,oracle:insecure", &tasks, &[]);
+    play(place.path(), "one", "oracle", &tasks, &["--containment", "none"]);
+    let lock = std::fs::read(place.path().join("jobs/both/lock.json")).unwrap();
+    let lock: Value = serde_json::from_slice(&lock).unwrap();
+    let cell = |index: usize| {
+        let trials = lock["trials"].as_array().unwrap();
+        let cells: Vec<&Value> = trials.iter().map(|trial| &trial["cell"]).collect();
+        let other = cells.iter().find(|cell| **cell != cells[0]).unwrap();
+        [cells[0], other][index].as_str().unwrap().to_owned()
+    };
+    let sides = [0, 1].map(|index| format!("jobs/both,cell={}", cell(index)));
+    let comparison = compared(place.path(), &sides[0], &sides[1], &[]);
+    let rows = comparison["rows"].as_array().unwrap();
+    let interactions: Vec<_> = rows
+        .iter()
+        .map(|row| [&row["a"]["interaction"], &row["b"]["interaction"]])
+        .collect();
+    assert_eq!(interactions, [[&json!("single"); 2], [&json!("editing"); 2]]);
+    assert_eq!(comparison["unmatched_a"], json!([]));
+
+    // One model of two has a partner; and the runs are not alike.
+    let comparison = compared(place.path(), "jobs/both", "jobs/one", &[]);
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
+    let alone = comparison["unmatched_a"].as_array().unwrap();
+    assert_eq!(alone.len(), 2);
+    assert!(
+        alone.iter().all(|labels| labels["model"] == "oracle:insecure"),
+        "{alone:?}"
+    );
+    let (text, _) = finished(place.path(), &["compare", "jobs/both", "jobs/one"], 0);
+    for part in [
+        "In A only, and not compared",
+        "NOT ALIKE in what held the agents",
+        "NO CONTAINMENT",
+    ] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    let (latex, _) = finished(place.path(), &["report", "jobs/one", "--format", "latex"], 0);
+    assert!(latex.contains("NO CONTAINMENT"), "{latex}");
+    // What keeps the nearest rows apart is named.
+    play(place.path(), "other", "nop", &tasks, &[]);
+    let (_, err) = finished(place.path(), &["compare", "jobs/both", "jobs/other"], 2);
+    assert!(
+        err.contains("differ in model (`oracle`, `nop`): name it with KEY=VALUE"),
+        "{err}"
+    );
+}
