@@ -181,7 +181,10 @@ fn what_a_first_judging_told_of_a_turn_is_not_told_again() {
     assert_eq!(read(&path)["warnings"], json!([told]));
     fail_the_tester(&run);
     let failed = std::fs::read(&path).unwrap();
-    for again in [&["retest", "jobs/src"][..], &["resume", "jobs/src", "--retry-infrastructure"]] {
+    for again in [
+        &["retest", "jobs/src"][..],
+        &["resume", "jobs/src", "--retry-infrastructure"],
+    ] {
         std::fs::write(&path, &failed).unwrap();
         finished(place.path(), again, 0);
         let warnings = read(&path)["warnings"].clone();
