@@ -15,7 +15,7 @@ use crate::common::traces::until;
 use crate::install::{of_wheel, wheel};
 
 /// Tells a hang from an end only.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A cache with a small agent in it.
 struct Cache {
