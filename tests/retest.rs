@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{json_lines, recorded, report};
+use common::{json_lines, recorded, report, tiny_task};
 use serde_json::{Value, json};
 
 /// Runs the program in a place; its standard output.
@@ -163,6 +163,37 @@ fn a_trial_whose_tester_failed_is_judged_and_not_played_again_by_resume() {
     finished(place.path(), &["resume", "jobs/src"], 4);
     finished(place.path(), &["resume", "jobs/src", "--retry-infrastructure"], 0);
     completed(&run, 2);
+}
+
+#[test]
+fn what_a_first_judging_told_of_a_turn_is_not_told_again() {
+    let whole = |code: &str| json!({ "text": format!("app.py\n```\n{code}```\n") });
+    let secure = tiny_task("tiny")["references"]["secure"].as_str().unwrap().to_owned();
+    let replies = [whole("import numpy\n"), whole(&secure)];
+    let scripts = tempfile::tempdir().unwrap();
+    let script = scripts.path().join("s.yaml");
+    std::fs::write(&script, json!({ "replies": replies }).to_string()).unwrap();
+    let model = format!("script:{}", script.display());
+    let more = ["--edit-format", "whole", "--test-turns", "all"];
+    let (place, run) = recorded(&model, &[&EDITING[..], &more].concat());
+    let path = only_trial(&run).join("trial.json");
+    let told = "turn 1: the solution imports `numpy`, a published package, which the tester does not have";
+    assert_eq!(read(&path)["warnings"], json!([told]));
+    fail_the_tester(&run);
+    let failed = std::fs::read(&path).unwrap();
+    for again in [
+        &["retest", "jobs/src"][..],
+        &["resume", "jobs/src", "--retry-infrastructure"],
+    ] {
+        std::fs::write(&path, &failed).unwrap();
+        finished(place.path(), again, 0);
+        let warnings = read(&path)["warnings"].clone();
+        let [first, judged] = warnings.as_array().unwrap().as_slice() else {
+            panic!("{again:?}: {warnings}")
+        };
+        assert_eq!(first, told);
+        assert!(judged.as_str().unwrap().starts_with("judged again"), "{judged}");
+    }
 }
 
 #[test]

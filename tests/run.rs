@@ -434,14 +434,15 @@ fn a_silent_model_is_no_wrong_answer() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(
         place.path().join("slow.yaml"),
-        "replies:\n  - text: too late\n    delay_seconds: 60\n",
+        "replies:\n  - text: too late\n    delay_seconds: 600\n",
     )
     .unwrap();
+    // No agent: one that needs half of the limit for itself before it calls would have used up its own time.
     let output = program()
         .current_dir(place.path())
         .args([
             "run",
-            "aider",
+            "llm",
             "-m",
             "script:slow.yaml",
             "-l",

@@ -5,6 +5,7 @@
 mod bench;
 #[path = "scaffold/codex.rs"]
 mod codex;
+mod common;
 #[path = "scaffold/exec_faults.rs"]
 mod exec_faults;
 #[path = "scaffold/faults.rs"]
@@ -17,6 +18,8 @@ mod model;
 mod packed;
 #[path = "scaffold/real.rs"]
 mod real;
+#[path = "scaffold/replace.rs"]
+mod replace;
 #[path = "scaffold/responses.rs"]
 mod responses;
 #[path = "scaffold/script.rs"]

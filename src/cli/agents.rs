@@ -10,7 +10,7 @@ use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::recipe::{self, Dialect, Recipe, Recipes, Supports};
-use crate::scaffold::{InstallError, Installed, Installer, Progress, Status, asked};
+use crate::scaffold::{Hold, InstallError, Installed, Installer, Progress, Status, asked};
 
 /// List, install and verify the pinned agents
 #[derive(Debug, Subcommand)]
@@ -36,7 +36,7 @@ pub struct Install {
     /// Its name, or the path of its recipe, or `all` [default: all]
     #[arg(default_value = "all", hide_default_value = true)]
     scaffold: String,
-    /// Remove what is installed of it, and install it anew; no run may be using it
+    /// Replace what is installed of it, which no run may be using; where that fails, it stays
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -87,7 +87,7 @@ impl Install {
             tell_other_version(&recipe, console);
             let installed = match self.force {
                 true => with_progress(&recipe, console, |installer, show| installer.replace(&recipe, show))?,
-                false => ensure(&recipe, console)?,
+                false => hold(&recipe, console)?.0,
             };
             console.result(&line(&installed))?;
         }
@@ -271,12 +271,12 @@ pub fn installer() -> std::result::Result<Installer, Failed> {
     Ok(Installer::new(&cache))
 }
 
-/// The agent, installed when it is missing, with progress.
+/// The agent, installed when it is missing, with progress. Nobody replaces it as long as the hold is kept.
 ///
 /// # Errors
 /// It cannot be installed, or has been changed since it was.
-pub fn ensure(recipe: &Recipe, console: &Console) -> std::result::Result<Installed, Failed> {
-    with_progress(recipe, console, |installer, show| installer.ensure(recipe, show))
+pub fn hold(recipe: &Recipe, console: &Console) -> std::result::Result<(Installed, Hold), Failed> {
+    with_progress(recipe, console, |installer, show| installer.hold(recipe, show))
 }
 
 /// What an installer does, shown as it goes on.

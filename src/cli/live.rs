@@ -149,8 +149,11 @@ impl Job {
             tester.check(task).await.map_err(no_verdict)?;
         }
         let mut installed = Vec::new();
+        // Until this run is over nobody takes its agents away.
+        let mut holds = Vec::new();
         for recipe in recipes.iter() {
-            let agent = tokio::task::block_in_place(|| agents::ensure(recipe, &console))?;
+            let (agent, hold) = tokio::task::block_in_place(|| agents::hold(recipe, &console))?;
+            holds.push(hold);
             check_carried(&checked, recipe, scaffold(recipe, &agent, Arc::new(Bare))?.as_ref())?;
             installed.push((recipe, agent));
         }

@@ -101,6 +101,8 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
         .get(&key.task)
         .ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
     let judging = Instant::now();
+    // What its first judging told of turns that it came to is not told a second time.
+    let known = record.warnings.clone();
     let mut judgements = BTreeMap::new();
     for turn in turns_to_judge(&record, conductor.lock.test_turns) {
         let tree = match block_in_place(|| stored_tree(folder, &conductor.run.blobs(), turn)) {
@@ -112,7 +114,9 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
             }
         };
         let mut warn = |text: String| {
-            record.warnings.push(text.clone());
+            if !known.contains(&text) {
+                record.warnings.push(text.clone());
+            }
             stand.note(&Event::Warning { key: key.clone(), text })
         };
         let retries = conductor.lock.settings.retries;

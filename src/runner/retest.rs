@@ -164,7 +164,10 @@ impl Shared {
                     note_missing(&mut record.turns, turn, tree, &judgement);
                 }
                 let missing = judgement.missing_module.as_deref();
-                record.warnings.extend(missing.map(|module| told_missing(turn, module)));
+                let told = missing.map(|module| told_missing(turn, module));
+                // A turn that was judged before the tester failed may have been told of already.
+                let new = told.filter(|told| !record.warnings.contains(told));
+                record.warnings.extend(new);
                 judgements.insert(turn, judgement);
             }
             snapshots.push(snapshot);

@@ -30,7 +30,7 @@ use crate::trial::{Answer, Ending};
 pub use crate::process::tree::Killed;
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use driver::driver;
-pub use install::{InstallError, Installed, Installer, Progress, Status, asked};
+pub use install::{Hold, InstallError, Installed, Installer, Progress, Status, asked};
 pub use installed::{PATH, shown};
 pub use message::Refusal;
 

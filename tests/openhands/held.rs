@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::common::probe::{PROBE, is_held};
 use super::common::traces::{self, until};
 use super::common::{kept_file, processes, report, tiny_task};
-use super::{ALONE, call, finished, is_wanted, record, run, trials, write_script};
+use super::{ALONE, call, finished, is_wanted, record, run, scripted_place, trials};
 
 #[test]
 fn a_killed_preparing_process_costs_time_only_and_a_killed_program_leaves_nothing() {
@@ -16,16 +16,11 @@ fn a_killed_preparing_process_costs_time_only_and_a_killed_program_leaves_nothin
         return;
     }
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
-    write_script(
-        place.path(),
-        &json!([
-            {"turn": 1, "text": "done", "delay_seconds": 1.0},
-            call(2, "execute_bash", json!({"command": "sleep 9.8764"})),
-            {"turn": 2, "text": "done"},
-        ]),
-    );
+    let place = scripted_place(&json!([
+        {"turn": 1, "text": "done", "delay_seconds": 1.0},
+        call(2, "execute_bash", json!({"command": "sleep 9.8764"})),
+        {"turn": 2, "text": "done"},
+    ]));
     let tmp = place.path().join("tmp");
     std::fs::create_dir(&tmp).unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mtsec-agents"));
@@ -139,16 +134,11 @@ fn a_driver_that_is_started_inside_does_the_same() {
         return;
     }
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
-    write_script(
-        place.path(),
-        &json!([
-            call(1, "execute_bash", json!({"command": "sleep 9.8765 & echo on > on.txt"})),
-            {"turn": 1, "text": "done"},
-            {"turn": 2, "text": "done"},
-        ]),
-    );
+    let place = scripted_place(&json!([
+        call(1, "execute_bash", json!({"command": "sleep 9.8765 & echo on > on.txt"})),
+        {"turn": 1, "text": "done"},
+        {"turn": 2, "text": "done"},
+    ]));
     let arguments = [
         "run",
         "openhands",

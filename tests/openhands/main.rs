@@ -12,8 +12,8 @@ mod warm;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::program;
 use common::traces::{self, until};
+use common::{program, tiny_task};
 use serde_json::{Value, json};
 
 /// Held by each test: starts take all processors, and times would be of nothing.
@@ -55,6 +55,14 @@ fn finished(place: &Path, arguments: &[&str], code: i32) -> String {
     let left = traces::entries(&place.join("tmp"));
     assert_eq!(left, Vec::<PathBuf>::new(), "{arguments:?}: left behind");
     out
+}
+
+/// A place with a tiny task, `t.jsonl`, and the replies of a scripted model, `script.yaml`.
+fn scripted_place(replies: &Value) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    write_script(place.path(), replies);
+    place
 }
 
 fn write_script(place: &Path, replies: &Value) {

@@ -88,11 +88,12 @@ impl Bench {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
+        // They tell a hang from an end only: on a loaded machine an agent's imports alone take a minute.
         let limits = Limits {
-            ready_seconds: 90.0,
-            turn_seconds: 90.0,
-            session_seconds: 300.0,
-            quiet_seconds: 60.0,
+            ready_seconds: 300.0,
+            turn_seconds: 300.0,
+            session_seconds: 900.0,
+            quiet_seconds: 300.0,
             answers: 20,
             trial_seconds: None,
             agent_turn_seconds: None,

@@ -105,37 +105,46 @@ fn a_package_that_pip_cannot_get_leaves_nothing_that_looks_finished() {
 }
 
 /// A wheel of nothing but a script, made by hand so that no registry is asked.
-fn wheel(folder: &Path) -> String {
+pub fn wheel(folder: &Path, script: &str) -> String {
     let code = r##"
 import sys, zipfile
 info = "fake_agent-1.0.dist-info/"
 with zipfile.ZipFile(sys.argv[1], "w") as wheel:
     wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: fake-agent\nVersion: 1.0\n")
     wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    wheel.writestr("fake_agent-1.0.data/scripts/fake", "#!python\nprint('hello')\n")
+    wheel.writestr("fake_agent-1.0.data/scripts/fake", "#!python\n" + sys.argv[2])
     wheel.writestr(info + "RECORD", "")
 "##;
     let path = folder.join("fake_agent-1.0-py3-none-any.whl");
     let mut command = std::process::Command::new("python3");
-    let done = children::output(command.args(["-c", code]).arg(&path)).unwrap();
+    let done = children::output(command.args(["-c", code]).arg(&path).arg(script)).unwrap();
     assert!(done.status.success());
     path.display().to_string()
+}
+
+/// The recipe of such a wheel, which does this at its first start.
+pub fn of_wheel(wheel: &str, first: &str) -> String {
+    include_str!("../../scaffolds/aider.yaml")
+        .replace("name: aider", "name: fake")
+        .replace("\"0.82.1\"", "\"1.0\"")
+        .replace("aider-chat=={{ version }}", wheel)
+        .replace("distribution: aider-chat", "distribution: fake-agent")
+        .replace("program: bin/aider", "program: bin/fake")
+        // The script is not executable.
+        .replace(
+            r#"args: ["{{ agent.program }}"]"#,
+            r#"args: ["{{ agent.interpreter }}", "{{ agent.program }}"]"#,
+        )
+        .replace(
+            "import aider.main, aider.coders, litellm, networkx, scipy.sparse, grep_ast, tiktoken",
+            first,
+        )
 }
 
 #[test]
 fn two_installations_at_once_become_one() {
     let cache = tempfile::tempdir().unwrap();
-    let wheel = wheel(cache.path());
-    let text = include_str!("../../scaffolds/aider.yaml")
-        .replace("name: aider", "name: fake")
-        .replace("\"0.82.1\"", "\"1.0\"")
-        .replace("aider-chat=={{ version }}", &wheel)
-        .replace("distribution: aider-chat", "distribution: fake-agent")
-        .replace("program: bin/aider", "program: bin/fake")
-        .replace(
-            "import aider.main, aider.coders, litellm, networkx, scipy.sparse, grep_ast, tiktoken",
-            "pass",
-        );
+    let text = of_wheel(&wheel(cache.path(), "print('hello')\n"), "pass");
     let install = || {
         let recipe = Recipe::parse("fake.yaml", &text).unwrap();
         let mut steps = 0;

@@ -354,16 +354,22 @@ async fn files_in_folders_keep_their_paths() {
     bench.stage.options.reasoning_effort = Some("low".into());
     let mut session = bench.aider().await;
     let end = session.say(1, "change pkg/db.py", &bench.limits).await;
+    assert_eq!(
+        (end.ending, end.answers),
+        (Ending::Answered, vec![]),
+        "{}",
+        bench.log(1)
+    );
     let request = &model.requests()[0];
     assert_eq!(
         (&request["reasoning_effort"], request.get("temperature")),
         (&"low".into(), None)
     );
     assert_eq!(request["model"], "scripted");
-    assert_eq!((end.ending, end.answers), (Ending::Answered, vec![]));
     assert_eq!(bench.read("pkg/db.py"), "x = 2\n");
     assert!(!bench.exists("pkg/pkg"));
-    assert_eq!(session.close().await, (Exit::Code(0), killed(0)));
+    // Not its status: after one turn a thread of Aider's may still import, and how Python ends around that is a matter of time.
+    assert_eq!(session.close().await.1, killed(0));
     let mut top: Vec<_> = std::fs::read_dir(&bench.stage.workspace)
         .unwrap()
         .flatten()

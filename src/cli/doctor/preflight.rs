@@ -7,7 +7,7 @@ use crate::cli::parts::runtime;
 use crate::containment::Namespaces;
 use crate::recipe::{Drive, Recipe};
 use crate::runner::Scratch;
-use crate::scaffold::{Installed, driver};
+use crate::scaffold::{Hold, Installed, driver};
 
 /// Runs the preflight of an agent that has one, in namespaces.
 pub(super) fn preflight(recipe: &Arc<Recipe>, installed: &Installed) -> std::io::Result<Option<Check>> {
@@ -20,6 +20,7 @@ pub(super) fn preflight(recipe: &Arc<Recipe>, installed: &Installed) -> std::io:
         Ok(scratch) => scratch,
         Err(error) => return Ok(Some(Check::told(&name, &error))),
     };
+    let _hold = Hold::share(&installed.folder);
     let program = std::env::current_exe()?;
     let containment = Arc::new(Namespaces::new(program.clone()));
     let scaffold = driver(recipe.clone(), installed.clone(), program, containment);

@@ -67,6 +67,13 @@ pub enum InstallError {
         /// The command.
         remedy: String,
     },
+    #[error("{name} {version} is used by {by}: nothing was changed; wait for its end, or end it, and try again")]
+    InUse {
+        name: String,
+        version: String,
+        /// The processes.
+        by: String,
+    },
     #[error("recipe of {name}: install: {program}: {why}", program = program.display())]
     Absent {
         name: String,

@@ -1,7 +1,10 @@
 //! Pinned agents, each in a private, versioned folder of the cache.
 
+mod aside;
+mod check;
 pub(super) mod digest;
 mod error;
+mod hold;
 mod inventory;
 mod marker;
 mod npm;
@@ -10,19 +13,21 @@ mod records;
 mod step;
 mod tarball;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::installed::{own, present};
 use crate::recipe::{Install, Recipe};
-use inventory::{Compared, Inventory, Look};
+use aside::Aside;
+use check::check;
+use inventory::{Inventory, Look};
 use marker::Marker;
 use npm::FromNpm;
 use pip::ByPip;
 
 pub use super::installed::Installed;
 pub use error::InstallError;
+pub use hold::Hold;
 
 /// What an installation is doing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,18 +125,28 @@ impl Installer {
     /// It cannot be installed, or a file of it is not as it was installed. The files are compared with what was noted of
     /// them then, and those that may have changed are read.
     pub fn ensure(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Result<Installed, InstallError> {
+        self.hold(recipe, progress).map(|(installed, _)| installed)
+    }
+
+    /// As [`Self::ensure`], and as long as the hold is kept nobody replaces or removes the installation.
+    ///
+    /// # Errors
+    /// As those of [`Self::ensure`].
+    pub fn hold(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Result<(Installed, Hold), InstallError> {
+        let free = |installed: Installed| (installed, Hold::nothing());
         match &recipe.source.install {
-            Install::Own => own(recipe),
-            Install::Present(program) => present(recipe, program),
+            Install::Own => own(recipe).map(free),
+            Install::Present(program) => present(recipe, program).map(free),
             Install::Pip(pip) => self.ready(recipe, &ByPip { recipe, pip }, progress),
             Install::Npm(npm) => self.ready(recipe, &FromNpm { recipe, npm }, progress),
         }
     }
 
-    /// As [`Self::ensure`], and what there was of the agent is removed before: no run may be using it.
+    /// As [`Self::ensure`], and what there was of the agent makes room for it; where the new one cannot be finished, it is
+    /// put back.
     ///
     /// # Errors
-    /// It cannot be removed or installed.
+    /// It is used, or cannot be replaced.
     pub fn replace(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Result<Installed, InstallError> {
         match &recipe.source.install {
             Install::Own => own(recipe),
@@ -147,6 +162,7 @@ impl Installer {
         let Status::Ready(installed) = &status else {
             return status;
         };
+        let _hold = Hold::share(&installed.folder);
         let checked = match &recipe.source.install {
             // Of these nothing was noted but what their status tells.
             Install::Own | Install::Present(_) => return status,
@@ -186,13 +202,18 @@ impl Installer {
         recipe: &Recipe,
         way: &dyn Way,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Installed, InstallError> {
-        match self.found(recipe, way) {
-            Status::Ready(installed) => {
+    ) -> Result<(Installed, Hold), InstallError> {
+        loop {
+            self.tidy(recipe, way);
+            if let Status::Ready(found) = self.found(recipe, way)
+                && let Some(hold) = Hold::share(&found.folder)
+                // From here on it stays as it is.
+                && let Ok(installed) = look(way, &found.folder)
+            {
                 check(recipe, way, &installed, Look::Quick, progress)?;
-                Ok(installed)
+                return Ok((installed, hold));
             }
-            _ => self.install(recipe, way, false, progress),
+            self.install(recipe, way, false, progress)?;
         }
     }
 
@@ -210,6 +231,10 @@ impl Installer {
         match broken {
             broken if is_locked => Status::Installing {
                 folder: broken.map_or(new, |(folder, _)| folder),
+            },
+            broken if !self.aside(recipe, way).is_empty() => Status::Broken {
+                folder: broken.map_or(new, |(folder, _)| folder),
+                reason: "its replacement was interrupted: the next use puts the old one back".to_owned(),
             },
             Some((folder, reason)) => Status::Broken { folder, reason },
             None => Status::Missing { folder: new },
@@ -233,6 +258,7 @@ impl Installer {
             progress(Progress::Waiting);
             lock.lock().map_err(io(&lock_path))?;
         }
+        self.settle(recipe, way)?;
         let mut old = Vec::new();
         if anew {
             // Those for other interpreters would be found before the new one.
@@ -245,91 +271,77 @@ impl Installer {
                 Err(_) => old.extend(folder.exists().then(|| folder.clone())),
             }
         }
+        let alone = |folder: &PathBuf| {
+            Hold::alone(folder).map_err(|by| InstallError::InUse {
+                name: recipe.source.name.clone(),
+                version: recipe.source.version.clone(),
+                by,
+            })
+        };
+        // Kept until the new one is there, or the old one again.
+        let _alone: Vec<Hold> = old.iter().map(alone).collect::<Result<_, _>>()?;
         // Environments name their own place in many files and cannot be moved, so it is made where it stays, and the
         // marker, which is written last, tells whether it was finished.
         for folder in old {
-            fs::remove_dir_all(&folder).map_err(io(&folder))?;
+            match anew && Marker::read(&folder).is_ok() {
+                true => Aside::make(&parent, &folder)?,
+                false => fs::remove_dir_all(&folder).map_err(io(&folder))?,
+            }
         }
-        let digest = way.fill(&folder, progress)?;
-        let files = Inventory::take(&folder);
-        files.and_then(|files| files.write(&folder)).map_err(io(&folder))?;
-        let version = recipe.source.version.clone();
-        Marker { version, digest }.write(&folder)?;
-        look(way, &folder)
+        let made = make(recipe, way, &folder, progress);
+        let settled = self.settle(recipe, way);
+        let installed = made?;
+        settled.map(|()| installed)
     }
+
+    /// Puts back what was moved aside for an installation that was not finished, and removes it where one was. Called by
+    /// who holds the lock.
+    fn settle(&self, recipe: &Recipe, way: &dyn Way) -> Result<(), InstallError> {
+        let old = self.aside(recipe, way);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let folders = self.folders(recipe, way);
+        let is_there = folders.iter().any(|folder| look(way, folder).is_ok());
+        let mut each = old.into_iter();
+        each.try_for_each(|old| if is_there { old.remove() } else { old.put_back() })
+    }
+
+    /// The same for what a dead process left, unless another one is at it.
+    fn tidy(&self, recipe: &Recipe, way: &dyn Way) {
+        if self.aside(recipe, way).is_empty() {
+            return;
+        }
+        if let Ok(lock) = File::create(self.lock(recipe))
+            && lock.try_lock().is_ok()
+        {
+            // Where it matters it is tried again, and told.
+            let _ = self.settle(recipe, way);
+        }
+    }
+
+    fn aside(&self, recipe: &Recipe, way: &dyn Way) -> Vec<Aside> {
+        Aside::all(&self.versions(recipe), &way.prefix())
+    }
+}
+
+/// Makes a new installation in a folder that is not there.
+fn make(
+    recipe: &Recipe,
+    way: &dyn Way,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Installed, InstallError> {
+    let digest = way.fill(folder, progress)?;
+    let files = Inventory::take(folder);
+    files.and_then(|files| files.write(folder)).map_err(io(folder))?;
+    let version = recipe.source.version.clone();
+    Marker { version, digest }.write(folder)?;
+    look(way, folder)
 }
 
 fn look(way: &dyn Way, folder: &Path) -> Result<Installed, InstallError> {
     way.look(folder, Marker::read(folder)?)
-}
-
-/// Whether every file of an installation is as it was installed.
-///
-/// # Errors
-/// One is not, or cannot be read.
-fn check(
-    recipe: &Recipe,
-    way: &dyn Way,
-    installed: &Installed,
-    how: Look,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), InstallError> {
-    let folder = &installed.folder;
-    let mut compare = || -> std::io::Result<Vec<PathBuf>> {
-        let noted = Inventory::read(folder)?;
-        let is_first = noted.is_none();
-        if is_first || how == Look::Whole {
-            progress(Progress::Step("reading every file"));
-        }
-        let (inventory, compared) = match noted {
-            Some(mut inventory) => {
-                let compared = inventory.compare(folder, how)?;
-                (inventory, compared)
-            }
-            // Installed by an earlier version of this program: from now on it is as it is now.
-            None => (Inventory::take(folder)?, Compared::default()),
-        };
-        let mut changed = compared.changed;
-        if is_first || how == Look::Whole {
-            changed.extend(way.changed(installed)?);
-        }
-        if changed.is_empty() && (is_first || compared.renewed) {
-            // In a cache that cannot be written it is read again the next time.
-            let _ = inventory.write(folder);
-        }
-        Ok(changed)
-    };
-    let remedy = match &recipe.own {
-        None => format!(
-            "`mtsec-agents agents install {}{} --force`",
-            installed.name,
-            asked(recipe)
-        ),
-        Some(_) => "`mtsec-agents agents install --force` with the path of its recipe".to_owned(),
-    };
-    let changed = match compare() {
-        Ok(changed) => changed,
-        Err(source) => {
-            let folder = folder.clone();
-            return Err(InstallError::Unchecked { folder, source, remedy });
-        }
-    };
-    if changed.is_empty() {
-        return Ok(());
-    }
-    let names = changed.iter().map(|path| path.strip_prefix(folder).unwrap_or(path));
-    let names: BTreeSet<String> = names.map(|name| name.display().to_string()).collect();
-    let shown: Vec<&str> = names.iter().take(5).map(String::as_str).collect();
-    let more = match names.len().saturating_sub(shown.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Err(InstallError::Changed {
-        name: installed.name.clone(),
-        version: installed.version.clone(),
-        what: format!("{}{more}", shown.join(", ")),
-        remedy,
-    })
 }
 
 /// How a version is asked for that the recipe was not made for.

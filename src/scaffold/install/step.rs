@@ -1,7 +1,10 @@
 //! Programs that an installation runs.
 
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+
+use nix::sys::signal::Signal;
 
 use super::{InstallError, Progress};
 use crate::process::children;
@@ -18,6 +21,10 @@ pub(super) fn run(
     // What the user has set for other Pythons must not lead this one astray.
     command.env_remove("PYTHONPATH").env_remove("PYTHONHOME");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy);
+    // A step that outlived us would write into what is put in its place. SAFETY: only an async-signal-safe call.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+    }
     let mut child = children::spawn(command).map_err(|error| failed(error.to_string()))?;
     let mut last: Vec<String> = Vec::new();
     for line in child

@@ -37,10 +37,9 @@ struct Kept {
 }
 
 impl Kept {
-    /// The zygote, while it runs.
-    fn live(&mut self) -> Option<Arc<Zygote>> {
-        self.zygote.take_if(|zygote| !zygote.runs());
-        self.zygote.clone()
+    /// The zygote, while it runs. One that has ended stays until it is [ended](end).
+    fn live(&self) -> Option<&Arc<Zygote>> {
+        self.zygote.as_ref().filter(|zygote| zygote.runs())
     }
 }
 
@@ -68,7 +67,7 @@ impl Nursery {
     pub async fn ready(&self, scratch: &Path) {
         let seen = self.kept().starts;
         let _starting = self.starting.lock().await;
-        {
+        let lost = {
             let mut kept = self.kept();
             if kept.live().is_some() || kept.starts != seen || kept.in_vain == MOST || self.over.is_cancelled() {
                 return;
@@ -76,7 +75,9 @@ impl Nursery {
             kept.starts += 1;
             kept.in_vain += 1;
             kept.failed = None;
-        }
+            kept.zygote.take()
+        };
+        end(lost).await;
         let started = tokio::select! {
             biased;
             () = self.over.cancelled() => return,
@@ -94,9 +95,9 @@ impl Nursery {
     /// # Errors
     /// Why there is none for this session.
     pub fn zygote(&self) -> Result<Arc<Zygote>, String> {
-        let mut kept = self.kept();
+        let kept = self.kept();
         if let Some(zygote) = kept.live() {
-            return Ok(zygote);
+            return Ok(zygote.clone());
         }
         let why = match &kept.failed {
             Some(error) => format!("the preparing process could not be started: {error}"),
@@ -117,7 +118,8 @@ impl Nursery {
     pub async fn close(&self) {
         self.over.cancel();
         let _starting = self.starting.lock().await;
-        self.kept().zygote = None;
+        let last = self.kept().zygote.take();
+        end(last).await;
     }
 
     async fn start(&self, scratch: &Path) -> io::Result<Zygote> {
@@ -126,7 +128,18 @@ impl Nursery {
         // Files and a process: other sessions go on meanwhile.
         let start = move || Zygote::start(&interpreter, &program, &scratch, &env);
         let zygote = tokio::task::spawn_blocking(start).await.map_err(io::Error::other)??;
-        zygote.ready().await?;
-        Ok(zygote)
+        match zygote.ready().await {
+            Ok(()) => Ok(zygote),
+            Err(error) => {
+                end(zygote).await;
+                Err(error)
+            }
+        }
     }
+}
+
+/// Drops a zygote where it may take its time: its end is waited for, and meanwhile other sessions go on.
+async fn end(zygote: impl Send + 'static) {
+    // A panic of its own has been told already.
+    let _ = tokio::task::spawn_blocking(move || drop(zygote)).await;
 }
