@@ -102,6 +102,8 @@ fn a_driver_that_enters_from_outside_is_held_like_one_that_was_started_inside() 
         create("/tmp/probe.py", PROBE),
         create("/tmp/look.sh", &look),
         call(1, "execute_bash", json!({"command": "sh /tmp/look.sh", "timeout": 60})),
+        // On a loaded machine OpenHands takes the prompt of before for the end of a command; a second one waits for both.
+        call(1, "execute_bash", json!({"command": "wc -c found.json", "timeout": 60})),
         {"turn": 1, "text": "done"},
         {"turn": 2, "text": "done"},
     ]);
