@@ -79,12 +79,7 @@ impl Job {
                 });
                 let cells = cells.collect::<std::result::Result<_, _>>()?;
                 tell_other_program(&lock.version, &self.console);
-                (
-                    cells,
-                    tasks,
-                    lock.trials,
-                    lock.skipped_rows,
-                )
+                (cells, tasks, lock.trials, lock.skipped_rows)
             }
         };
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
@@ -286,11 +281,7 @@ pub fn tell_other_program(made_by: &str, console: &Console) {
 }
 
 /// Refuses a run of another version of the agent; `made_by` is the version of this program that made it.
-pub fn same_version(
-    cell: &plan::Cell,
-    recipe: &Recipe,
-    made_by: &str,
-) -> std::result::Result<(), Failed> {
+pub fn same_version(cell: &plan::Cell, recipe: &Recipe, made_by: &str) -> std::result::Result<(), Failed> {
     if cell.version == recipe.source.version {
         return Ok(());
     }

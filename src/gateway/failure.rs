@@ -136,7 +136,11 @@ mod tests {
             FailureKind::Quota
         );
         let policy = r#"{"error":{"code":"content_policy_violation"}}"#;
-        assert!([400, 403, 502].iter().all(|status| kind(*status, policy) == FailureKind::Policy));
+        assert!(
+            [400, 403, 502]
+                .iter()
+                .all(|status| kind(*status, policy) == FailureKind::Policy)
+        );
         assert!(!FailureKind::Policy.is_passing());
         assert_eq!(kind(404, ""), FailureKind::Rejected);
         assert_eq!(kind(503, ""), FailureKind::Provider);

@@ -39,7 +39,12 @@ pub(super) fn refuses(body: &str) -> bool {
     // Google wraps errors in a list.
     let answer = answer.get(0).unwrap_or(&answer);
     let error = answer.get("error").unwrap_or(answer);
-    let places = [Some(answer), Some(error), error.get("innererror"), error.get("metadata")];
+    let places = [
+        Some(answer),
+        Some(error),
+        error.get("innererror"),
+        error.get("metadata"),
+    ];
     let code = places.into_iter().flatten().any(|place| {
         let members = ["code", "type", "error_type"].map(|name| place.get(name).and_then(Value::as_str));
         members.into_iter().flatten().any(|code| CODES.contains(&code))

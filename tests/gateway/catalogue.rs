@@ -219,7 +219,11 @@ fn a_thinking_budget_that_its_provider_refuses_is_refused_before() {
         ("claude-opus-4", 32_000, "to 31999"),
         ("anthropic/claude-next", 1000, "from 1024"),
         ("claude-3-5-sonnet", 4000, "does not take a thinking budget"),
-        ("claude-3-7-sonnet", 4000, "the same model is `claude-3-7-sonnet-thinking`"),
+        (
+            "claude-3-7-sonnet",
+            4000,
+            "the same model is `claude-3-7-sonnet-thinking`",
+        ),
         ("gemini-2.5-flash", 24_577, "from 1 to 24576 tokens, or 0 for none"),
         ("gemini-2.5-pro", 0, "from 128 to 32768 tokens, and always thinks"),
         ("gemini-2.5-pro", 127, "from 128"),

@@ -204,7 +204,11 @@ impl ResolvedModel {
                 wanted,
                 least,
                 most,
-                none: if always { ", and always thinks" } else { ", or 0 for none" },
+                none: if always {
+                    ", and always thinks"
+                } else {
+                    ", or 0 for none"
+                },
             }),
         }
     }
