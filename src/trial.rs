@@ -80,7 +80,8 @@ pub enum Failure {
     RateLimit,
     ProviderError,
     EmptyAnswer,
-    /// The provider, which answers other calls of the trial, did not take the turn's last one: told by the gateway.
+    /// The provider, which answers other calls of the trial, did not take the turn's last one, such as by its content policy:
+    /// told by the gateway.
     RequestRefused,
     AgentCrashed,
     /// The trial's budget is used up: told by the gateway, never by the agent.

@@ -77,13 +77,32 @@ async fn complete(
     (StatusCode::OK, Json(answer))
 }
 
-/// Answers the first call, and takes no further one.
+/// Answers the first call, and takes no further one: it is not as it should be.
 async fn chat_once(provider: State<Provider>, headers: HeaderMap, body: Json<Value>) -> Response {
+    let error = json!({ "error": { "message": "misshapen", "type": "invalid_request_error", "code": null } });
+    first_only(provider, headers, body, error).await
+}
+
+/// Answers the first call, and lets no further one pass.
+async fn chat_until_flagged(provider: State<Provider>, headers: HeaderMap, body: Json<Value>) -> Response {
+    first_only(provider, headers, body, flagged()).await
+}
+
+/// Lets nothing pass.
+async fn flag(provider: State<Provider>, body: Json<Value>) -> Response {
+    provider.bodies.lock().unwrap().push(body.0);
+    (StatusCode::BAD_REQUEST, Json(flagged())).into_response()
+}
+
+fn flagged() -> Value {
+    json!({ "error": { "message": "flagged", "type": "invalid_request_error", "code": "content_policy_violation" } })
+}
+
+async fn first_only(provider: State<Provider>, headers: HeaderMap, body: Json<Value>, error: Value) -> Response {
     if provider.bodies.lock().unwrap().is_empty() {
         return chat(provider, headers, body).await;
     }
     provider.bodies.lock().unwrap().push(body.0);
-    let error = json!({ "error": { "message": "flagged", "type": "invalid_request_error", "code": "content_policy_violation" } });
     (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }
 
@@ -183,7 +202,7 @@ fn a_wrong_key_is_an_infrastructure_failure_and_no_wrong_answer() {
 fn a_trial_whose_model_fell_silent_is_tried_again() {
     let place = tempfile::tempdir().unwrap();
     let (base, _) = provider(true);
-    run(place.path(), &base, KEY, &["--retries", "1", "--turn-limit", "15"]).success();
+    run(place.path(), &base, KEY, &["--retries", "1", "--turn-limit", "30"]).success();
     let folder = place.path().join("jobs/real");
     assert_eq!(report(&folder)[0]["correct_secure"], 1);
     let events = json_lines(&folder.join("journal.jsonl"));
@@ -270,10 +289,52 @@ fn a_refused_request_is_the_agents_where_there_is_one_and_else_the_infrastructur
             _ => {
                 assert_eq!(record["outcome"], "infrastructure_failure", "{record:#}");
                 let reason = record["reason"].as_str().unwrap();
-                assert!(reason.starts_with("turn 2: ") && reason.contains("flagged"), "{reason}");
+                assert!(
+                    reason.starts_with("turn 2: ") && reason.contains("misshapen"),
+                    "{reason}"
+                );
                 assert_eq!(report(&folder)[0]["n"], 0);
                 assert_eq!(provider.bodies.lock().unwrap().len(), 2);
             }
         }
     }
+}
+
+#[test]
+fn what_a_content_policy_refuses_later_on_is_judged_with_and_without_an_agent() {
+    for (scaffold, more) in [("aider", &["--edit-format", "whole"][..]), ("llm", &[])] {
+        let place = tempfile::tempdir().unwrap();
+        let (base, _) = serve("/v1/chat/completions", post(chat_until_flagged), false);
+        let folder = converse(place.path(), &base, scaffold, "gpt-4o", more);
+        let record = record(&folder);
+        assert_eq!(record["turns"][0]["ending"], "answered", "{record:#}");
+        // The conversation goes on, and what there is is judged. Two keys that interrupt Aider's own retries within two seconds,
+        // as in turns that come to nothing at once, end it.
+        let refused = if scaffold == "aider" { 1..2 } else { 1..3 };
+        for turn in &record["turns"].as_array().unwrap()[refused] {
+            assert_eq!(turn["failure"], "request_refused", "{record:#}");
+            let finding = &turn["findings"][0];
+            assert_eq!(finding["kind"], "refusal", "{record:#}");
+            assert!(finding.to_string().contains("flagged"), "{finding}");
+        }
+        assert_eq!(record["outcome"], "judged", "{record:#}");
+        let warning = record["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("content policy refused a call"), "{warning}");
+        assert_eq!(report(&folder)[0]["n"], 1);
+    }
+}
+
+#[test]
+fn a_trial_whose_first_request_a_content_policy_refuses_is_not_tried_again() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, _) = serve("/v1/chat/completions", post(flag), false);
+    run(place.path(), &base, KEY, &["--retries", "2"]).code(4);
+    let folder = place.path().join("jobs/real");
+    let rows = report(&folder);
+    assert_eq!(
+        (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
+        (&0.into(), &1.into())
+    );
+    let events = json_lines(&folder.join("journal.jsonl"));
+    assert!(events.iter().all(|line| line["event"] != "trial_retried"), "{events:?}");
 }

@@ -8,6 +8,7 @@ use super::live::{Job, Start};
 use super::lock::recipe_file;
 use super::{Failed, Result, tasks};
 use crate::budget::Budget;
+use crate::console::Console;
 use crate::containment;
 use crate::conversation::{Interaction, Manner};
 use crate::dataset::prompt;
@@ -21,6 +22,9 @@ use crate::scaffold::{PATH, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
 use sha2::{Digest, Sha256};
+
+/// The version of this program.
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// A run whose inputs are all good.
 pub struct Checked {
@@ -70,15 +74,12 @@ impl Job {
                             folder.path().join(recipe_file(recipes.index(&cell.scaffold))).display()
                         )));
                     }
-                    same_version(&cell, recipe)?;
-                    resolve::resolve_cell(cell, api_base).map_err(Failed::bad_input)
+                    same_version(&cell, recipe, &lock.version)?;
+                    resolve::stored_cell(cell, api_base).map_err(Failed::bad_input)
                 });
-                (
-                    cells.collect::<std::result::Result<_, _>>()?,
-                    tasks,
-                    lock.trials,
-                    lock.skipped_rows,
-                )
+                let cells = cells.collect::<std::result::Result<_, _>>()?;
+                tell_other_program(&lock.version, &self.console);
+                (cells, tasks, lock.trials, lock.skipped_rows)
             }
         };
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
@@ -270,13 +271,22 @@ pub fn recipe_of<'a>(cell: &plan::Cell, recipes: &'a Recipes) -> std::result::Re
     })
 }
 
-/// Refuses a run of another version of the agent.
-pub fn same_version(cell: &plan::Cell, recipe: &Recipe) -> std::result::Result<(), Failed> {
+/// Says that a run is gone on with by another version of this program than it was started with, where it is so.
+pub fn tell_other_program(made_by: &str, console: &Console) {
+    if made_by != PROGRAM {
+        console.warn(&format!(
+            "the run was started with mtsec-agents {made_by}, and this is {PROGRAM}: its other trials may be driven and judged in another way"
+        ));
+    }
+}
+
+/// Refuses a run of another version of the agent; `made_by` is the version of this program that made it.
+pub fn same_version(cell: &plan::Cell, recipe: &Recipe, made_by: &str) -> std::result::Result<(), Failed> {
     if cell.version == recipe.source.version {
         return Ok(());
     }
     Err(Failed::bad_input(anyhow::anyhow!(
-        "the run was made with {} {}, and this program drives {}: use the version of mtsec-agents that made it",
+        "the run was made with {} {}, and this program (mtsec-agents {PROGRAM}) drives {}: use mtsec-agents {made_by}, which made it",
         cell.scaffold,
         cell.version,
         recipe.source.version

@@ -137,7 +137,8 @@ impl Replay {
         let api_base = self.settings_base(&source.lock);
         let (mut cells, mut trials, mut left_out) = (Vec::new(), Vec::new(), 0);
         for recorded in &source.lock.cells {
-            super::check::same_version(recorded, super::check::recipe_of(recorded, recipes)?)?;
+            let recipe = super::check::recipe_of(recorded, recipes)?;
+            super::check::same_version(recorded, recipe, &source.lock.version)?;
             let cell = source.cell(recorded, then);
             let recorded = recorded.id();
             let of_cell = source.lock.trials.iter().filter(|trial| trial.cell == recorded);
@@ -154,7 +155,13 @@ impl Replay {
                 }
             }
             if trials.len() > before {
-                cells.push(resolve::resolve_cell(cell, api_base.as_deref()).map_err(Failed::bad_input)?);
+                let api_base = api_base.as_deref();
+                // A model that goes on is named now.
+                let resolved = match then {
+                    None => resolve::stored_cell(cell, api_base),
+                    Some(_) => resolve::resolve_cell(cell, api_base),
+                };
+                cells.push(resolved.map_err(Failed::bad_input)?);
             }
         }
         let why = match self.until {

@@ -30,7 +30,7 @@ pub struct Watch<'a> {
     last: Option<LastWord>,
 }
 
-/// The model's last answer of the turn.
+/// The model's last answer of the turn, or what its provider said instead.
 #[derive(Debug)]
 struct LastWord {
     call: u64,
@@ -40,6 +40,8 @@ struct LastWord {
     declined: Option<String>,
     /// Whether it gives code, perhaps as an edit that could not be used.
     has_code: bool,
+    /// Whether the provider declined for it, by its content policy.
+    by_policy: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -67,6 +69,14 @@ impl<'a> Watch<'a> {
         }
         if exchange.was_answered() {
             self.last = Some(self.last_word(exchange));
+        } else if let Some(refusal) = exchange.failure.as_ref().filter(|failure| failure.is_by_policy()) {
+            self.last = Some(LastWord {
+                call,
+                prose: None,
+                declined: Some(refusal.message.clone()),
+                has_code: false,
+                by_policy: true,
+            });
         }
     }
 
@@ -125,6 +135,7 @@ impl<'a> Watch<'a> {
             has_code: gives_code(&said),
             prose: (!goes_on).then(|| prose(beginning(&said))),
             declined: declined.or_else(|| end.map(|end| format!("the answer ended with {end}"))),
+            by_policy: false,
         }
     }
 
@@ -203,6 +214,10 @@ impl<'a> Watch<'a> {
         let Some(last) = &self.last else { return false };
         let spoke = match ending {
             Ending::Answered => true,
+            Ending::Failed {
+                failure: Failure::RequestRefused,
+                ..
+            } => last.by_policy,
             // An answer without any code is not of the edit format either.
             Ending::Failed { failure, .. } => {
                 matches!(failure, Failure::EditFormat | Failure::EmptyAnswer) && !last.has_code
@@ -217,6 +232,7 @@ impl<'a> Watch<'a> {
             prose,
             declined,
             has_code,
+            ..
         } = last;
         let prose = prose.as_deref().unwrap_or_default();
         // Who declines and goes on to give code has declined a part, or another way.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::policy;
 use crate::trial;
 
 /// What went wrong with a call.
@@ -27,6 +28,8 @@ pub enum FailureKind {
     Quota,
     /// The request is longer than the model's context.
     TokenLimit,
+    /// The provider's content policy does not let the request, or its answer, pass: the same request fares no better.
+    Policy,
     /// Another refusal (4xx, redirects).
     Rejected,
     /// 5xx, after retries.
@@ -81,11 +84,13 @@ impl FailureKind {
     pub fn of_status(status: u16, body: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|word| body.contains(word));
         match status {
-            401 | 403 => Self::Authentication,
             402 => Self::Quota,
             408 => Self::TimedOut,
             429 if has(&["insufficient_quota"]) => Self::Quota,
             429 => Self::RateLimit,
+            // Streams tell of it without a status.
+            400 | 403 | 422 | 500..=599 if policy::refuses(body) => Self::Policy,
+            401 | 403 => Self::Authentication,
             400 if has(&["credit balance is too low"]) => Self::Quota,
             400 | 413 | 422 if has(&TOO_LONG) => Self::TokenLimit,
             500..=599 => Self::Provider,
@@ -130,6 +135,13 @@ mod tests {
             kind(400, "Your credit balance is too low to access the Anthropic API."),
             FailureKind::Quota
         );
+        let policy = r#"{"error":{"code":"content_policy_violation"}}"#;
+        assert!(
+            [400, 403, 502]
+                .iter()
+                .all(|status| kind(*status, policy) == FailureKind::Policy)
+        );
+        assert!(!FailureKind::Policy.is_passing());
         assert_eq!(kind(404, ""), FailureKind::Rejected);
         assert_eq!(kind(503, ""), FailureKind::Provider);
         assert!(!FailureKind::TokenLimit.is_infrastructure() && FailureKind::Cut.is_infrastructure());

@@ -22,6 +22,7 @@ pub mod model;
 pub mod nop;
 pub mod oracle;
 mod pending;
+mod policy;
 mod purse;
 pub mod record;
 pub mod recording;

@@ -100,8 +100,8 @@ pub enum Drive {
 pub struct Api {}
 
 impl Drive {
-    /// Whether an agent makes the requests to the model. Else this program does, and a request that a provider does not take
-    /// says nothing of anybody.
+    /// Whether an agent makes the requests to the model. Else this program does, and a request whose form a provider does not
+    /// take says nothing of anybody.
     pub fn has_agent(&self) -> bool {
         !matches!(self, Self::Api(_))
     }

@@ -61,12 +61,16 @@ pub(super) struct Tried {
     /// Whether the conversation came to its end, so that another try would pay for the same model calls again: the
     /// snapshots are there to be judged.
     pub played: bool,
+    /// Whether another try would come to the same: the provider's content policy has refused its first request.
+    pub refused: bool,
 }
 
 /// Why a try ended without a verdict.
 enum Stop {
     Cancelled,
     Infrastructure(String),
+    /// The provider's content policy refused the first request: an infrastructure failure that another try does not help.
+    Refused(String),
     Diverged(Divergence),
     Store(StoreError),
 }
@@ -115,18 +119,23 @@ impl<'a> Attempt<'a> {
             Ok(snapshots) => self.judge(&snapshots).await,
             Err(stop) => Err(stop),
         };
+        let refused = matches!(judged, Err(Stop::Refused(_)));
         let (outcome, judgements) = match judged {
             Ok(judgements) => match judgements.last_key_value() {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
             Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
-            Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
+            Err(Stop::Infrastructure(reason) | Stop::Refused(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
         let record = self.record(outcome, played, judgements);
-        Ok(Some(Tried { record, played }))
+        Ok(Some(Tried {
+            record,
+            played,
+            refused,
+        }))
     }
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.

@@ -124,11 +124,22 @@ pub fn absolute(model: &str) -> Result<String, ResolveError> {
     Ok(format!("script:{path}"))
 }
 
-/// A cell of a run's lock, with its model.
+/// A cell that is asked for, with its model.
 ///
 /// # Errors
 /// As [`cells`].
 pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
+    let thinking_tokens = cell.options.thinking_tokens;
+    let resolved = stored_cell(cell, api_base)?;
+    resolved.model.check_thinking(thinking_tokens)?;
+    Ok(resolved)
+}
+
+/// A cell of a run's lock, with its model. A budget for thinking that was accepted when the run was started stays so.
+///
+/// # Errors
+/// As [`cells`].
+pub fn stored_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
     let catalogue = ModelCatalogue::built_in()?;
     let model = match cell.is_only_replayed() {
         // Nobody is called, so nobody needs a key: the agent is told of the model what it was told before.
@@ -300,7 +311,6 @@ fn agent_model(cell: &Cell, model: &ResolvedModel, dialect: Dialect) -> AgentMod
         output_price: output.map(|price| price / 1e6),
         temperature: model.temperature,
         accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
-        accepts_thinking_tokens: model.thinking_tokens.is_some() || cell.options.thinking_tokens.is_some(),
     }
 }
 

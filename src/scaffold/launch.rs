@@ -235,7 +235,6 @@ fn places(
                 ("temperature", number(model.temperature)),
                 ("dialect", Value::from(model.dialect.name())),
                 ("accepts_reasoning_effort", Value::from(model.accepts_reasoning_effort)),
-                ("accepts_thinking_tokens", Value::from(model.accepts_thinking_tokens)),
                 ("family", Value::from(model.dialect.family())),
             ])),
         ),

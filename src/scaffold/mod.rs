@@ -77,7 +77,6 @@ pub struct AgentModel {
     /// `None`: the agent must not send a temperature.
     pub temperature: Option<f64>,
     pub accepts_reasoning_effort: bool,
-    pub accepts_thinking_tokens: bool,
     /// What the agent is to speak on its route.
     pub dialect: Dialect,
 }

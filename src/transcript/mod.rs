@@ -83,6 +83,14 @@ pub struct CallError {
     pub message: String,
 }
 
+impl CallError {
+    /// Whether the provider's content policy stopped the call, told by the gateway
+    /// ([`FailureKind::Policy`](crate::gateway::FailureKind::Policy)).
+    pub fn is_by_policy(&self) -> bool {
+        self.kind == "policy"
+    }
+}
+
 impl Exchange {
     /// Whether the model answered, whole.
     pub fn was_answered(&self) -> bool {

@@ -184,9 +184,9 @@ fn wishes_are_checked_against_the_model() {
         Some("high")
     );
     assert!(resolve("gpt-4o").settings(Some("low"), None).is_err());
-    assert!(resolve("o3").settings(None, Some(4000)).is_err());
+    assert!(resolve("o3").check_thinking(Some(4000)).is_err());
     let budget = |tokens| {
-        let settings = resolve("gemini-2.5-pro").settings(None, tokens).expect("settings");
+        let settings = resolve("gemini-2.5-flash").settings(None, tokens).expect("settings");
         settings.gemini_thinking_tokens
     };
     assert_eq!((budget(None), budget(Some(0))), (Some(4000), Some(0)));
@@ -197,14 +197,18 @@ fn a_thinking_budget_that_its_provider_refuses_is_refused_before() {
     let keys = ["ANTHROPIC_API_KEY", "GEMINI_API_KEY"];
     let said = |name: &str, budget| {
         let model = resolve_with_keys(name, None, &keys).expect("a model");
-        model.settings(None, Some(budget)).map_err(|error| error.to_string())
+        model.check_thinking(Some(budget)).map_err(|error| error.to_string())
     };
     for (name, budget) in [
         ("claude-sonnet-4", 1024),
         ("claude-opus-4", 31_999),
         ("claude-3-7-sonnet", 0),
         ("claude-3-5-sonnet", 0),
-        ("gemini-2.5-flash", 128),
+        ("gemini-2.5-flash", 0),
+        ("gemini-2.5-flash", 1),
+        ("gemini-2.5-flash", 24_576),
+        ("gemini-2.5-pro", 128),
+        ("gemini-2.5-pro", 32_768),
         ("anthropic/claude-next", 1024),
     ] {
         assert!(said(name, budget).is_ok(), "{name} {budget}: {:?}", said(name, budget));
@@ -215,8 +219,15 @@ fn a_thinking_budget_that_its_provider_refuses_is_refused_before() {
         ("claude-opus-4", 32_000, "to 31999"),
         ("anthropic/claude-next", 1000, "from 1024"),
         ("claude-3-5-sonnet", 4000, "does not take a thinking budget"),
-        ("claude-3-7-sonnet", 4000, "does not take a thinking budget"),
-        ("gemini-2.5-flash", 65_536, "to 65535"),
+        (
+            "claude-3-7-sonnet",
+            4000,
+            "the same model is `claude-3-7-sonnet-thinking`",
+        ),
+        ("gemini-2.5-flash", 24_577, "from 1 to 24576 tokens, or 0 for none"),
+        ("gemini-2.5-pro", 0, "from 128 to 32768 tokens, and always thinks"),
+        ("gemini-2.5-pro", 127, "from 128"),
+        ("gemini-2.5-pro", 32_769, "to 32768"),
     ] {
         let error = said(name, budget).expect_err("an error");
         assert!(error.contains(words) && error.contains(name), "{error}");

@@ -77,7 +77,6 @@ impl Bench {
                 output_price: None,
                 temperature: Some(0.0),
                 accepts_reasoning_effort: false,
-                accepts_thinking_tokens: false,
             },
             options: Options::default(),
             clocks: Clocks::start(Arc::new(NoCalls)),

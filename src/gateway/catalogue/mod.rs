@@ -15,7 +15,7 @@ use crate::gateway::secret::Secret;
 pub(super) use base::is_loopback;
 use base::{is_local, parse_base};
 pub use resolved::{Backend, ModelError, ModelSpec, ResolvedModel};
-use resolved::{OutputLimit, Thinking, scripted};
+use resolved::{OutputLimit, Thinking, ThinkingRange, scripted};
 
 /// The built-in table.
 const BUILT_IN: &str = include_str!("../../../scaffolds/models.yaml");
@@ -65,6 +65,8 @@ pub struct Entry {
     pub effort: Option<String>,
     #[serde(default)]
     pub thinking_tokens: Option<u32>,
+    #[serde(default)]
+    thinking_range: ThinkingRange,
     #[serde(default)]
     pub temperature: Option<f64>,
     pub max_input_tokens: u32,
@@ -235,6 +237,8 @@ impl ModelCatalogue {
             reasoning: entry.is_some_and(|entry| entry.reasoning),
             effort: entry.and_then(|entry| entry.effort.clone()),
             thinking_tokens: entry.and_then(|entry| entry.thinking_tokens),
+            thinking_range: entry.map(|entry| entry.thinking_range).unwrap_or_default(),
+            thinks_as: entry.and_then(|entry| self.thinks_as(entry)),
             temperature: entry.map_or(Some(0.0), |entry| entry.temperature),
             max_input_tokens: entry.map_or(UNKNOWN_MAX_INPUT, |entry| entry.max_input_tokens),
             max_output_tokens: entry.map_or(UNKNOWN_MAX_OUTPUT, |entry| entry.max_output_tokens),
@@ -262,6 +266,14 @@ impl ModelCatalogue {
                     .iter()
                     .find(|entry| entry.provider == provider && is(entry, rest))
             })
+    }
+
+    /// The row that runs the same checkpoint with a budget for thinking, of one that has none.
+    fn thinks_as(&self, entry: &Entry) -> Option<String> {
+        let same = |other: &&Entry| (&other.provider, &other.checkpoint) == (&entry.provider, &entry.checkpoint);
+        let mut others = self.table.models.iter().filter(same);
+        let thinking = others.find(|other| other.thinking_tokens.is_some())?;
+        entry.thinking_tokens.is_none().then(|| thinking.name.clone())
     }
 
     /// The names most like a text, best first.

@@ -74,6 +74,9 @@ pub struct ResolvedModel {
     pub max_output_tokens: u32,
     pub pricing: Pricing,
     pub(super) thinking: Thinking,
+    pub(super) thinking_range: ThinkingRange,
+    /// The row that runs the same checkpoint with a budget for thinking, where this one has none.
+    pub(super) thinks_as: Option<String>,
     pub(super) output_limit: OutputLimit,
     pub(super) extra: Map<String, Value>,
     /// Whether the table knows it.
@@ -133,7 +136,8 @@ impl ResolvedModel {
         (self.listed || self.is_scripted()).then_some(self.max_output_tokens)
     }
 
-    /// What the gateway sets in every request; `effort` and `thinking_tokens` are the user's wishes.
+    /// What the gateway sets in every request; `effort` and `thinking_tokens` are the user's wishes, the latter as
+    /// [`Self::check_thinking`] lets pass.
     pub fn settings(&self, effort: Option<&str>, thinking_tokens: Option<u32>) -> Result<Settings, ModelError> {
         let unsupported = |setting| {
             Err(ModelError::UnsupportedSetting {
@@ -146,7 +150,6 @@ impl ResolvedModel {
         if effort.is_some() && (self.listed && self.effort.is_none() || !says_effort) {
             return unsupported("a reasoning effort");
         }
-        self.check_thinking(thinking_tokens)?;
         let budget = thinking_tokens.or(self.thinking_tokens);
         let said_to = |whom| budget.filter(|_| self.thinking == whom);
         let thinking_tokens = said_to(Thinking::Anthropic);
@@ -168,30 +171,44 @@ impl ResolvedModel {
     }
 
     /// Whether the model can be given a budget for thinking, and this one.
-    fn check_thinking(&self, wanted: Option<u32>) -> Result<(), ModelError> {
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn check_thinking(&self, wanted: Option<u32>) -> Result<(), ModelError> {
         let Some(wanted) = wanted.filter(|_| !self.is_scripted()) else {
             return Ok(());
         };
         let is_off = wanted == 0;
         if self.thinking == Thinking::None || !is_off && self.listed && self.thinking_tokens.is_none() {
-            return Err(ModelError::UnsupportedSetting {
-                name: self.name.clone(),
-                setting: "a thinking budget",
+            let name = self.name.clone();
+            return Err(match self.thinks_as.clone() {
+                Some(instead) => ModelError::RunWithoutThinking { name, instead },
+                None => ModelError::UnsupportedSetting {
+                    name,
+                    setting: "a thinking budget",
+                },
             });
         }
-        let least = match self.thinking {
+        let ThinkingRange { least, most, always } = self.thinking_range;
+        let least = least.unwrap_or(match self.thinking {
             Thinking::Anthropic => u32::try_from(LEAST_THINKING).unwrap_or(u32::MAX),
             _ => 1,
-        };
+        });
         // The budget is part of what the model writes, and something must be left for the answer.
-        let most = self.known_max_output().unwrap_or(u32::MAX).saturating_sub(1);
-        match is_off || (least..=most).contains(&wanted) {
+        let written = self.known_max_output().unwrap_or(u32::MAX).saturating_sub(1);
+        let most = most.unwrap_or(u32::MAX).min(written);
+        match is_off && !always || (least..=most).contains(&wanted) {
             true => Ok(()),
             false => Err(ModelError::ThinkingBudget {
                 name: self.name.clone(),
                 wanted,
                 least,
                 most,
+                none: if always {
+                    ", and always thinks"
+                } else {
+                    ", or 0 for none"
+                },
             }),
         }
     }
@@ -220,14 +237,16 @@ pub enum ModelError {
     },
     #[error("`{name}` does not take {setting}")]
     UnsupportedSetting { name: String, setting: &'static str },
-    #[error(
-        "`{name}` takes a thinking budget from {least} to {most} tokens, or 0 for none: {wanted} is no such budget"
-    )]
+    #[error("`{name}` does not take a thinking budget: with thinking the same model is `{instead}`")]
+    RunWithoutThinking { name: String, instead: String },
+    #[error("`{name}` takes a thinking budget from {least} to {most} tokens{none}: {wanted} is no such budget")]
     ThinkingBudget {
         name: String,
         wanted: u32,
         least: u32,
         most: u32,
+        /// What is said of 0.
+        none: &'static str,
     },
     #[error(
         "the key for `{name}` cannot be sent: {variable} must hold printable ASCII characters only, without line breaks between them"
@@ -245,6 +264,19 @@ pub(super) enum Thinking {
     Google,
     /// `thinking.budget_tokens`, in messages, and in chat completions of servers that pass it on.
     Anthropic,
+}
+
+/// What budgets for thinking a model takes, where that is not told by its provider and by what it writes; tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ThinkingRange {
+    #[serde(default)]
+    least: Option<u32>,
+    #[serde(default)]
+    most: Option<u32>,
+    /// Whether it thinks with every request, so that 0 is refused.
+    #[serde(default)]
+    always: bool,
 }
 
 /// The member that limits an answer in chat completions. Reasoning models of OpenAI refuse `max_tokens`. Every other provider
@@ -290,6 +322,8 @@ pub(super) fn scripted(name: &str, backend: Backend) -> ResolvedModel {
         max_output_tokens: 100_000,
         pricing: Pricing::FREE,
         thinking: Thinking::None,
+        thinking_range: ThinkingRange::default(),
+        thinks_as: None,
         output_limit: OutputLimit::Unknown,
         extra: Map::new(),
         listed: false,

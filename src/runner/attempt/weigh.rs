@@ -56,13 +56,15 @@ impl Attempt<'_> {
             let failure = failed.failure.kind.as_trial();
             return Ok((Ending::Failed { failure, detail }, None));
         }
-        // A provider that answers other calls of the trial and does not take this one says something of the call, which is
-        // the agent's where there is one.
-        let rejected = failed
-            .as_ref()
-            .filter(|failed| failed.failure.kind == FailureKind::Rejected);
+        // A provider that answers other calls of the trial and does not take this one says something of the call: of its form,
+        // which is the agent's where there is one, or of what the conversation has come to.
+        let rejected = failed.as_ref().filter(|failed| match failed.failure.kind {
+            FailureKind::Rejected => self.runtime.has_agent,
+            FailureKind::Policy => true,
+            _ => false,
+        });
         let rejected = rejected
-            .filter(|_| self.runtime.has_agent && route.was_answered())
+            .filter(|_| route.was_answered())
             .map(|failed| failed.failure.to_string());
         let seen = failed.as_ref().map(|failed| failed.failure.clone());
         if let Some(failed) = failed
@@ -74,7 +76,11 @@ impl Attempt<'_> {
                 failure: failed.failure.kind.as_trial(),
                 detail: failed.failure.message,
             };
-            return Ok((ending, Some(Stop::Infrastructure(reason))));
+            let stop = match failed.failure.kind {
+                FailureKind::Policy => Stop::Refused(reason),
+                _ => Stop::Infrastructure(reason),
+            };
+            return Ok((ending, Some(stop)));
         }
         if seen.is_none() && route.ran_out(turn) && hides_the_token_limit(&ending) {
             let detail = "the last answer was broken off at the limit of its tokens".to_owned();
@@ -112,7 +118,11 @@ impl Attempt<'_> {
                 };
                 let failure = match rejected {
                     Some(why) => {
-                        self.warn(format!("turn {turn}: a call was not as the provider takes it: {why}"))?;
+                        let how = match seen.kind {
+                            FailureKind::Policy => "the provider's content policy refused a call",
+                            _ => "a call was not as the provider takes it",
+                        };
+                        self.warn(format!("turn {turn}: {how}: {why}"))?;
                         Failure::RequestRefused
                     }
                     None => seen.kind.as_trial(),

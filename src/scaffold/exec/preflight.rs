@@ -109,7 +109,6 @@ fn stage(scratch: &Path) -> std::io::Result<Stage> {
             output_price: None,
             temperature: None,
             accepts_reasoning_effort: false,
-            accepts_thinking_tokens: false,
             dialect: Dialect::OpenaiChat,
         },
         options: Options::default(),

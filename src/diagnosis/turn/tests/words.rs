@@ -66,6 +66,31 @@ fn refusals_are_told_from_words_or_by_the_dialect() {
 }
 
 #[test]
+fn what_a_content_policy_stops_is_a_refusal_as_the_last_word_of_a_turn() {
+    let stopped = |kind: &str| Exchange {
+        status: 400,
+        failure: Some(CallError {
+            kind: kind.to_owned(),
+            message: "flagged".to_owned(),
+        }),
+        ..exchange(2, Vec::new(), Vec::new())
+    };
+    let refused = || failed(Failure::RequestRefused, answered());
+    let declined = says(1, "I'm sorry, but I can't assist with that.");
+    assert_eq!(
+        found("{}", &refused(), true, &[stopped("policy")]),
+        [(FindingKind::Refusal, "call 2: flagged".to_owned())]
+    );
+    // Of another kind it says nothing of the model, nor does what the model had said before.
+    assert_eq!(kinds(&refused(), &[declined, stopped("rejected")]), []);
+    assert_eq!(kinds(&answered(), &[stopped("policy"), says(3, "Done.")]), []);
+    assert_eq!(
+        kinds(&failed(Failure::RequestRefused, changed()), &[stopped("policy")]),
+        []
+    );
+}
+
+#[test]
 fn an_answer_that_goes_on_to_give_code_is_no_refusal() {
     let sorry = "I'm sorry, but I can't help with pickling untrusted data.";
     for code in [
