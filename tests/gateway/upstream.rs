@@ -247,7 +247,11 @@ async fn a_whole_answer_that_broke_is_uncounted_unless_its_count_came() {
         let usage = bench.route.usage();
         assert_eq!((usage.calls, usage.uncounted, usage.cost), (1, 1, None));
         let record = &bench.records(1)[0];
-        assert_eq!((&record["tokens"], &record["cost"]), (&Value::Null, &Value::Null), "{record}");
+        assert_eq!(
+            (&record["tokens"], &record["cost"]),
+            (&Value::Null, &Value::Null),
+            "{record}"
+        );
     }
     let counted = json!({"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 20}});
     let refused = Act::error(400, &[], "no");

@@ -95,7 +95,7 @@ impl UpstreamModel {
     /// The refusal of a call that the provider would not understand.
     pub(super) fn not_spoken(&self, dialect: Dialect) -> Reply {
         let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name()).collect();
-        let message = format!("the model's provider speaks {}, not {dialect}", names.join(" and "));
+        let message = format!("the model is called in {}, not in {dialect}", names.join(" and "));
         let reply = Reply::failed(Failure {
             kind: FailureKind::Rejected,
             status: Some(400),
