@@ -140,6 +140,16 @@ fn a_dialect_that_nobody_speaks_is_refused_and_one_that_is_asked_for_is_shown() 
 }
 
 #[test]
+fn codex_runs_a_thinking_claude_with_its_thinking() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, provider) = serve("/v1/chat/completions", post(chat), false);
+    converse(place.path(), &base, "codex", "claude-sonnet-4", &[]);
+    let bodies = provider.bodies.lock().unwrap();
+    let budgets: Vec<&Value> = bodies.iter().map(|body| &body["thinking"]["budget_tokens"]).collect();
+    assert_eq!(budgets, [4000; 3]);
+}
+
+#[test]
 fn a_model_is_run_in_a_dialect_with_words_for_its_settings_or_not_at_all() {
     let place = tempfile::tempdir().unwrap();
     let run = |scaffold: &str, model: &str, more: &[&str]| {
