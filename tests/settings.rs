@@ -140,6 +140,82 @@ fn a_dialect_that_nobody_speaks_is_refused_and_one_that_is_asked_for_is_shown() 
 }
 
 #[test]
+fn codex_runs_a_thinking_claude_with_its_thinking() {
+    let place = tempfile::tempdir().unwrap();
+    let (base, provider) = serve("/v1/chat/completions", post(chat), false);
+    converse(place.path(), &base, "codex", "claude-sonnet-4", &[]);
+    let bodies = provider.bodies.lock().unwrap();
+    let budgets: Vec<&Value> = bodies.iter().map(|body| &body["thinking"]["budget_tokens"]).collect();
+    assert_eq!(budgets, [4000; 3]);
+}
+
+#[test]
+fn a_model_is_run_in_a_dialect_with_words_for_its_settings_or_not_at_all() {
+    let place = tempfile::tempdir().unwrap();
+    let run = |scaffold: &str, model: &str, more: &[&str]| {
+        let arguments = [
+            "run",
+            scaffold,
+            "-m",
+            model,
+            "--api-base",
+            "http://127.0.0.1:9/v1",
+            "-l",
+            "1",
+        ];
+        let output = program()
+            .current_dir(place.path())
+            .args(arguments)
+            .args(more)
+            .output()
+            .unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(told).unwrap())
+    };
+    for (model, dialect) in [
+        ("claude-sonnet-4", "openai-chat"),
+        ("gemini-2.5-pro", "openai-chat"),
+        ("claude-3-5-sonnet", "openai-responses"),
+    ] {
+        let (code, told) = run("codex", model, &["--dry-run"]);
+        assert!(
+            code == Some(0) && told.contains(&format!("model {model} in {dialect}")),
+            "{told}"
+        );
+    }
+    for (scaffold, model, dialect, words) in [
+        ("codex", "claude-sonnet-4", "openai-responses", &["thinking budget"][..]),
+        ("codex", "gemini-2.5-pro", "openai-responses", &["thinking budget"]),
+        (
+            "llm",
+            "claude-sonnet-4",
+            "openai-responses",
+            &["thinking budget", "--thinking-tokens 0"],
+        ),
+        ("llm", "gpt-5", "anthropic-messages", &["reasoning effort"]),
+    ] {
+        let (code, told) = run(scaffold, model, &["--dialect", dialect]);
+        let says_all = words
+            .iter()
+            .chain(&[dialect, "--dialect openai-chat"])
+            .all(|word| told.contains(word));
+        assert!(code == Some(2) && says_all, "{scaffold} {model}: {told}");
+        assert_eq!(told.contains("--thinking-tokens"), words.len() > 1, "{told}");
+    }
+    let off = ["--dialect", "openai-responses", "--thinking-tokens", "0", "--dry-run"];
+    let (code, told) = run("llm", "claude-sonnet-4", &off);
+    assert!(
+        code == Some(0) && told.contains("model claude-sonnet-4 in openai-responses"),
+        "{told}"
+    );
+    assert_eq!(
+        std::fs::read_dir(place.path()).unwrap().count(),
+        0,
+        "nothing was started"
+    );
+}
+
+#[test]
 fn an_effort_that_nobody_knows_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let arguments = ["run", "codex", "-m", "oracle", "--reasoning-effort", "lowish"];

@@ -153,9 +153,10 @@ impl Job {
             return Ok(Exit::Done);
         }
         let mut text = String::new();
-        for ResolvedCell { cell, model } in &checked.cells {
+        for resolved in &checked.cells {
+            let cell = &resolved.cell;
             let (id, plan::Cell { scaffold, version, .. }) = (cell.id(), cell);
-            let dialect = resolve::dialect(recipe_of(cell, recipes)?, model).map_err(Failed::bad_input)?;
+            let dialect = resolve::dialect(recipe_of(cell, recipes)?, resolved).map_err(Failed::bad_input)?;
             let (model, options) = (&cell.model, &cell.options);
             text.push_str(&format!(
                 "cell {id}: {scaffold} {version}, model {model} in {dialect}, {options}\n"

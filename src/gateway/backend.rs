@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::{Client, Url};
 
 use super::catalogue::{Backend, ResolvedModel, is_loopback};
+use super::dialect::Dialect;
 use super::limiter::Limiter;
 use super::model::Model;
 use super::nop::Nop;
@@ -61,10 +62,13 @@ impl Backends {
             Backend::Script(path) => Arc::new(ScriptedModel::new(Script::load(path)?)),
             Backend::Upstream { api_base, key } => {
                 let (client, limiter) = self.way_to(api_base)?;
+                // Whatever its agent was told, the model is never called without its settings.
+                let says_all = |dialect: &Dialect| settings.unsaid(*dialect).is_none();
+                let dialects = model.dialects().iter().copied().filter(says_all).collect();
                 Arc::new(UpstreamModel::new(
                     client,
                     api_base,
-                    model.dialects().to_vec(),
+                    dialects,
                     key.clone(),
                     settings,
                     limiter,

@@ -91,6 +91,8 @@ pub struct Reply {
     pub applied: Map<String, Value>,
     /// How often the provider was asked; 0: the answer is a recorded one, and used nothing.
     pub attempts: u32,
+    /// What the provider counted, where its answer is not passed on: what is passed on tells its own count.
+    pub tokens: Option<Tokens>,
 }
 
 /// The forms of a reply.
@@ -185,6 +187,7 @@ impl Reply {
             failure: None,
             applied: Map::new(),
             attempts: 1,
+            tokens: None,
         }
     }
 
@@ -200,6 +203,7 @@ impl Reply {
             failure: Some(failure),
             applied: Map::new(),
             attempts: 1,
+            tokens: None,
         }
     }
 }

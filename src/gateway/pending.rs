@@ -66,6 +66,20 @@ pub(super) struct End {
     pub error: Option<RecordedError>,
 }
 
+impl End {
+    /// Whether the model may have read and written something: it answered, or began to. The status of an answer that broke off
+    /// is the gateway's own.
+    fn may_have_cost(&self) -> bool {
+        let broke_off = self.failure.as_ref().is_some_and(|failure| {
+            matches!(
+                failure.kind,
+                FailureKind::TimedOut | FailureKind::Cut | FailureKind::Malformed
+            )
+        });
+        broke_off || matches!(self.status, 200..=299 | CLIENT_GONE)
+    }
+}
+
 impl Pending {
     pub fn new(
         line: Arc<Line>,
@@ -151,10 +165,10 @@ impl Pending {
         let elapsed = self.clock.elapsed();
         let turn = self.file.turn;
         // A refused call costs nothing; an answered one without counts costs nobody knows what.
-        let cost = match (&end.tokens, end.status) {
-            (Some(tokens), _) => self.line.spec.pricing.cost(tokens),
-            (None, 200..=299 | CLIENT_GONE) if self.attempts > 0 => None,
-            (None, _) => Some(0.0),
+        let cost = match &end.tokens {
+            Some(tokens) => self.line.spec.pricing.cost(tokens),
+            None if self.attempts > 0 && end.may_have_cost() => None,
+            None => Some(0.0),
         };
         let charge = self.charge(&end, cost);
         let tokens = end.tokens.map(|tokens| (tokens.input, tokens.output));
@@ -249,12 +263,6 @@ impl Pending {
                 usd: cost.unwrap_or(0.0),
             });
         }
-        let cut = end.failure.as_ref().is_some_and(|failure| {
-            matches!(
-                failure.kind,
-                FailureKind::TimedOut | FailureKind::Cut | FailureKind::Malformed
-            )
-        });
         match end.status {
             200..=299 if end.failure.is_none() => {
                 let written = estimated(end.response.to_string().len());
@@ -266,8 +274,7 @@ impl Pending {
                 };
                 Some(used.charge(pricing))
             }
-            200..=299 | CLIENT_GONE => Some(ask.charge(pricing)),
-            _ if cut => Some(ask.charge(pricing)),
+            _ if end.may_have_cost() => Some(ask.charge(pricing)),
             _ => Some(Charge::default()),
         }
     }

@@ -132,6 +132,7 @@ impl RecordedCall {
                 failure: None,
                 applied: Map::new(),
                 attempts: 0,
+                tokens: None,
             });
         } else if failure.is_some() && self.status < 300 {
             return Err("the recorded answer to this call broke off, and cannot be given again".to_owned());
@@ -157,6 +158,7 @@ impl RecordedCall {
             failure,
             applied: Map::new(),
             attempts: 0,
+            tokens: None,
         })
     }
 }

@@ -51,6 +51,7 @@ pub(super) async fn render(config: &GatewayConfig, mut pending: Pending, reply: 
             pending.finish(End {
                 status,
                 response,
+                tokens: reply.tokens,
                 failure,
                 ..End::default()
             });

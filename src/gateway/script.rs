@@ -206,6 +206,7 @@ impl Entry {
             failure,
             applied: Map::new(),
             attempts: 1,
+            tokens: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::gateway::drafts::derive_states;
 use crate::gateway::model::Tokens;
 use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
+use crate::gateway::upstream::Settings;
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
 use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
@@ -43,6 +44,16 @@ pub enum ResolveError {
         speaks: String,
         served: String,
     },
+    #[error(
+        "{scaffold} would speak {dialect} to `{model}`, which has no words for the model's {setting}, so that it would be run without: {remedy}"
+    )]
+    Unsaid {
+        scaffold: String,
+        model: String,
+        dialect: Dialect,
+        setting: &'static str,
+        remedy: &'static str,
+    },
     #[error("model `{model}` answers from reference solutions, and task `{task}` has none")]
     NoReferences { model: String, task: String },
 }
@@ -52,6 +63,18 @@ pub enum ResolveError {
 pub struct ResolvedCell {
     pub cell: Cell,
     pub model: ResolvedModel,
+}
+
+impl ResolvedCell {
+    /// What the gateway sets in the cell's requests.
+    fn settings(&self) -> Result<Settings, ModelError> {
+        let Options {
+            reasoning_effort,
+            thinking_tokens,
+            ..
+        } = &self.cell.options;
+        self.model.settings(reasoning_effort.as_deref(), *thinking_tokens)
+    }
 }
 
 /// The cells of a request: every scaffold with every model in every edit format.
@@ -102,7 +125,7 @@ fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, Res
             };
             if cells.iter().all(|known| known.cell != cell) {
                 let resolved = resolve_cell(cell, request.api_base.as_deref())?;
-                dialect(recipe, &resolved.model)?;
+                dialect(recipe, &resolved)?;
                 cells.push(resolved);
             }
         }
@@ -147,8 +170,9 @@ pub fn stored_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, R
         false => catalogue.resolve(&cell.model, api_base)?,
     };
     let model = model.said_to_speak(&dialects(&cell.options.dialects)?)?;
-    model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    Ok(ResolvedCell { cell, model })
+    let resolved = ResolvedCell { cell, model };
+    resolved.settings()?;
+    Ok(resolved)
 }
 
 fn limits(request: &Request, recipe: &Limits) -> Limits {
@@ -214,9 +238,10 @@ pub fn runtime(
     backends: Arc<Backends>,
     source: Option<Arc<Source>>,
 ) -> Result<CellRuntime, ResolveError> {
+    let dialect = dialect(recipe, &resolved)?;
+    let settings = resolved.settings()?;
     let ResolvedCell { cell, model } = resolved;
-    let settings = model.settings(cell.options.reasoning_effort.as_deref(), cell.options.thinking_tokens)?;
-    let agent_model = agent_model(&cell, &model, dialect(recipe, &model)?);
+    let agent_model = agent_model(&cell, &model, dialect);
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
@@ -280,10 +305,10 @@ fn dialects(names: &[String]) -> Result<Vec<Dialect>, ResolveError> {
 /// What an agent and its model have in common.
 ///
 /// # Errors
-/// Nothing.
-pub fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, ResolveError> {
-    let speaks = &recipe.source.speaks;
-    model.common(speaks).ok_or_else(|| {
+/// Nothing, or nothing in which the model's settings can be said.
+pub fn dialect(recipe: &Recipe, resolved: &ResolvedCell) -> Result<Dialect, ResolveError> {
+    let (speaks, model, settings) = (&recipe.source.speaks, &resolved.model, resolved.settings()?);
+    let dialect = model.common(speaks, &settings).ok_or_else(|| {
         let names = |dialects: &[Dialect]| {
             dialects
                 .iter()
@@ -297,6 +322,24 @@ pub fn dialect(recipe: &Recipe, model: &ResolvedModel) -> Result<Dialect, Resolv
             speaks: names(speaks),
             served: names(model.dialects()),
         }
+    })?;
+    let Some(setting) = settings.unsaid(dialect) else {
+        return Ok(dialect);
+    };
+    let may_be_off = settings.thinking_tokens.is_some() && recipe.source.supports.thinking_tokens;
+    Err(ResolveError::Unsaid {
+        scaffold: recipe.source.name.clone(),
+        model: model.name.clone(),
+        dialect,
+        setting,
+        remedy: match (speaks.contains(&Dialect::OpenaiChat), may_be_off) {
+            (true, false) => "its server must speak chat completions (--dialect openai-chat)",
+            (true, true) => {
+                "its server must speak chat completions (--dialect openai-chat), or run it without on purpose (--thinking-tokens 0)"
+            }
+            (false, false) => "choose another model or another agent",
+            (false, true) => "choose another agent, or run it without on purpose (--thinking-tokens 0)",
+        },
     })
 }
 

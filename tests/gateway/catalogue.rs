@@ -309,6 +309,28 @@ fn a_models_dialects_are_those_of_its_provider() {
 }
 
 #[test]
+fn a_dialect_is_chosen_that_can_say_the_models_settings() {
+    use Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
+    let codex = [OpenaiResponses, OpenaiChat];
+    let all = [OpenaiResponses, AnthropicMessages, OpenaiChat];
+    for (name, thinking, speaks, chosen) in [
+        ("claude-sonnet-4", None, &codex[..], OpenaiChat),
+        ("claude-sonnet-4", Some(0), &codex, OpenaiResponses),
+        ("claude-3-5-sonnet", None, &codex, OpenaiResponses),
+        ("claude-sonnet-4", None, &all, AnthropicMessages),
+        ("gemini-2.5-pro", None, &all, OpenaiChat),
+        ("gpt-5", None, &codex, OpenaiResponses),
+        ("gpt-5", None, &[AnthropicMessages, OpenaiChat], OpenaiChat),
+        ("some-model", None, &all, OpenaiResponses),
+    ] {
+        let model = resolve_with_keys(name, Some("http://localhost:1/v1"), &[]).expect("a model");
+        let settings = model.settings(None, thinking).expect("settings");
+        assert_eq!(model.common(speaks, &settings), Some(chosen), "{name} {thinking:?}");
+        assert_eq!(settings.unsaid(chosen), None, "{name} {thinking:?}");
+    }
+}
+
+#[test]
 fn claude_thinks_as_the_paper_had_it_or_as_the_user_wishes() {
     let model = |name| resolve_with_keys(name, None, &["ANTHROPIC_API_KEY"]).expect("a model");
     let settings = |name, thinking| model(name).settings(None, thinking).expect("settings");

@@ -279,6 +279,28 @@ async fn a_wrong_key_is_refused_without_being_shown() {
 }
 
 #[tokio::test]
+async fn a_model_is_not_called_in_a_dialect_without_words_for_its_settings() {
+    let provider = Provider::start(Vec::new()).await;
+    for (name, path, status) in [
+        ("claude-sonnet-4", "responses", 400),
+        ("gemini-2.5-pro", "responses", 400),
+        ("gemini-2.5-pro", "messages", 400),
+        ("gpt-5", "messages", 400),
+        ("claude-sonnet-4", "chat/completions", 200),
+    ] {
+        let bench = Bench::new(model(name, &provider.base, KEY)).await;
+        let body = json!({"input": "hi", "max_tokens": 9000, "messages": [{"role": "user", "content": "hi"}]});
+        let (said, answer) = bench.call_at(path, &body).await;
+        assert_eq!(said, status, "{name} {path}: {answer}");
+        let attempts = if status == 200 { 1 } else { 0 };
+        assert_eq!(bench.records(1)[0]["attempts"], attempts, "{name} {path}");
+    }
+    let requests = provider.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0]["thinking"]["budget_tokens"], 4000);
+}
+
+#[tokio::test]
 async fn what_the_provider_does_not_speak_is_refused_in_words() {
     let catalogue = ModelCatalogue::built_in().expect("the table");
     let key = |_: &str| Some(KEY.to_owned());
@@ -294,7 +316,7 @@ async fn what_the_provider_does_not_speak_is_refused_in_words() {
         (status, words),
         (
             400,
-            "the model's provider speaks anthropic-messages, not openai-responses"
+            "the model is called in anthropic-messages, not in openai-responses"
         )
     );
     assert_eq!(bench.records(1)[0]["attempts"], 0);

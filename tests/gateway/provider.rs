@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response};
 use axum::routing::post;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 pub const KEY: &str = "sk-real-key-0123456789";
@@ -21,6 +22,8 @@ pub enum Act {
     },
     /// Pieces of a stream; with `broken` the connection breaks after the last.
     Stream { pieces: Vec<String>, broken: bool },
+    /// The beginning of a body that was to be longer; then the connection breaks.
+    CutOff(&'static str),
     /// Never answers.
     Hang,
 }
@@ -143,6 +146,15 @@ async fn perform(stage: &Mutex<Stage>, key: &str, body: &Bytes) -> Response<Body
                 pieces.next().map(|piece| (piece, pieces))
             });
             let response = Response::builder().header("content-type", "text/event-stream");
+            response.body(Body::from_stream(pieces)).expect("a response")
+        }
+        Act::CutOff(beginning) => {
+            let pieces = [Ok(beginning), Err(std::io::Error::other("broken"))];
+            let pieces = futures_util::stream::iter(pieces).then(async |piece| {
+                tokio::task::yield_now().await;
+                piece
+            });
+            let response = Response::builder().header("content-type", "application/json");
             response.body(Body::from_stream(pieces)).expect("a response")
         }
         Act::Hang => std::future::pending().await,

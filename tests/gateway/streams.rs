@@ -148,6 +148,7 @@ impl Model for Talker {
             failure: None,
             applied: Map::new(),
             attempts: 1,
+            tokens: None,
         }
     }
 }

@@ -230,6 +230,44 @@ async fn calls_without_counts_are_counted_as_such() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_that_broke_is_uncounted_unless_its_count_came() {
+    let html = Act::Answer {
+        status: 200,
+        headers: Vec::new(),
+        body: "<html>".to_owned(),
+    };
+    let broken = [
+        Act::CutOff(r#"{"choices": [{"message": {"content": "half"#),
+        html,
+        Act::json(200, json!({"choices": []})),
+    ];
+    for act in broken {
+        let (_provider, bench) = bench(vec![act]).await;
+        assert_eq!(bench.call(&prompt_body("hi")).await.0, 502);
+        let usage = bench.route.usage();
+        assert_eq!((usage.calls, usage.uncounted, usage.cost), (1, 1, None));
+        let record = &bench.records(1)[0];
+        assert_eq!(
+            (&record["tokens"], &record["cost"]),
+            (&Value::Null, &Value::Null),
+            "{record}"
+        );
+    }
+    let counted = json!({"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 20}});
+    let refused = Act::error(400, &[], "no");
+    let (_provider, bench) = bench(vec![Act::json(200, counted), refused]).await;
+    let dollars = (1000.0 * 2.0 + 20.0 * 10.0) / 1e6;
+    for (status, calls) in [(502, 1), (400, 2)] {
+        assert_eq!(bench.call(&prompt_body("hi")).await.0, status);
+        let usage = bench.route.usage();
+        assert_eq!((usage.calls, usage.uncounted), (calls, 0));
+        assert_eq!((usage.input_tokens, usage.output_tokens), (1000, 20));
+        let cost = usage.cost.expect("a refusal costs nothing");
+        assert!((cost - dollars).abs() < 1e-12, "{cost}");
+    }
+}
+
+#[tokio::test]
 async fn kinds_of_failure_come_from_statuses_and_codes() {
     let coded = |status, code: &str| Act::json(status, json!({"error": {"message": "no", "code": code}}));
     let html = Act::Answer {

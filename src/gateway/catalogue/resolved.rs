@@ -98,12 +98,11 @@ impl ResolvedModel {
         self.dialects.contains(&dialect)
     }
 
-    /// The first dialect of an agent's own that the model is called in, rather one that its provider in the table speaks:
-    /// a server that stands for that provider speaks the same.
-    pub fn common(&self, speaks: &[Dialect]) -> Option<Dialect> {
-        let served = |dialect: &&Dialect| self.serves(**dialect);
-        let at_home = speaks.iter().filter(served).find(|dialect| self.home.contains(dialect));
-        at_home.or_else(|| speaks.iter().find(served)).copied()
+    /// The first dialect of an agent's own that the model is called in; rather one in which its settings can be said, and of
+    /// these one that its provider in the table speaks: a server that stands for that provider speaks the same.
+    pub fn common(&self, speaks: &[Dialect], settings: &Settings) -> Option<Dialect> {
+        let served = speaks.iter().copied().filter(|dialect| self.serves(*dialect));
+        served.min_by_key(|dialect| (settings.unsaid(*dialect).is_some(), !self.home.contains(dialect)))
     }
 
     /// The model where its server speaks these dialects and no other; nothing is changed where none is named. The server of a

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Attempt, UpstreamModel, answer};
 use crate::gateway::dialect::Dialect;
 use crate::gateway::failure::{Failure, FailureKind};
-use crate::gateway::model::{Content, Reply};
+use crate::gateway::model::{Content, Reply, Tokens};
 
 impl UpstreamModel {
     /// An answer that is none.
@@ -47,9 +47,19 @@ impl UpstreamModel {
                 headers: passed,
                 body,
             },
+            tokens: None,
             retry_after: answer::retry_after(headers),
             final_: answer::text(headers, "x-should-retry") == Some("false"),
         }
+    }
+
+    /// An answer with nothing in it. Its tokens may be counted all the same.
+    pub(super) fn empty(&self, why: &str, counted: Option<Tokens>) -> Attempt {
+        let mut attempt = self.malformed(why.to_owned());
+        if let Attempt::Fault { tokens, .. } = &mut attempt {
+            *tokens = counted;
+        }
+        attempt
     }
 
     /// A fault that the agent is told of in our own words.
@@ -58,6 +68,7 @@ impl UpstreamModel {
         Attempt::Fault {
             failure,
             content,
+            tokens: None,
             retry_after: None,
             final_: false,
         }
@@ -84,7 +95,7 @@ impl UpstreamModel {
     /// The refusal of a call that the provider would not understand.
     pub(super) fn not_spoken(&self, dialect: Dialect) -> Reply {
         let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name()).collect();
-        let message = format!("the model's provider speaks {}, not {dialect}", names.join(" and "));
+        let message = format!("the model is called in {}, not in {dialect}", names.join(" and "));
         let reply = Reply::failed(Failure {
             kind: FailureKind::Rejected,
             status: Some(400),

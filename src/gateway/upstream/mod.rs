@@ -27,7 +27,7 @@ use super::ask::estimated;
 use super::dialect::{Dialect, Said};
 use super::failure::{Failure, FailureKind};
 use super::limiter::Limiter;
-use super::model::{Added, Call, Content, Model, Reply};
+use super::model::{Added, Call, Content, Model, Reply, Tokens};
 use super::secret::{Redactor, Secret};
 use thoughts::{Missing, Thoughts};
 
@@ -60,6 +60,8 @@ enum Attempt {
     Fault {
         failure: Failure,
         content: Content,
+        /// What the provider counted, where the content does not tell it.
+        tokens: Option<Tokens>,
         retry_after: Option<Duration>,
         final_: bool,
     },
@@ -148,7 +150,10 @@ impl UpstreamModel {
                     Attempt::Done(Content::Body { status, headers, body }, None)
                 }
                 Said::Error(status) => self.refused(status, &headers, body),
-                Said::Nothing(why) => self.malformed(why.to_owned()),
+                Said::Nothing(why) => {
+                    let answer = serde_json::from_slice::<Value>(&body).ok();
+                    self.empty(why, answer.and_then(|answer| call.dialect.form().tokens(&answer)))
+                }
             },
             // A redirect would carry the key to another host.
             300..=399 => self.malformed(format!(
@@ -217,11 +222,13 @@ impl Model for UpstreamModel {
                         failure,
                         applied,
                         attempts,
+                        tokens: None,
                     };
                 }
                 Attempt::Fault {
                     failure,
                     content,
+                    tokens,
                     retry_after,
                     final_,
                 } => {
@@ -237,6 +244,7 @@ impl Model for UpstreamModel {
                             failure: Some(failure),
                             applied,
                             attempts,
+                            tokens,
                         };
                     }
                     tokio::time::sleep(pause).await;

@@ -12,6 +12,20 @@ pub const LEAST_THINKING: u64 = 1024;
 const LEAST_GEMINI_THINKING: u64 = 128;
 
 impl Settings {
+    /// A setting that has no words in a dialect: called in it the model would be run without, and yet be named as if with it.
+    pub fn unsaid(&self, dialect: Dialect) -> Option<&'static str> {
+        // None is what Claude does unless it is told to think; Gemini has to be told of none, too.
+        let claude_thinks = self.thinking_tokens.is_some_and(|budget| budget > 0);
+        let is_gemini = self.gemini_thinking_tokens.is_some();
+        match dialect {
+            Dialect::OpenaiChat => None,
+            Dialect::OpenaiResponses if claude_thinks => Some("thinking budget"),
+            Dialect::OpenaiResponses | Dialect::AnthropicMessages if is_gemini => Some("thinking budget"),
+            Dialect::AnthropicMessages if self.reasoning_effort.is_some() => Some("reasoning effort"),
+            Dialect::OpenaiResponses | Dialect::AnthropicMessages => None,
+        }
+    }
+
     /// Whether Claude is made to think in a request of messages: its agent says nothing of thinking, and nothing that Anthropic
     /// does not take together with it, as a tool that must be called.
     pub(super) fn makes_claude_think(&self, dialect: Dialect, body: &Map<String, Value>) -> bool {
