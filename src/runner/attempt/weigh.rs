@@ -100,7 +100,7 @@ impl Attempt<'_> {
             }
             Ending::Failed { failure, detail } if failure.is_infrastructure() => {
                 // An agent that has reached it once and does so no more has cut itself off.
-                if route.usage().calls == 0 {
+                if !route.was_reached() {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }
