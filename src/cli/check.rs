@@ -156,8 +156,14 @@ impl Job {
             let (id, plan::Cell { scaffold, version, .. }) = (cell.id(), cell);
             let dialect = resolve::dialect(recipe_of(cell, recipes)?, model).map_err(Failed::bad_input)?;
             let (model, options) = (&cell.model, &cell.options);
+            let options = options.to_string();
+            let options = if options.is_empty() {
+                options
+            } else {
+                format!(", {options}")
+            };
             text.push_str(&format!(
-                "cell {id}: {scaffold} {version}, model {model} in {dialect}, {options}\n"
+                "cell {id}: {scaffold} {version}, model {model} in {dialect}{options}\n"
             ));
         }
         for trial in &checked.trials {
