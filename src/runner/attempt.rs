@@ -25,12 +25,12 @@ use crate::blob::BlobStore;
 use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::Route;
+use crate::gateway::{CallFailure, Route};
 use crate::plan::TrialKey;
 use crate::scaffold::{Clocks, Killed, OpenError, Session, Stage};
 use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Divergence, Ending, Limit, Outcome, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// How long it may take until the calls of an agent that was ended are counted and recorded.
@@ -51,6 +51,7 @@ pub(super) struct Attempt<'a> {
     agent_seconds: f64,
     waited_seconds: f64,
     tester_seconds: f64,
+    refused: bool,
     began: Instant,
     started: jiff::Timestamp,
 }
@@ -61,6 +62,8 @@ pub(super) struct Tried {
     /// Whether the conversation came to its end, so that another try would pay for the same model calls again: the
     /// snapshots are there to be judged.
     pub played: bool,
+    /// Whether its model's provider refused it for what another try would not change: the key, or the request.
+    pub refused: bool,
 }
 
 /// Why a try ended without a verdict.
@@ -102,6 +105,7 @@ impl<'a> Attempt<'a> {
             agent_seconds: 0.0,
             waited_seconds: 0.0,
             tester_seconds: 0.0,
+            refused: false,
             began: Instant::now(),
             started: jiff::Timestamp::now(),
         })
@@ -126,7 +130,12 @@ impl<'a> Attempt<'a> {
             Err(Stop::Store(error)) => return Err(error.into()),
         };
         let record = self.record(outcome, played, judgements);
-        Ok(Some(Tried { record, played }))
+        let refused = self.refused;
+        Ok(Some(Tried {
+            record,
+            played,
+            refused,
+        }))
     }
 
     /// Stages 2 to 8: workspace, route, agent, turns. The snapshots after the starter tree and after each reached turn.
@@ -281,6 +290,7 @@ impl<'a> Attempt<'a> {
                 .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
             snapshots.push(snapshot);
             let (ending, stop) = self.weigh(end.ending, turn, seconds, route)?;
+            self.refused = stop.is_some() && is_refusal(&ending, route.failure_of_turn(turn).as_ref());
             self.stand.note(&Event::TurnEnded {
                 key: self.key.clone(),
                 turn,
@@ -368,4 +378,16 @@ fn infrastructure(reason: &str) -> Outcome {
 
 fn cannot(what: &str, error: &io::Error) -> Stop {
     Stop::Infrastructure(format!("cannot {what}: {error}"))
+}
+
+/// Whether a turn ended because the provider takes neither key nor request, whatever else comes to pass.
+fn is_refusal(ending: &Ending, seen: Option<&CallFailure>) -> bool {
+    let by_provider = matches!(
+        ending,
+        Ending::Failed {
+            failure: Failure::Authentication | Failure::ProviderError,
+            ..
+        }
+    );
+    by_provider && seen.is_some_and(|seen| matches!(seen.failure.status, Some(400 | 401 | 403 | 404)))
 }

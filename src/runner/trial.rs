@@ -69,12 +69,18 @@ pub(super) async fn run_trial(stand: Arc<Stand>, key: TrialKey) -> Result<Try, R
             })?;
         }
         stand.note(&Event::TrialStarted { key: key.clone() })?;
-        let Some(Tried { mut record, played }) = Attempt::new(&stand, &key, &folder)?.carry_out().await? else {
+        let Some(Tried {
+            mut record,
+            played,
+            refused,
+        }) = Attempt::new(&stand, &key, &folder)?.carry_out().await?
+        else {
             break;
         };
         if let Outcome::InfrastructureFailure { reason } = &record.outcome
             && number < retries
             && !played
+            && !refused
         {
             folder.write_json("failed.json", &record)?;
             failed_before = Some(reason.clone());
