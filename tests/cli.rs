@@ -346,7 +346,7 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         "--dry-run",
     ];
     let output = program().current_dir(place.path()).args(arguments).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("1 trials"));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("1 trial;"));
     // A number that is not read back exactly would give the cell another name.
     let limits = mtsec_agents::plan::Limits {
         ready_seconds: 1.0,

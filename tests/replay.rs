@@ -269,7 +269,7 @@ fn what_cannot_be_replayed_is_refused_before_anything_starts() {
     refused(&["replay", "jobs/src", "--job-name", "../up"], "--job-name");
     let trial = trials(&source).remove(0).join("trial.json");
     std::fs::write(trial, "{").unwrap();
-    refused(&["replay", "jobs/src"], "have no verdict");
+    refused(&["replay", "jobs/src"], "no verdict");
 }
 
 #[test]

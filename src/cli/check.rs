@@ -14,6 +14,7 @@ use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, InstalledAgent, Lock, Settings, TrialKey};
 use crate::recipe::{Recipe, Recipes};
+use crate::report::number_of;
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -171,8 +172,10 @@ impl Job {
         }
         let (cells, trials) = (checked.cells.len(), checked.trials.len());
         text.push_str(&format!(
-            "{cells} cells, {} tasks, {trials} trials; nothing was started\n",
-            checked.tasks.len()
+            "{}, {}, {}; nothing was started\n",
+            number_of(cells, "cell"),
+            number_of(checked.tasks.len(), "task"),
+            number_of(trials, "trial")
         ));
         self.console.result(&text)?;
         Ok(Exit::Done)
