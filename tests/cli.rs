@@ -316,7 +316,7 @@ fn a_dry_run_prints_cells_and_trials_and_starts_nothing() {
         4 * 4 * 2
     );
     assert!(
-        text.contains("4 cells, 1 tasks, 32 trials; nothing was started"),
+        text.contains("4 cells, 1 task, 32 trials; nothing was started"),
         "{text}"
     );
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
