@@ -316,7 +316,7 @@ fn a_dry_run_prints_cells_and_trials_and_starts_nothing() {
         4 * 4 * 2
     );
     assert!(
-        text.contains("4 cells, 1 tasks, 32 trials; nothing was started"),
+        text.contains("4 cells, 1 task, 32 trials; nothing was started"),
         "{text}"
     );
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
@@ -346,7 +346,14 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         "--dry-run",
     ];
     let output = program().current_dir(place.path()).args(arguments).output().unwrap();
-    assert!(String::from_utf8(output.stdout).unwrap().contains("1 trials"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("1 cell, 1 task, 1 trial;"), "{said}");
+    assert!(said.lines().all(|line| !line.ends_with([' ', ','])), "{said}");
+    // A version of an agent that is not of this run is refused with its name.
+    let mut refused = program();
+    refused.current_dir(place.path()).args(arguments);
+    let refused = refused.args(["--agent-version", "codex=7"]).assert().code(2);
+    refused.stderr(predicates::str::contains("`codex` is no agent of this run, only aider"));
     // A number that is not read back exactly would give the cell another name.
     let limits = mtsec_agents::plan::Limits {
         ready_seconds: 1.0,

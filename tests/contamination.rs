@@ -148,7 +148,7 @@ fn an_agent_that_has_hidden_tests_is_in_no_rate() {
     for format in ["table", "md"] {
         let text = text(format);
         assert!(
-            text.contains("CONTAMINATED: in 1 of 1 trials") && text.contains("the other 0"),
+            text.contains("CONTAMINATED: in 1 of 1 trial ") && text.contains("the other 0"),
             "{text}"
         );
     }

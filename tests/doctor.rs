@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
+
 use common::program;
 use serde_json::Value;
 
@@ -89,4 +91,47 @@ fn what_is_missing_has_its_remedy_and_the_exit_code_three() {
         docker["found"].as_str().unwrap().contains("/nonexistent.sock"),
         "{docker}"
     );
+}
+
+#[test]
+fn an_agent_that_was_changed_or_lost_its_program_is_told_with_the_command_that_mends_it() {
+    let cache = tempfile::tempdir().unwrap();
+    let recipe = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scaffolds/codex.yaml")).unwrap();
+    // The pinned program's digest stands below its architecture's name.
+    let own = recipe.split(&format!("{}:\n", std::env::consts::ARCH)).nth(1).unwrap();
+    let digest = own.split("sha256: ").nth(1).unwrap().lines().next().unwrap();
+    let version = recipe.split("\nversion: ").nth(1).unwrap().lines().next().unwrap();
+    let version = version.trim_matches('"');
+    let folder = cache
+        .path()
+        .join(format!("agents/codex/{version}-{}", std::env::consts::ARCH));
+    let binary = folder.join("bin/codex");
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    std::fs::write(&binary, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let marker = serde_json::json!({ "version": version, "digest": digest });
+    std::fs::write(folder.join(".complete"), marker.to_string()).unwrap();
+    let cache = cache.path().to_str().unwrap();
+    let told = |what: &str| {
+        let (checks, _) = checks(&[("MTSEC_CACHE", cache)]);
+        let agent = check(&checks, "agent codex");
+        assert_eq!(agent["state"], "warning", "{agent}");
+        assert!(agent["found"].as_str().unwrap().contains(what), "{agent}");
+        assert_eq!(
+            agent["remedy"], "`mtsec-agents agents install codex --force` installs it again.",
+            "{agent}"
+        );
+        let verify = program()
+            .env("MTSEC_CACHE", cache)
+            .args(["agents", "verify", "codex"])
+            .assert();
+        let said = String::from_utf8_lossy(&verify.code(3).get_output().stderr).into_owned();
+        let whole = format!("codex {version}");
+        for part in [what, &whole, "`mtsec-agents agents install codex --force`"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    };
+    told("bin/codex changed");
+    std::fs::remove_dir_all(folder.join("bin")).unwrap();
+    told("bin/codex is missing");
 }

@@ -55,7 +55,7 @@ fn a_trial_whose_budget_is_used_up_is_judged_as_it_stands() {
         (&1.into(), &1.into(), &0.into())
     );
     let table = program().arg("report").arg(&folder).assert().success();
-    table.stdout(predicates::str::contains("1 trials used up their budget"));
+    table.stdout(predicates::str::contains("1 trial used up its budget"));
 }
 
 #[test]

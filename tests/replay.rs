@@ -9,7 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::post;
+use common::server::{Provider, chat, conversed};
 use common::{finished, json_lines, program, recorded, report, tiny_task};
 use serde_json::{Value, json};
 
@@ -180,7 +184,6 @@ const KEY: &str = "sk-canary-7c1e9b7a4d2f5f0d";
 
 /// A provider that takes the key only and counts its calls; its address.
 fn provider(calls: Arc<AtomicUsize>) -> String {
-    use axum::http::{HeaderMap, StatusCode};
     let complete = move |headers: HeaderMap| async move {
         if headers
             .get("authorization")
@@ -266,7 +269,7 @@ fn what_cannot_be_replayed_is_refused_before_anything_starts() {
     refused(&["replay", "jobs/src", "--job-name", "../up"], "--job-name");
     let trial = trials(&source).remove(0).join("trial.json");
     std::fs::write(trial, "{").unwrap();
-    refused(&["replay", "jobs/src"], "have no verdict");
+    refused(&["replay", "jobs/src"], "no verdict");
 }
 
 #[test]
@@ -294,4 +297,66 @@ fn a_killed_replay_is_finished_by_resume_unless_its_source_is_gone() {
     std::fs::rename(&aside, &source).unwrap();
     let (out, _) = finished(place.path(), &["resume", "jobs/again"], 0);
     assert!(out.contains("2 trials came out as recorded"), "{out}");
+}
+
+/// What a provider answers from its second call on: status and body.
+type Then = fn() -> (StatusCode, Value);
+
+/// A provider that answers once as it should, and then as told.
+fn once(then: Then) -> String {
+    let answer = move |provider: State<Provider>, headers: HeaderMap, body: Json<Value>| async move {
+        if provider.bodies.lock().unwrap().is_empty() {
+            return chat(provider, headers, body).await;
+        }
+        provider.bodies.lock().unwrap().push(body.0);
+        let (status, body) = then();
+        (status, Json(body)).into_response()
+    };
+    common::server::serve("/v1/chat/completions", post(answer), false).0
+}
+
+/// An answer that holds nothing, for the reason told.
+fn nothing(reason: &str) -> (StatusCode, Value) {
+    let answer = json!({
+        "id": "2", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+        "choices": [{"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": ""}}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 0, "total_tokens": 1000},
+    });
+    (StatusCode::OK, answer)
+}
+
+#[test]
+fn what_ended_a_turn_after_the_first_ends_it_in_the_replay_as_well() {
+    let cases: [(&str, Then); 4] = [
+        ("request_refused", || {
+            let error =
+                json!({ "message": "flagged", "type": "invalid_request_error", "code": "content_policy_violation" });
+            (StatusCode::BAD_REQUEST, json!({ "error": error }))
+        }),
+        ("token_limit", || {
+            let error = json!({ "message": "too long: maximum context length", "type": "invalid_request_error", "code": "context_length_exceeded" });
+            (StatusCode::BAD_REQUEST, json!({ "error": error }))
+        }),
+        ("token_limit", || nothing("length")),
+        ("empty_answer", || nothing("stop")),
+    ];
+    for (failure, then) in cases {
+        let place = tempfile::tempdir().unwrap();
+        let base = once(then);
+        let (_, source) = conversed(place.path(), &base, "aider", "gpt-4o", &["--edit-format", "whole"], 0);
+        let recorded = common::server::record(&source);
+        assert_eq!(recorded["turns"][1]["failure"], failure, "{recorded:#}");
+        assert_eq!(recorded["outcome"], "judged", "{recorded:#}");
+        finished(place.path(), &["replay", "jobs/aider", "--job-name", "again"], 0);
+        let replayed = common::server::record(&place.path().join("jobs/again"));
+        assert_eq!(replayed["verdict"], recorded["verdict"], "{replayed:#}");
+        for turn in 0..3 {
+            for told in ["ending", "failure", "detail"] {
+                assert_eq!(
+                    replayed["turns"][turn][told], recorded["turns"][turn][told],
+                    "{replayed:#}"
+                );
+            }
+        }
+    }
 }

@@ -244,7 +244,7 @@ fn an_interrupted_retest_keeps_what_it_has_found() {
     // Signals are heard by now.
     let said = std::io::BufRead::lines(lines)
         .map(Result::unwrap)
-        .find(|line| line.contains("trials to judge"));
+        .find(|line| line.contains("1 trial to judge, 1000 rounds each"));
     assert!(said.is_some());
     let pid = nix::unistd::Pid::from_raw(child.id() as i32);
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();

@@ -190,8 +190,17 @@ fn a_real_key_reaches_the_provider_and_nothing_else() {
 fn a_wrong_key_is_an_infrastructure_failure_and_no_wrong_answer() {
     let place = tempfile::tempdir().unwrap();
     let (base, _) = provider(false);
-    run(place.path(), &base, "sk-wrong", &["--retries", "0"]).code(4);
-    let rows = report(&place.path().join("jobs/real"));
+    run(place.path(), &base, "sk-wrong", &["--retries", "2"]).code(4);
+    let folder = place.path().join("jobs/real");
+    let reason = record(&folder)["reason"].to_string();
+    assert!(
+        reason.contains("(the key is that of MTSEC_API_KEY)") && !reason.contains("sk-wrong"),
+        "{reason}"
+    );
+    // Another try would be told the same.
+    let events = json_lines(&folder.join("journal.jsonl"));
+    assert!(events.iter().all(|line| line["event"] != "trial_retried"), "{events:?}");
+    let rows = report(&folder);
     assert_eq!(
         (&rows[0]["n"], &rows[0]["infrastructure_failures"]),
         (&0.into(), &1.into())

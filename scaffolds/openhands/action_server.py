@@ -25,6 +25,20 @@ def hide_key_from_commands():
     BashSession.initialize = start_without_key
 
 
+def keep_its_address_in_the_session():
+    """The server of files for a browser, which no session has, writes its address to a place that all sessions would share."""
+    import tempfile
+
+    from openhands.runtime import file_viewer_server
+
+    shared, own = "/tmp/oh-server-url", os.path.join(tempfile.gettempdir(), "oh-server-url")
+
+    def open_own(path, *arguments, **options):
+        return open(own if path == shared else path, *arguments, **options)
+
+    file_viewer_server.open = open_own
+
+
 class ActionServer:
     """OpenHands' server of actions, forked from this process instead of started anew: its imports take ten seconds.
 
@@ -51,6 +65,7 @@ class ActionServer:
             os.environ.update(OPENHANDS_REPO_PATH=home, LOCAL_RUNTIME_MODE="1", VSCODE_PORT=str(editor_port))
             os.chdir(home)
             hide_key_from_commands()
+            keep_its_address_in_the_session()
             sys.argv = ["action_execution_server", str(port), "--working-dir", workspace, "--username", os.environ["USER"]]
             sys.argv += ["--user-id", str(os.getuid()), "--no-enable-browser"]
             runpy.run_module("openhands.runtime.action_execution_server", run_name="__main__", alter_sys=True)

@@ -15,6 +15,7 @@ use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::{self, InstalledAgent, Lock, Settings, TrialKey};
 use crate::recipe::{Recipe, Recipes};
+use crate::report::number_of;
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -158,8 +159,14 @@ impl Job {
             let (id, plan::Cell { scaffold, version, .. }) = (cell.id(), cell);
             let dialect = resolve::dialect(recipe_of(cell, recipes)?, resolved).map_err(Failed::bad_input)?;
             let (model, options) = (&cell.model, &cell.options);
+            let options = options.to_string();
+            let options = if options.is_empty() {
+                options
+            } else {
+                format!(", {options}")
+            };
             text.push_str(&format!(
-                "cell {id}: {scaffold} {version}, model {model} in {dialect}, {options}\n"
+                "cell {id}: {scaffold} {version}, model {model} in {dialect}{options}\n"
             ));
         }
         for trial in &checked.trials {
@@ -167,8 +174,10 @@ impl Job {
         }
         let (cells, trials) = (checked.cells.len(), checked.trials.len());
         text.push_str(&format!(
-            "{cells} cells, {} tasks, {trials} trials; nothing was started\n",
-            checked.tasks.len()
+            "{}, {}, {}; nothing was started\n",
+            number_of(cells, "cell"),
+            number_of(checked.tasks.len(), "task"),
+            number_of(trials, "trial")
         ));
         self.console.result(&text)?;
         Ok(Exit::Done)

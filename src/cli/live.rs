@@ -25,7 +25,7 @@ use crate::gateway::{Gateway, GatewayConfig};
 use crate::plan::{ContainmentKind, InstalledAgent, Lock};
 use crate::process::Bare;
 use crate::recipe::Recipes;
-use crate::report::{Format, render, summarise};
+use crate::report::{Format, number_of, render, summarise};
 use crate::runner::resolve::{self};
 use crate::runner::{Conductor, Request, RunError};
 use crate::store::{RunFolder, StoreError};
@@ -242,17 +242,17 @@ impl Job {
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) if tally.budget_used_up => {
                 console.say(&format!(
-                    "Stopped by the run's budget: `mtsec-agents resume {} --run-budget-usd N` (or --run-budget-tokens N) with a larger one finishes the other {} trials",
+                    "Stopped by the run's budget: `mtsec-agents resume {} --run-budget-usd N` (or --run-budget-tokens N) with a larger one finishes the other {}",
                     path.display(),
-                    tally.missing
+                    number_of(tally.missing, "trial")
                 ));
                 Exit::BudgetUsedUp
             }
             (1.., _) => {
                 console.say(&format!(
-                    "Interrupted: `mtsec-agents resume {}` finishes the other {} trials",
+                    "Interrupted: `mtsec-agents resume {}` finishes the other {}",
                     path.display(),
-                    tally.missing
+                    number_of(tally.missing, "trial")
                 ));
                 Exit::Interrupted
             }

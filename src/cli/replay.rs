@@ -15,7 +15,7 @@ use super::{Failed, Result, run};
 use crate::console::Console;
 use crate::plan::{ContainmentKind, Lock, TrialKey};
 use crate::recipe::Recipes;
-use crate::report::{Format, ReplayComparison, Summary, compare_replay, render, render_replay};
+use crate::report::{Format, ReplayComparison, Summary, compare_replay, either, number_of, render, render_replay};
 use crate::runner::Request;
 use crate::runner::replay::Source;
 use crate::runner::resolve::{self, ResolvedCell};
@@ -165,17 +165,23 @@ impl Replay {
             }
         }
         let why = match self.until {
-            None => "have no verdict".to_owned(),
-            Some(turn) => format!("have no turn after turn {turn}, or did not come that far"),
+            None => "no verdict".to_owned(),
+            Some(turn) => format!("no turn after turn {turn}, or did not come that far"),
         };
+        let has = either(left_out, "has", "have");
         if trials.is_empty() {
             return Err(Failed::bad_input(anyhow::anyhow!(
-                "nothing of {} can be replayed: the {left_out} chosen trials {why}",
-                self.run.display()
+                "nothing of {} can be replayed: {} {has} {why}",
+                self.run.display(),
+                number_of(left_out, "chosen trial")
             )));
         }
         if left_out > 0 {
-            console.warn(&format!("{left_out} trials {why}, and are left out of the replay"));
+            console.warn(&format!(
+                "{} {has} {why}, and {} left out of the replay",
+                number_of(left_out, "trial"),
+                either(left_out, "is", "are")
+            ));
         }
         // Task by task, as in the recorded run.
         let place = |trial: &TrialKey| {

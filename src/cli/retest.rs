@@ -13,7 +13,7 @@ use super::{Failed, Result, gc};
 use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::Lock;
-use crate::report::render_retest;
+use crate::report::{number_of, render_retest};
 use crate::retest::RetestRecord;
 use crate::runner::retest::Retest as Retesting;
 use crate::store::RunFolder;
@@ -91,7 +91,11 @@ impl Retest {
                 )));
             }
             bar.set_length(judged as u64);
-            console.say(&format!("{judged} trials to judge, {} rounds each", self.rounds));
+            console.say(&format!(
+                "{} to judge, {} each",
+                number_of(judged, "trial"),
+                number_of(self.rounds as usize, "round")
+            ));
             let done = retest.carry_out().await;
             bar.finish_and_clear();
             self.finish(&done?, console)

@@ -13,6 +13,7 @@ use crate::conversation::Interaction;
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
 use crate::plan::SandboxKind;
+use crate::report::number_of;
 use crate::task::Task;
 use crate::tester::{Tester, Tree};
 use crate::verdict::{Judgement, Verdict};
@@ -112,7 +113,7 @@ impl List {
                 let references = if task.references.is_some() { "yes" } else { "no" };
                 table.add_row([&task.id, &task.cwe, &task.function, &names(task).join(" "), references]);
             }
-            console.result(&format!("{table}\n{} tasks\n", dataset.tasks.len()))?;
+            console.result(&format!("{table}\n{}\n", number_of(dataset.tasks.len(), "task")))?;
         }
         tell_skipped(console, dataset.skipped.len());
         Ok(Exit::Done)

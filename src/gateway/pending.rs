@@ -208,6 +208,7 @@ impl Pending {
         let room = MOST_EVIDENCE.saturating_sub(state.evidence.len());
         state.evidence.extend(evidence.into_iter().take(room));
         state.usage.entry(turn).or_default().add(&used);
+        state.reached |= !refused || self.attempts > 0;
         state.answered |= !refused && end.failure.is_none() && end.status < 300;
         let call = self.number;
         let failed = |mut failure: Failure| {

@@ -160,6 +160,12 @@ impl Route {
         self.line.state().answered
     }
 
+    /// Whether a call of the trial came to its model, whatever became of it. Answers from a record count: they are no usage,
+    /// but the agent has reached who gives them.
+    pub fn was_reached(&self) -> bool {
+        self.line.state().reached
+    }
+
     /// What the agent made too much of in this turn, so that further calls were refused.
     pub fn excess(&self, turn: usize) -> Option<String> {
         let state = self.line.state();
@@ -283,6 +289,7 @@ pub(super) struct State {
     outlived: BTreeSet<usize>,
     stopped_by_run: bool,
     pub(super) answered: bool,
+    pub(super) reached: bool,
     failures: Vec<CallFailure>,
     pub(super) evidence: Vec<Evidence>,
 }

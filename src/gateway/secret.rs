@@ -16,11 +16,18 @@ const GOOD_PART: usize = 8;
 
 /// A text that neither `Debug` nor `Display` reveals.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    /// The variable that it came from.
+    variable: Option<String>,
+}
 
 impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self {
+            text: text.into(),
+            variable: None,
+        }
     }
 
     /// A key out of a variable or a file, without the space and the line breaks around it; `None` where nothing else is there.
@@ -29,14 +36,25 @@ impl Secret {
         (!key.is_empty()).then(|| Self::new(key))
     }
 
+    /// The same, known to come from this variable of the environment.
+    pub fn out_of(self, variable: &str) -> Self {
+        let variable = Some(variable.to_owned());
+        Self { variable, ..self }
+    }
+
+    /// The name of the variable that it came from, if that is known.
+    pub fn variable(&self) -> Option<&str> {
+        self.variable.as_deref()
+    }
+
     /// Whether it can be the value of an HTTP header.
     pub fn can_be_sent(&self) -> bool {
-        self.0.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        self.text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
     }
 
     /// The text itself, for the one place that must send it.
     pub fn reveal(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -67,7 +85,7 @@ impl Redactor {
         Self {
             secrets: secrets
                 .into_iter()
-                .filter(|secret| secret.0.len() >= SHORTEST)
+                .filter(|secret| secret.text.len() >= SHORTEST)
                 .collect(),
         }
     }
@@ -101,9 +119,9 @@ impl Redactor {
     /// few characters, and every other word ends with one of them.
     pub fn may_go_on(&self, text: &str) -> bool {
         let begins = |secret: &Secret| {
-            let most = secret.0.len().saturating_sub(1).min(text.len());
-            let least = (secret.0.len() / 2).clamp(1, GOOD_PART);
-            (least..=most).any(|length| text.as_bytes().ends_with(&secret.0.as_bytes()[..length]))
+            let most = secret.text.len().saturating_sub(1).min(text.len());
+            let least = (secret.text.len() / 2).clamp(1, GOOD_PART);
+            (least..=most).any(|length| text.as_bytes().ends_with(&secret.text.as_bytes()[..length]))
         };
         self.secrets.iter().any(begins)
     }
@@ -137,7 +155,7 @@ impl Redactor {
 
     /// The end of a text that may belong to a secret which goes on.
     pub fn tail<'a>(&self, text: &'a str) -> &'a str {
-        let longest = self.secrets.iter().map(|secret| secret.0.len()).max().unwrap_or(0);
+        let longest = self.secrets.iter().map(|secret| secret.text.len()).max().unwrap_or(0);
         let mut start = text.len().saturating_sub(longest.saturating_sub(1));
         while !text.is_char_boundary(start) {
             start -= 1;

@@ -39,10 +39,16 @@ impl Recipes {
             let meant = recipes
                 .iter_mut()
                 .find(|recipe| name.map_or(only, |name| recipe.source.name == name));
-            let recipe = meant.ok_or_else(|| RecipeError::Version {
-                version: text.clone(),
-                why: "say of which agent of this run, such as `--agent-version aider=0.82.2`".to_owned(),
-            })?;
+            let Some(recipe) = meant else {
+                let names: Vec<&str> = recipes.iter().map(|recipe| recipe.source.name.as_str()).collect();
+                let names = names.join(", ");
+                let why = match name {
+                    Some(name) => format!("`{name}` is no agent of this run, only {names}"),
+                    None => format!("say of which agent, AGENT={text}: this run has {names}"),
+                };
+                let version = text.clone();
+                return Err(RecipeError::Version { version, why });
+            };
             recipe.set_version(version)?;
         }
         Ok(recipes)

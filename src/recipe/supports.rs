@@ -73,10 +73,12 @@ impl Supports {
             return Some("--code-diff and --concat exclude each other: differences apply to the program so far".into());
         }
         let (option, ..) = asked.into_iter().find(|(_, asked, can)| *asked && !can)?;
-        let can: Vec<&str> = asked
+        let formats = [("--edit-format", !self.edit_formats.is_empty())];
+        let can: Vec<&str> = formats
             .into_iter()
-            .filter(|(.., can)| *can)
-            .map(|(option, ..)| option)
+            .chain(asked.map(|(option, _, can)| (option, can)))
+            .filter(|(_, can)| *can)
+            .map(|(option, _)| option)
             .collect();
         let can = match can.as_slice() {
             [] => "it takes none of these options".to_owned(),
@@ -154,7 +156,8 @@ mod tests {
         for (change, option) in cases {
             let text = refusal(change).unwrap_or_else(|| panic!("{option} is not refused"));
             assert!(text.starts_with(option) && text.contains("codex"), "{text}");
-            assert!(text.contains("--repo-map") || text.contains("only diff"), "{text}");
+            let told = text.contains("it takes --edit-format, --repo-map;");
+            assert!(told || text.contains("only diff"), "{text}");
         }
     }
 }

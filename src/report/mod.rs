@@ -8,6 +8,7 @@ mod replay;
 mod retest;
 mod summary;
 mod transitions;
+mod words;
 
 pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison, why_apart};
 pub use findings::{FindingCount, FindingCounts};
@@ -17,3 +18,4 @@ pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_repla
 pub use retest::render_retest;
 pub use summary::{Row, Summary, summarise};
 pub use transitions::{Transition, Transitions};
+pub use words::{either, number_of};

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use super::summary::{Row, Summary};
+use super::words::{either, number_of};
 use super::{findings, transitions};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
@@ -151,8 +152,9 @@ fn people(summary: &Summary, format: Format) -> String {
     if summary.contaminated() > 0 {
         let judged: usize = summary.rows.iter().map(|row| row.judged).sum();
         text.push_str(&format!(
-            "CONTAMINATED: in {} of {judged} trials with a verdict hidden tests or reference solutions reached the agent. They are neither right nor wrong answers: n leaves them out, and counts the other {}.\n",
+            "CONTAMINATED: in {} of {} with a verdict hidden tests or reference solutions reached the agent. They are neither right nor wrong answers: n leaves them out, and counts the other {}.\n",
             summary.contaminated(),
+            number_of(judged, "trial"),
             judged - summary.contaminated()
         ));
     }
@@ -166,19 +168,26 @@ fn people(summary: &Summary, format: Format) -> String {
     let uncounted: u64 = summary.rows.iter().map(|row| row.usage.uncounted).sum();
     if uncounted > 0 {
         text.push_str(&format!(
-            "{uncounted} calls came back without a count of their tokens (or did not come back): tokens and cost lack theirs.\n"
+            "{} came back without a count of their tokens (or did not come back): tokens and cost lack theirs.\n",
+            number_of(usize::try_from(uncounted).unwrap_or(usize::MAX), "call")
         ));
     }
-    if summary.infrastructure_failures() > 0 {
+    let failed = summary.infrastructure_failures();
+    if failed > 0 {
         text.push_str(&format!(
-            "{} trials ended in an infrastructure failure and are in no denominator: `mtsec-agents resume --retry-infrastructure` runs them again.\n",
-            summary.infrastructure_failures()
+            "{} ended in an infrastructure failure and {} in no denominator: `mtsec-agents resume --retry-infrastructure` runs {} again.\n",
+            number_of(failed, "trial"),
+            either(failed, "is", "are"),
+            either(failed, "it", "them")
         ));
     }
     let by_budget: usize = summary.rows.iter().map(|row| row.budget_used_up).sum();
     if by_budget > 0 {
         text.push_str(&format!(
-            "{by_budget} trials used up their budget: what they had by then was judged, and counts.\n"
+            "{} used up {} budget: what {} had by then was judged, and counts.\n",
+            number_of(by_budget, "trial"),
+            either(by_budget, "its", "their"),
+            either(by_budget, "it", "they")
         ));
     }
     if let Some(replays) = &summary.replays {
@@ -187,16 +196,22 @@ fn people(summary: &Summary, format: Format) -> String {
             replays.display()
         ));
     }
-    if summary.diverged() > 0 {
+    let diverged = summary.diverged();
+    if diverged > 0 {
         text.push_str(&format!(
-            "{} trials left the record that they replay and are in no denominator.\n",
-            summary.diverged()
+            "{} left the record that {} and {} in no denominator.\n",
+            number_of(diverged, "trial"),
+            either(diverged, "it replays", "they replay"),
+            either(diverged, "is", "are")
         ));
     }
-    if summary.missing() > 0 {
+    let missing = summary.missing();
+    if missing > 0 {
         text.push_str(&format!(
-            "{} trials have no outcome yet: `mtsec-agents resume` finishes them.\n",
-            summary.missing()
+            "{} {} no outcome yet: `mtsec-agents resume` finishes {}.\n",
+            number_of(missing, "trial"),
+            either(missing, "has", "have"),
+            either(missing, "it", "them")
         ));
     }
     let blank = if format == Format::Markdown { "\n" } else { "" };

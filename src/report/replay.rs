@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::words::number_of;
 use crate::plan::{Cell, Lock, TrialKey};
 use crate::store::{RunFolder, StoreError, TrialFolder};
 use crate::trial::{Divergence, Outcome, TrialRecord};
@@ -125,10 +126,13 @@ pub fn render_replay(comparison: &ReplayComparison) -> String {
     }
     let differ = comparison.trials.iter().filter(|trial| !trial.agrees()).count();
     text.push_str(&match differ {
-        0 => format!("{} trials came out as recorded.\n", comparison.trials.len()),
+        0 => format!(
+            "{} came out as recorded.\n",
+            number_of(comparison.trials.len(), "trial")
+        ),
         _ => format!(
-            "{differ} of {} trials did not come out as recorded.\n",
-            comparison.trials.len()
+            "{differ} of {} did not come out as recorded.\n",
+            number_of(comparison.trials.len(), "trial")
         ),
     });
     text

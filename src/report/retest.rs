@@ -2,6 +2,7 @@
 
 use comfy_table::{Table, presets};
 
+use super::words::{either, number_of};
 use crate::retest::{RetestRecord, SnapshotRetest};
 use crate::verdict::Verdict;
 
@@ -63,9 +64,11 @@ pub fn render_retest(record: &RetestRecord) -> String {
     }
     let snapshots = record.snapshots().count();
     text.push_str(&format!(
-        "{snapshots} snapshots of {} trials were judged {} times each: {}.\n",
-        record.trials.len(),
-        record.rounds,
+        "{} of {} {} judged {} each: {}.\n",
+        number_of(snapshots, "snapshot"),
+        number_of(record.trials.len(), "trial"),
+        either(snapshots, "was", "were"),
+        number_of(record.rounds as usize, "time"),
         match (record.agrees(), record.has_failures()) {
             (true, false) => "everything is as recorded",
             (false, _) => "not everything is the same",
@@ -74,8 +77,9 @@ pub fn render_retest(record: &RetestRecord) -> String {
     ));
     if record.left_out > 0 {
         text.push_str(&format!(
-            "{} trials have no snapshot that could be judged.\n",
-            record.left_out
+            "{} {} no snapshot that could be judged.\n",
+            number_of(record.left_out, "trial"),
+            either(record.left_out, "has", "have")
         ));
     }
     text

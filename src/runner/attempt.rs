@@ -25,12 +25,12 @@ use crate::blob::BlobStore;
 use crate::conversation::Conversation;
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::Route;
+use crate::gateway::{self, CallFailure, FailureKind, Route};
 use crate::plan::TrialKey;
 use crate::scaffold::{Clocks, Killed, OpenError, Session, Stage};
 use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Divergence, Ending, Limit, Outcome, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// How long it may take until the calls of an agent that was ended are counted and recorded.
@@ -51,6 +51,7 @@ pub(super) struct Attempt<'a> {
     agent_seconds: f64,
     waited_seconds: f64,
     tester_seconds: f64,
+    refused: bool,
     began: Instant,
     started: jiff::Timestamp,
 }
@@ -61,7 +62,7 @@ pub(super) struct Tried {
     /// Whether the conversation came to its end, so that another try would pay for the same model calls again: the
     /// snapshots are there to be judged.
     pub played: bool,
-    /// Whether another try would come to the same: the provider's content policy has refused its first request.
+    /// Whether its model's provider refused it for what another try would not change: the key, or the request.
     pub refused: bool,
 }
 
@@ -69,8 +70,6 @@ pub(super) struct Tried {
 enum Stop {
     Cancelled,
     Infrastructure(String),
-    /// The provider's content policy refused the first request: an infrastructure failure that another try does not help.
-    Refused(String),
     Diverged(Divergence),
     Store(StoreError),
 }
@@ -106,6 +105,7 @@ impl<'a> Attempt<'a> {
             agent_seconds: 0.0,
             waited_seconds: 0.0,
             tester_seconds: 0.0,
+            refused: false,
             began: Instant::now(),
             started: jiff::Timestamp::now(),
         })
@@ -119,18 +119,18 @@ impl<'a> Attempt<'a> {
             Ok(snapshots) => self.judge(&snapshots).await,
             Err(stop) => Err(stop),
         };
-        let refused = matches!(judged, Err(Stop::Refused(_)));
         let (outcome, judgements) = match judged {
             Ok(judgements) => match judgements.last_key_value() {
                 Some((_, last)) => (Outcome::Judged { verdict: last.verdict }, judgements),
                 None => (infrastructure("no snapshot was judged"), judgements),
             },
             Err(Stop::Diverged(divergence)) => (Outcome::Diverged { divergence }, BTreeMap::new()),
-            Err(Stop::Infrastructure(reason) | Stop::Refused(reason)) => (infrastructure(&reason), BTreeMap::new()),
+            Err(Stop::Infrastructure(reason)) => (infrastructure(&reason), BTreeMap::new()),
             Err(Stop::Cancelled) => return Ok(None),
             Err(Stop::Store(error)) => return Err(error.into()),
         };
         let record = self.record(outcome, played, judgements);
+        let refused = self.refused;
         Ok(Some(Tried {
             record,
             played,
@@ -290,6 +290,7 @@ impl<'a> Attempt<'a> {
                 .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
             snapshots.push(snapshot);
             let (ending, stop) = self.weigh(end.ending, turn, seconds, route)?;
+            self.refused = stop.is_some() && is_refusal(&ending, route.failure_of_turn(turn).as_ref());
             self.stand.note(&Event::TurnEnded {
                 key: self.key.clone(),
                 turn,
@@ -377,4 +378,20 @@ fn infrastructure(reason: &str) -> Outcome {
 
 fn cannot(what: &str, error: &io::Error) -> Stop {
     Stop::Infrastructure(format!("cannot {what}: {error}"))
+}
+
+/// Whether a turn ended because the provider does not take the key or the request, its content policy among the reasons: another
+/// try would come to the same.
+fn is_refusal(ending: &Ending, seen: Option<&CallFailure>) -> bool {
+    let by_provider = matches!(
+        ending,
+        Ending::Failed {
+            failure: Failure::Authentication | Failure::ProviderError,
+            ..
+        }
+    );
+    let is_lasting = |failure: &gateway::Failure| {
+        failure.kind == FailureKind::Policy || matches!(failure.status, Some(400 | 401 | 403 | 404))
+    };
+    by_provider && seen.is_some_and(|seen| is_lasting(&seen.failure))
 }

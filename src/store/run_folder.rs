@@ -30,7 +30,9 @@ pub enum StoreError {
     Read { path: PathBuf, source: io::Error },
     #[error("{path}: {message}")]
     Damaged { path: PathBuf, message: String },
-    #[error("{0} exists already: choose another --job-name, or finish it with `mtsec-agents resume {0}`")]
+    #[error(
+        "{0} exists already: choose another --job-name, or, if it is not finished, go on with `mtsec-agents resume {0}`"
+    )]
     Exists(PathBuf),
     #[error(
         "{0} is not a run folder: it has no lock.json (a run that was cut short before it began is started again under its name)"

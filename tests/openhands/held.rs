@@ -152,7 +152,15 @@ fn a_driver_that_is_started_inside_does_the_same() {
         "0",
     ];
     let more = ["--interaction", "editing", "--job-name", "r", "--containment", "none"];
+    // Where OpenHands itself would leave the address of a server: in a place that all trials share.
+    let shared = || {
+        std::fs::metadata("/tmp/oh-server-url")
+            .and_then(|file| file.modified())
+            .ok()
+    };
+    let before = shared();
     finished(place.path(), &[&arguments[..], &more[..]].concat(), 0);
+    assert_eq!(shared(), before, "/tmp/oh-server-url was written");
     let run = place.path().join("jobs/r");
     assert_eq!(kept_file(&run, 1, "on.txt").as_deref(), Some(&b"on\n"[..]));
     let trial = record(&trials(&run)[0]);

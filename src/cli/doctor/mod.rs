@@ -202,7 +202,7 @@ fn agents_and_their_python() -> std::io::Result<Vec<Check>> {
         let Ok(recipe) = Recipe::builtin(&name).map(Arc::new) else {
             continue;
         };
-        let status = agents::installer().map(|installer| installer.status(&recipe));
+        let status = agents::installer().map(|installer| installer.look_over(&recipe));
         let own_sandbox = match &status {
             Ok(Status::Ready(installed)) => preflight(&recipe, installed)?,
             _ => None,
@@ -217,7 +217,11 @@ fn agents_and_their_python() -> std::io::Result<Vec<Check>> {
                 format!("another process is installing it in {}", folder.display()),
                 "Wait for it; a run would do so as well.",
             ),
-            Ok(Status::Broken { reason, .. }) => Check::warning(&label, reason, format!("{install} mends it.")),
+            // Where the reason ends with its own remedy, that is the better one.
+            Ok(Status::Broken { reason, .. }) => match reason.rsplit_once("; ") {
+                Some((what, remedy)) => Check::warning(&label, what, format!("{remedy}.")),
+                None => Check::warning(&label, reason, format!("{install} mends it.")),
+            },
             Ok(Status::Missing { .. }) => match able_to_install(&label, &install, &recipe.source.install) {
                 Some(check) => check,
                 None => continue,

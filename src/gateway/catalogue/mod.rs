@@ -180,7 +180,7 @@ impl ModelCatalogue {
         api_base: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResolvedModel, ModelError> {
-        let variable = |name: &str| variable(name).and_then(|key| Secret::of_key(&key));
+        let variable = |name: &str| variable(name).and_then(|key| Some(Secret::of_key(&key)?.out_of(name)));
         let entry = self.find(name);
         let prefixed = name
             .split_once('/')

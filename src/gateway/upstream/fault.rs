@@ -8,6 +8,7 @@ use super::{Attempt, UpstreamModel, answer};
 use crate::gateway::dialect::Dialect;
 use crate::gateway::failure::{Failure, FailureKind};
 use crate::gateway::model::{Content, Reply, Tokens};
+use crate::gateway::secret::Secret;
 
 impl UpstreamModel {
     /// An answer that is none.
@@ -34,6 +35,9 @@ impl UpstreamModel {
         let words: String = words.chars().take(500).collect();
         let mut message = format!("the provider answered with status {status}: {words}");
         self.redactor.string(&mut message);
+        if let (FailureKind::Authentication, Some(variable)) = (kind, self.key.as_ref().and_then(Secret::variable)) {
+            message.push_str(&format!(" (the key is that of {variable})"));
+        }
         let mut passed = answer::passed_on(headers, &self.redactor);
         passed.push(("x-should-retry".to_owned(), "false".to_owned()));
         Attempt::Fault {

@@ -76,11 +76,7 @@ impl Attempt<'_> {
                 failure: failed.failure.kind.as_trial(),
                 detail: failed.failure.message,
             };
-            let stop = match failed.failure.kind {
-                FailureKind::Policy => Stop::Refused(reason),
-                _ => Stop::Infrastructure(reason),
-            };
-            return Ok((ending, Some(stop)));
+            return Ok((ending, Some(Stop::Infrastructure(reason))));
         }
         if seen.is_none() && route.ran_out(turn) && hides_the_token_limit(&ending) {
             let detail = "the last answer was broken off at the limit of its tokens".to_owned();
@@ -106,7 +102,7 @@ impl Attempt<'_> {
             }
             Ending::Failed { failure, detail } if failure.is_infrastructure() => {
                 // An agent that has reached it once and does so no more has cut itself off.
-                if route.usage().calls == 0 {
+                if !route.was_reached() {
                     let reason = format!("turn {turn}: the agent could not reach its model: {detail}");
                     return Ok((ending, Some(Stop::Infrastructure(reason))));
                 }

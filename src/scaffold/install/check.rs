@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::inventory::{Compared, Inventory, Look};
-use super::{InstallError, Installed, Progress, Way, asked};
+use super::{InstallError, Installed, Progress, Way, remedy};
 use crate::recipe::Recipe;
 
 /// Whether every file of an installation is as it was installed.
@@ -43,14 +43,7 @@ pub(super) fn check(
         }
         Ok(changed)
     };
-    let remedy = match &recipe.own {
-        None => format!(
-            "`mtsec-agents agents install {}{} --force`",
-            installed.name,
-            asked(recipe)
-        ),
-        Some(_) => "`mtsec-agents agents install --force` with the path of its recipe".to_owned(),
-    };
+    let remedy = remedy(recipe);
     let changed = match compare() {
         Ok(changed) => changed,
         Err(source) => {

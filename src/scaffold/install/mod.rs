@@ -158,6 +158,15 @@ impl Installer {
 
     /// As [`Self::status`], and every file of the installation is read and compared with what was installed.
     pub fn verify(&self, recipe: &Recipe, progress: &mut dyn FnMut(Progress)) -> Status {
+        self.compared(recipe, Look::Whole, progress)
+    }
+
+    /// As [`Self::verify`], and only those files are read that may have changed, as before a run.
+    pub fn look_over(&self, recipe: &Recipe) -> Status {
+        self.compared(recipe, Look::Quick, &mut |_| {})
+    }
+
+    fn compared(&self, recipe: &Recipe, how: Look, progress: &mut dyn FnMut(Progress)) -> Status {
         let status = self.status(recipe);
         let Status::Ready(installed) = &status else {
             return status;
@@ -166,8 +175,8 @@ impl Installer {
         let checked = match &recipe.source.install {
             // Of these nothing was noted but what their status tells.
             Install::Own | Install::Present(_) => return status,
-            Install::Pip(pip) => check(recipe, &ByPip { recipe, pip }, installed, Look::Whole, progress),
-            Install::Npm(npm) => check(recipe, &FromNpm { recipe, npm }, installed, Look::Whole, progress),
+            Install::Pip(pip) => check(recipe, &ByPip { recipe, pip }, installed, how, progress),
+            Install::Npm(npm) => check(recipe, &FromNpm { recipe, npm }, installed, how, progress),
         };
         match checked {
             Ok(()) => status,
@@ -222,6 +231,16 @@ impl Installer {
         for folder in self.folders(recipe, way) {
             match look(way, &folder) {
                 Ok(installed) => return Status::Ready(installed),
+                Err(error @ InstallError::Incomplete(_)) => {
+                    let Recipe { source, .. } = recipe;
+                    let reason = format!(
+                        "{} {}: {error}; {} installs it again",
+                        source.name,
+                        source.version,
+                        remedy(recipe)
+                    );
+                    broken = Some((folder, reason));
+                }
                 Err(error) => broken = Some((folder, error.to_string())),
             }
         }
@@ -342,6 +361,18 @@ fn make(
 
 fn look(way: &dyn Way, folder: &Path) -> Result<Installed, InstallError> {
     way.look(folder, Marker::read(folder)?)
+}
+
+/// The command that installs an agent again.
+fn remedy(recipe: &Recipe) -> String {
+    match &recipe.own {
+        None => format!(
+            "`mtsec-agents agents install {}{} --force`",
+            recipe.source.name,
+            asked(recipe)
+        ),
+        Some(_) => "`mtsec-agents agents install --force` with the path of its recipe".to_owned(),
+    }
 }
 
 /// How a version is asked for that the recipe was not made for.
