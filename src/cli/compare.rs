@@ -55,7 +55,7 @@ impl Compare {
         }
         let open = |choice| open_side(choice, |tasks| self.filter.apply(tasks));
         let (a, b) = (open(&self.a)?, open(&self.b)?);
-        let comparison = compare(&a, &b, self.statistics.method())?;
+        let comparison = compare(&a, &b, self.statistics.method());
         if comparison.rows.is_empty() {
             return Err(Failed::bad_input(anyhow::anyhow!(why_apart(&a, &b))));
         }

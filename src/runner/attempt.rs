@@ -51,6 +51,7 @@ pub(super) struct Attempt<'a> {
     agent_seconds: f64,
     waited_seconds: f64,
     tester_seconds: f64,
+    /// As [`Tried::refused`].
     refused: bool,
     began: Instant,
     started: jiff::Timestamp,

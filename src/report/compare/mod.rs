@@ -13,7 +13,6 @@ mod standing;
 use serde::Serialize;
 
 use crate::stats::{Discordant, Interval, Level, PairedTest, Proportion, difference, holm, marker};
-use crate::store::StoreError;
 use crate::verdict::Verdict;
 use pairs::Pair;
 
@@ -115,21 +114,18 @@ pub struct Share {
 }
 
 /// Compares every row of the one side with those of the other that it differs from in nothing but what is compared.
-///
-/// # Errors
-/// A record cannot be read.
-pub fn compare(a: &Side, b: &Side, method: Method) -> Result<Comparison, StoreError> {
+pub fn compare(a: &Side, b: &Side, method: Method) -> Comparison {
     let (partners, unmatched) = side::partners(a, b);
-    let mut rows = Vec::new();
-    for (first, second) in partners {
-        rows.push(pairs::row(a, first, b, second, method)?);
-    }
+    let rows = partners
+        .into_iter()
+        .map(|(first, second)| pairs::row(a, first, b, second, method))
+        .collect();
     let [unmatched_a, unmatched_b] = unmatched.map(|rows| rows.iter().map(|row| row.labels.clone()).collect());
-    Ok(Comparison {
+    Comparison {
         unmatched_a,
         unmatched_b,
         ..Comparison::of(&[a, b], rows, method)
-    })
+    }
 }
 
 impl Comparison {

@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::side::{Side, SideRow};
-use super::standing::{LeftOut, Standing, standings};
+use super::standing::{LeftOut, Standing, counting};
 use super::{ALPHA, ComparedRow, Measure, Method};
 use crate::canary;
 use crate::plan::TrialKey;
-use crate::store::StoreError;
 use crate::task::Task;
 use crate::verdict::Verdict;
 
@@ -20,28 +19,18 @@ pub(super) struct Pair {
 }
 
 /// Compares two rows.
-///
-/// # Errors
-/// A record cannot be read.
-pub(in crate::report) fn row(
-    a: &Side,
-    first: &SideRow,
-    b: &Side,
-    second: &SideRow,
-    method: Method,
-) -> Result<ComparedRow, StoreError> {
-    let (standing_a, standing_b) = (standings(a, first)?, standings(b, second)?);
+pub(in crate::report) fn row(a: &Side, first: &SideRow, b: &Side, second: &SideRow, method: Method) -> ComparedRow {
+    let (of_first, of_second) = (by_key(first), by_key(second));
     let attempts = first
         .trials
         .iter()
         .chain(&second.trials)
-        .map(|trial| trial.attempt)
+        .map(|(trial, _)| trial.attempt)
         .max();
     let mut left_out = LeftOut::default();
     let (mut pairs, mut tasks) = (Vec::new(), BTreeSet::new());
-    for trial in &first.trials {
-        let key = (trial.task.as_str(), trial.attempt);
-        let (Some(one), Some(other)) = (standing_a.get(&key), standing_b.get(&key)) else {
+    for (trial, one) in &first.trials {
+        let Some(other) = of_second.get(&(trial.task.as_str(), trial.attempt)) else {
             left_out.only_a += 1;
             continue;
         };
@@ -65,17 +54,14 @@ pub(in crate::report) fn row(
             (one, other) => left_out.count(one.or(other)),
         }
     }
-    let in_first = |trial: &&TrialKey| standing_a.contains_key(&(trial.task.as_str(), trial.attempt));
-    left_out.only_b = second.trials.iter().filter(|trial| !in_first(trial)).count();
-    let count = |standings: &HashMap<(&str, u32), Standing>| {
-        standings.values().filter_map(|standing| standing.verdict()).count()
-    };
+    let in_first = |trial: &TrialKey| of_first.contains_key(&(trial.task.as_str(), trial.attempt));
+    left_out.only_b = second.trials.iter().filter(|(trial, _)| !in_first(trial)).count();
     let (n, fewest) = (pairs.len(), method.test.fewest_pairs(ALPHA));
-    Ok(ComparedRow {
+    ComparedRow {
         a: first.labels.clone(),
         b: second.labels.clone(),
-        n_a: count(&standing_a),
-        n_b: count(&standing_b),
+        n_a: counting(first).0.len(),
+        n_b: counting(second).0.len(),
         pairs: n,
         tasks: tasks.len(),
         left_out,
@@ -84,7 +70,15 @@ pub(in crate::report) fn row(
         measures: [Verdict::CorrectSecure, Verdict::CorrectInsecure]
             .map(|verdict| Measure::of(verdict, &pairs, method))
             .into(),
-    })
+    }
+}
+
+/// How the trials of a row stand, by task and attempt.
+fn by_key(row: &SideRow) -> HashMap<(&str, u32), Standing> {
+    row.trials
+        .iter()
+        .map(|(trial, standing)| ((trial.task.as_str(), trial.attempt), *standing))
+        .collect()
 }
 
 /// Whether two copies of a task ask for the same and are judged by the same tests. Each run has canaries of its own in the

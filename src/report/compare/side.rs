@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::choice::{Dimension, SideChoice};
+use super::standing::{Standing, standing};
 use crate::conversation::Interaction;
 use crate::plan::{Cell, Limits, Lock, Settings, TrialKey};
 use crate::store::{RunFolder, StoreError};
@@ -68,7 +69,6 @@ pub struct Side {
     /// What was the same for all of the run's trials.
     pub(super) settings: Settings,
     pub(super) skipped_rows: usize,
-    pub(super) run: RunFolder,
     /// The run's own copies of the chosen tasks, by id.
     pub(super) tasks: HashMap<String, Task>,
     pub(in crate::report) rows: Vec<SideRow>,
@@ -82,14 +82,14 @@ pub(in crate::report) struct SideRow {
     pub labels: Labels,
     pub limits: Limits,
     /// In the order of the plan.
-    pub trials: Vec<TrialKey>,
+    pub(super) trials: Vec<(TrialKey, Standing)>,
 }
 
 impl Side {
     /// The rows of a run that were chosen, and their trials of these tasks.
     ///
     /// # Errors
-    /// The run's lock cannot be read.
+    /// A record cannot be read, or the run's lock is damaged.
     pub fn open(choice: &SideChoice, run: RunFolder, lock: Lock, tasks: Vec<Task>) -> Result<Self, StoreError> {
         let cells: HashMap<String, &Cell> = lock.cells.iter().map(|cell| (cell.id(), cell)).collect();
         let tasks: HashMap<String, Task> = tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
@@ -109,12 +109,13 @@ impl Side {
             if !chosen || !tasks.contains_key(&key.task) {
                 continue;
             }
+            let trial = (key.clone(), standing(&run, &key)?);
             match rows.iter_mut().find(|row| row.labels == labels) {
-                Some(row) => row.trials.push(key),
+                Some(row) => row.trials.push(trial),
                 None => rows.push(SideRow {
                     labels,
                     limits: cell.limits,
-                    trials: vec![key],
+                    trials: vec![trial],
                 }),
             }
         }
@@ -130,7 +131,6 @@ impl Side {
             skipped_rows: lock.skipped_rows,
             place: run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned()),
             named: choice.wanted.iter().map(|(dimension, _)| *dimension).collect(),
-            run,
             tasks,
             rows,
         })

@@ -1,12 +1,10 @@
 //! How the trials of a row stand: which count, and why others do not.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
-use super::side::{Side, SideRow};
+use super::side::SideRow;
 use crate::plan::TrialKey;
-use crate::store::StoreError;
+use crate::store::{RunFolder, StoreError};
 use crate::trial::Outcome;
 use crate::verdict::Verdict;
 
@@ -94,42 +92,32 @@ impl Standing {
 }
 
 /// The verdicts of a row's trials that count, and the others by their reason.
-///
-/// # Errors
-/// A record cannot be read.
-pub(in crate::report) fn counting(side: &Side, row: &SideRow) -> Result<(Vec<Verdict>, LeftOut), StoreError> {
-    let standings = standings(side, row)?;
+pub(in crate::report) fn counting(row: &SideRow) -> (Vec<Verdict>, LeftOut) {
     let mut left_out = LeftOut::default();
-    standings.values().for_each(|standing| left_out.count(*standing));
-    Ok((
-        standings.into_values().filter_map(Standing::verdict).collect(),
-        left_out,
-    ))
+    let standings = || row.trials.iter().map(|(_, standing)| *standing);
+    standings().for_each(|standing| left_out.count(standing));
+    (standings().filter_map(Standing::verdict).collect(), left_out)
 }
 
-/// Of each trial, by task and attempt.
+/// How a trial of a run stands.
 ///
 /// # Errors
-/// A record cannot be read.
-pub(super) fn standings<'a>(side: &Side, row: &'a SideRow) -> Result<HashMap<(&'a str, u32), Standing>, StoreError> {
-    let of = |trial: &'a TrialKey| {
-        // As in `report`: a record that is damaged is run again by `resume`.
-        let record = match side.run.trial(trial).record() {
-            Ok(record) => record.filter(|record| record.key == *trial),
-            Err(StoreError::Damaged { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let standing = match record
-            .as_ref()
-            .map(|record| (&record.outcome, record.contaminated.is_empty()))
-        {
-            None => Standing::Missing,
-            Some((Outcome::Judged { verdict }, true)) => Standing::Counts(*verdict),
-            Some((Outcome::Judged { .. }, false)) => Standing::Contaminated,
-            Some((Outcome::InfrastructureFailure { .. }, _)) => Standing::Infrastructure,
-            Some((Outcome::Diverged { .. }, _)) => Standing::Diverged,
-        };
-        Ok(((trial.task.as_str(), trial.attempt), standing))
+/// Its record cannot be read.
+pub(super) fn standing(run: &RunFolder, trial: &TrialKey) -> Result<Standing, StoreError> {
+    // As in `report`: a record that is damaged is run again by `resume`.
+    let record = match run.trial(trial).record() {
+        Ok(record) => record.filter(|record| record.key == *trial),
+        Err(StoreError::Damaged { .. }) => None,
+        Err(error) => return Err(error),
     };
-    row.trials.iter().map(of).collect()
+    let told = record
+        .as_ref()
+        .map(|record| (&record.outcome, record.contaminated.is_empty()));
+    Ok(match told {
+        None => Standing::Missing,
+        Some((Outcome::Judged { verdict }, true)) => Standing::Counts(*verdict),
+        Some((Outcome::Judged { .. }, false)) => Standing::Contaminated,
+        Some((Outcome::InfrastructureFailure { .. }, _)) => Standing::Infrastructure,
+        Some((Outcome::Diverged { .. }, _)) => Standing::Diverged,
+    })
 }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::compare::{Comparison, LeftOut, Measure, Method, Share, Side, SideRow, counting, row};
 use crate::conversation::Interaction;
 use crate::stats::brittleness;
-use crate::store::StoreError;
 use crate::verdict::Verdict;
 
 pub use render::render_paper;
@@ -72,10 +71,7 @@ impl PaperTable {
 }
 
 /// Lays the rows of all sides out.
-///
-/// # Errors
-/// A record cannot be read.
-pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreError> {
+pub fn paper_table(sides: &[Side], method: Method) -> PaperTable {
     let mut pairs = Vec::new();
     for side in sides {
         for row in &side.rows {
@@ -93,7 +89,7 @@ pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreEr
     let compared = pairs
         .iter()
         .map(|(side, single, other)| row(side, single, side, other, method));
-    let compared = compared.collect::<Result<Vec<_>, _>>()?;
+    let compared = compared.collect();
     let sides: Vec<&Side> = sides.iter().collect();
     let tests = Comparison::of(&sides, compared, method);
     let tested = tests.rows.iter().zip(&pairs);
@@ -104,12 +100,8 @@ pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreEr
             let measures = tested
                 .clone()
                 .find(|(_, (of, _, other))| std::ptr::eq(*of, *side) && std::ptr::eq(*other, row));
-            let entry = entry(
-                side,
-                row,
-                measures.map(|(compared, _)| compared.measures.as_slice()),
-                method,
-            )?;
+            let measures = measures.map(|(compared, _)| compared.measures.as_slice());
+            let entry = entry(row, measures, method);
             match lines[first..].iter_mut().find(|line| line.cell == row.labels.cell) {
                 Some(line) => line.entries.push(entry),
                 None => lines.push(Line::new(side, row, entry)),
@@ -121,17 +113,17 @@ pub fn paper_table(sides: &[Side], method: Method) -> Result<PaperTable, StoreEr
         line.brittleness_insecure = line.brittleness(|entry| entry.correct_insecure);
     }
     let has = |interaction: &Interaction| lines.iter().any(|line| line.entry(*interaction).is_some());
-    Ok(PaperTable {
+    PaperTable {
         interactions: Interaction::ALL.into_iter().filter(has).collect(),
         scripted: tests.scripted,
         caveats: tests.caveats.clone(),
         lines,
         tests,
-    })
+    }
 }
 
-fn entry(side: &Side, row: &SideRow, measures: Option<&[Measure]>, method: Method) -> Result<Entry, StoreError> {
-    let (verdicts, left_out) = counting(side, row)?;
+fn entry(row: &SideRow, measures: Option<&[Measure]>, method: Method) -> Entry {
+    let (verdicts, left_out) = counting(row);
     let n = verdicts.len();
     let value = |verdict: Verdict| {
         let count = verdicts.iter().filter(|other| **other == verdict).count();
@@ -141,13 +133,13 @@ fn entry(side: &Side, row: &SideRow, measures: Option<&[Measure]>, method: Metho
             marker: measure.map_or("", |measure| measure.marker),
         }
     };
-    Ok(Entry {
+    Entry {
         interaction: row.labels.interaction,
         n,
         left_out,
         correct_secure: value(Verdict::CorrectSecure),
         correct_insecure: value(Verdict::CorrectInsecure),
-    })
+    }
 }
 
 impl Line {
