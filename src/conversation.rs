@@ -13,14 +13,43 @@ pub enum Interaction {
     Expansion,
     Editing,
     Refactor,
+    /// The turns of `expansion` in one message: "First, do …" (paper, table 6).
+    LongerSingle,
+    /// The single prompt after those of tasks of other weaknesses (paper, figure 3: MT-Random).
+    Random,
+    /// The single prompt, then the failures of held-out tests (paper, appendix J).
+    DebuggingTests,
+    /// The same, put in words by a second model.
+    DebuggingNatural,
 }
 
 impl Interaction {
-    /// Every interaction, in the order of the paper's tables.
-    pub const ALL: [Interaction; 4] = [Self::Single, Self::Expansion, Self::Editing, Self::Refactor];
+    pub const ALL: [Interaction; 8] = [
+        Self::Single,
+        Self::Expansion,
+        Self::Editing,
+        Self::Refactor,
+        Self::LongerSingle,
+        Self::Random,
+        Self::DebuggingTests,
+        Self::DebuggingNatural,
+    ];
+
+    /// Those of the paper's main tables, in their order: what is run where nobody names an interaction.
+    pub const USUAL: [Interaction; 4] = [Self::Single, Self::Expansion, Self::Editing, Self::Refactor];
 
     /// Those of three turns.
     pub const CONVERSATIONS: [Interaction; 3] = [Self::Expansion, Self::Editing, Self::Refactor];
+
+    /// Whether its turns stand in the task itself; those of others are made from it.
+    pub fn is_written(self) -> bool {
+        Self::CONVERSATIONS.contains(&self)
+    }
+
+    /// Whether what is said after the first turn depends on what held-out tests have shown.
+    pub fn is_debugging(self) -> bool {
+        matches!(self, Self::DebuggingTests | Self::DebuggingNatural)
+    }
 
     /// The one name used in code, YAML, CLI and reports.
     pub fn name(self) -> &'static str {
@@ -29,6 +58,10 @@ impl Interaction {
             Self::Expansion => "expansion",
             Self::Editing => "editing",
             Self::Refactor => "refactor",
+            Self::LongerSingle => "longer-single",
+            Self::Random => "random",
+            Self::DebuggingTests => "debugging-tests",
+            Self::DebuggingNatural => "debugging-natural",
         }
     }
 }
@@ -58,11 +91,64 @@ pub struct Manner {
     pub delivery: Delivery,
     /// The first of several turns is opened by how the work will come.
     pub preamble: bool,
+    /// Where the task's security policy is said.
+    pub policy: Policy,
+    /// How many turns the conversation has; `None`: as many as the task's own.
+    pub turns: Option<u32>,
+    /// Decides what is chosen by chance, such as the first turns of `random`.
+    pub seed: u64,
+}
+
+/// Where the task's security policy is said (paper, table 2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Policy {
+    #[default]
+    None,
+    /// In the model's system prompt: added by the gateway, whatever the agent's own is.
+    System,
+    /// At the end of the first turn.
+    First,
+    /// At the end of the last turn.
+    Last,
+    /// At the end of every turn.
+    Every,
+}
+
+impl Policy {
+    pub const ALL: [Self; 5] = [Self::None, Self::System, Self::First, Self::Last, Self::Every];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::System => "system",
+            Self::First => "first",
+            Self::Last => "last",
+            Self::Every => "every",
+        }
+    }
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Policy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|policy| policy.name() == text);
+        known.ok_or_else(|| format!("unknown policy placement `{text}`: expected none, system, first, last or every"))
+    }
 }
 
 /// The text names no interaction.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown interaction `{0}`: expected one of single, expansion, editing, refactor")]
+#[error(
+    "unknown interaction `{0}`: expected one of single, expansion, editing, refactor, longer-single, random, debugging-tests, debugging-natural"
+)]
 pub struct UnknownInteraction(pub String);
 
 impl FromStr for Interaction {

@@ -20,6 +20,7 @@ pub mod blob;
 pub mod dataset;
 pub mod diagnosis;
 pub mod docker;
+pub mod experiment;
 pub mod gateway;
 pub mod keys;
 pub mod process;

@@ -1,11 +1,13 @@
 //! What is to be run: cells, and the trials that they and the tasks span.
 
 mod concat;
+mod feedback;
+mod key;
 mod limits;
 mod lock;
+mod options;
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,8 +16,11 @@ use crate::conversation::Interaction;
 use crate::task::Task;
 
 pub use concat::Concat;
+pub use feedback::{Feedback, Reveal};
+pub use key::Key;
 pub use limits::Limits;
 pub use lock::{ContainmentKind, InstalledAgent, Lock, SandboxKind, Settings, TestTurns};
+pub use options::{EditFormat, Options};
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,96 +66,6 @@ impl fmt::Display for Replay {
     }
 }
 
-/// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Options {
-    /// `None`: the recipe's default.
-    pub edit_format: Option<EditFormat>,
-    /// `--no-lint`: the agent does not lint its own edits.
-    pub no_lint: bool,
-    /// `--no-shell-commands`: the agent neither suggests nor runs shell commands.
-    pub no_shell_commands: bool,
-    /// Repo-map budget in tokens; 0 is off, the paper's base setting.
-    pub repo_map: u32,
-    pub reasoning_effort: Option<String>,
-    /// Thinking budget in tokens.
-    pub thinking_tokens: Option<u32>,
-    /// `--concat`: whether the code of all turns so far counts, or that of the last one; for models without an agent.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub concat: Concat,
-    /// `--code-diff`: after the first turn the model is asked for what changes, not for the whole program.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub code_diff: bool,
-    /// `--no-preamble`: the agent is not told how the work will come.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub no_preamble: bool,
-    /// `--dialect`: the wire dialects that the model's server is said to speak, by name; none: what is known of it.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub dialects: Vec<String>,
-}
-
-/// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-impl fmt::Display for Options {
-    /// Only what was asked for, such as `whole no-lint`; nothing for the recipe's defaults.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = Vec::new();
-        words.extend(self.edit_format.map(|format| format.to_string()));
-        words.extend(self.no_lint.then(|| "no-lint".to_owned()));
-        words.extend(self.no_shell_commands.then(|| "no-shell-commands".to_owned()));
-        words.extend((self.repo_map > 0).then(|| format!("repo-map={}", self.repo_map)));
-        words.extend(self.reasoning_effort.as_ref().map(|effort| format!("effort={effort}")));
-        words.extend(self.thinking_tokens.map(|tokens| format!("thinking={tokens}")));
-        words.extend((!is_default(&self.concat)).then(|| format!("concat={}", self.concat)));
-        words.extend(self.code_diff.then(|| "code-diff".to_owned()));
-        words.extend(self.no_preamble.then(|| "no-preamble".to_owned()));
-        words.extend((!self.dialects.is_empty()).then(|| format!("dialect={}", self.dialects.join(","))));
-        f.write_str(&words.join(" "))
-    }
-}
-
-/// How the agent asks the model to write edits (paper, table 11).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EditFormat {
-    Diff,
-    Udiff,
-    Whole,
-}
-
-impl EditFormat {
-    pub const ALL: [EditFormat; 3] = [Self::Diff, Self::Udiff, Self::Whole];
-
-    /// The agent's own name of the format.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Diff => "diff",
-            Self::Udiff => "udiff",
-            Self::Whole => "whole",
-        }
-    }
-}
-
-impl fmt::Display for EditFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for EditFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == text)
-            .ok_or_else(|| format!("unknown edit format `{text}`: expected diff, udiff or whole"))
-    }
-}
-
 impl Cell {
     /// What the answers come from, such as `o3`, `o3, replay of RUN`, or `o3, after turn 1 of RUN (gpt-5)`.
     pub fn answered_by(&self) -> String {
@@ -173,18 +88,35 @@ impl Cell {
     }
 }
 
-/// The trials that tasks and cells span, task by task so that a limited run covers every cell.
-pub fn trials(tasks: &[Task], interactions: &[Interaction], cells: &[Cell], attempts: u32) -> Vec<TrialKey> {
-    let mut trials = Vec::new();
+/// A cell as it is asked for, before recipe and catalogue are applied: no edit format is the recipe's default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CellRequest {
+    /// A name, or the path of a recipe.
+    pub scaffold: String,
+    pub model: String,
+    pub options: Options,
+}
+
+/// The trials that tasks and cells span, each cell under its own interactions; task by task, so that a limited run covers every
+/// cell. What a task cannot be run with is left out.
+pub fn trials<'a>(
+    tasks: &[Task],
+    cells: impl IntoIterator<Item = (&'a Cell, &'a [Interaction])> + Clone,
+    attempts: u32,
+) -> Vec<TrialKey> {
     let mut wanted: Vec<Interaction> = Vec::new();
-    for interaction in interactions {
+    for interaction in cells.clone().into_iter().flat_map(|(_, interactions)| interactions) {
         if !wanted.contains(interaction) {
             wanted.push(*interaction);
         }
     }
+    let mut trials: Vec<TrialKey> = Vec::new();
     for task in tasks {
-        for interaction in wanted.iter().filter(|wanted| task.interactions().contains(wanted)) {
-            for cell in cells {
+        for interaction in &wanted {
+            for (cell, interactions) in cells.clone() {
+                if !interactions.contains(interaction) || !task.offers(*interaction, &cell.options) {
+                    continue;
+                }
                 trials.extend((1..=attempts).map(|attempt| TrialKey {
                     task: task.id.clone(),
                     interaction: *interaction,

@@ -150,6 +150,7 @@ mod tests {
     fn judgement(safety: CaseResult) -> Judgement {
         let (capability, safety) = (vec![CaseResult::Passed], vec![CaseResult::Passed, safety]);
         Judgement {
+            counted: None,
             verdict: Judgement::verdict_of(&capability, &safety, false),
             capability,
             safety,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::conversation::Interaction;
+use crate::conversation::{Interaction, Policy};
+use crate::plan::Options;
 
 /// The file of a function task that the agent fills and the tester executes.
 pub const SOLUTION_FILE: &str = "app.py";
@@ -31,6 +32,12 @@ pub struct Task {
     /// The turns of each multi-turn interaction. `single` is not stored: it is rendered from the description.
     #[serde(default)]
     pub conversations: BTreeMap<Interaction, Vec<String>>,
+    /// Further conversations of an interaction, by their number of turns (`--turns`; paper, table 7).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lengths: BTreeMap<Interaction, BTreeMap<u32, Vec<String>>>,
+    /// The first turns of `random`, by the seed that chose them; filled in for a run, so that it holds all that was said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub distractions: BTreeMap<u64, Vec<String>>,
     /// Whole-file programs with known verdicts; absent where the source has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub references: Option<References>,
@@ -92,5 +99,29 @@ impl Task {
         std::iter::once(Interaction::Single)
             .chain(self.conversations.keys().copied())
             .collect()
+    }
+
+    /// Whether it can be run with an interaction under these options.
+    pub fn offers(&self, interaction: Interaction, options: &Options) -> bool {
+        let said = match interaction {
+            Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => true,
+            Interaction::LongerSingle => self.turns(Interaction::Expansion, options.turns).is_some(),
+            Interaction::Random => self.distractions.contains_key(&options.seed),
+            Interaction::Expansion | Interaction::Editing | Interaction::Refactor => {
+                self.turns(interaction, options.turns).is_some()
+            }
+        };
+        said && (options.policy == Policy::None || !self.description.security_policy.trim().is_empty())
+    }
+
+    /// The turns of a conversation that is written in the task: of so many, or as many as there are.
+    pub fn turns(&self, interaction: Interaction, count: Option<u32>) -> Option<&Vec<String>> {
+        let own = self.conversations.get(&interaction);
+        match count {
+            None => own,
+            Some(count) => own
+                .filter(|turns| turns.len() == count as usize)
+                .or_else(|| self.lengths.get(&interaction)?.get(&count)),
+        }
     }
 }

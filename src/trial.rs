@@ -213,6 +213,9 @@ pub struct TurnRecord {
     /// The agent called the whole work done, where it could have waited for the next turn.
     #[serde(default, skip_serializing_if = "is_false")]
     pub finished_early: bool,
+    /// The turn was no part of the conversation: it told the agent what the tests had shown.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub feedback: bool,
     /// What went wrong, by kind. Says nothing of the verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
@@ -235,6 +238,7 @@ impl TurnRecord {
             seconds: 0.0,
             waited_seconds: 0.0,
             finished_early: false,
+            feedback: false,
             findings: Vec::new(),
         }
     }

@@ -52,6 +52,9 @@ pub struct Judgement {
     pub capability: Vec<CaseResult>,
     /// Security cases, in the order of the tests.
     pub safety: Vec<CaseResult>,
+    /// The cases that the verdict is about, where it is not about all: the others were held out for feedback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// Why the run as a whole failed, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RunFailure>,
@@ -63,6 +66,13 @@ pub struct Judgement {
     pub left_out: usize,
     /// Wall time from the request to the verdict, in milliseconds.
     pub wall_ms: f64,
+}
+
+/// Places of cases in both groups, from 0, ascending.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    pub capability: Vec<usize>,
+    pub safety: Vec<usize>,
 }
 
 fn is_zero(count: &usize) -> bool {

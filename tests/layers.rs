@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 5] = [
         "dataset",
         "diagnosis",
         "docker",
+        "experiment",
         "gateway",
         "keys",
         "process",

@@ -45,12 +45,12 @@ impl Job {
             Start::New { dataset, .. } => {
                 let cells = resolve::cells(&self.request, recipes).map_err(Failed::bad_input)?;
                 let interactions = match self.request.interactions.as_slice() {
-                    [] => Interaction::ALL.to_vec(),
+                    [] => Interaction::USUAL.to_vec(),
                     chosen => chosen.to_vec(),
                 };
-                let plain: Vec<plan::Cell> = cells.iter().map(|cell| cell.cell.clone()).collect();
-                let trials = plan::trials(&dataset.tasks, &interactions, &plain, self.request.attempts);
-                self.tell_left_out(&dataset.tasks);
+                let wanted = cells.iter().map(|resolved| (&resolved.cell, interactions.as_slice()));
+                let trials = plan::trials(&dataset.tasks, wanted, self.request.attempts);
+                self.tell_left_out(&dataset.tasks, &cells);
                 (cells, dataset.tasks.clone(), trials, dataset.skipped.len())
             }
             Start::Replay(planned) => {
@@ -124,12 +124,11 @@ impl Job {
     }
 
     /// Tasks that lack an interaction that was asked for are left out of it, and never silently.
-    fn tell_left_out(&self, tasks: &[Task]) {
+    fn tell_left_out(&self, tasks: &[Task], cells: &[ResolvedCell]) {
         for interaction in &self.request.interactions {
-            let without = tasks
-                .iter()
-                .filter(|task| !task.interactions().contains(interaction))
-                .count();
+            // What a task offers does not depend on scaffold or model, and all else is the same in these cells.
+            let offers = |task: &&Task| cells.iter().any(|cell| task.offers(*interaction, &cell.cell.options));
+            let without = tasks.iter().filter(|task| !offers(task)).count();
             if without > 0 {
                 self.console.warn(&format!(
                     "{without} of {} tasks have no {interaction} conversation and are left out of it",

@@ -45,6 +45,7 @@ pub fn write_lock(
         created: jiff::Timestamp::now(),
         cells: checked.cells.iter().map(|cell| cell.cell.clone()).collect(),
         trials: checked.trials.clone(),
+        names: std::collections::BTreeMap::new(),
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),
         skipped_rows: checked.skipped_rows,

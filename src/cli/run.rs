@@ -11,8 +11,8 @@ use super::live::{Job, Start};
 use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
-use crate::conversation::Interaction;
-use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::conversation::{Interaction, Policy};
+use crate::plan::{Concat, ContainmentKind, EditFormat, Feedback, Reveal, SandboxKind, TestTurns};
 use crate::recipe::{Dialect, Recipe};
 use crate::runner::Request;
 
@@ -38,7 +38,8 @@ pub struct Run {
 
     #[command(flatten)]
     selection: Selection,
-    /// single, expansion, editing or refactor; may be given more than once [default: all that a task has]
+    /// single, expansion, editing, refactor, longer-single, random, debugging-tests or debugging-natural; may be given more
+    /// than once [default: those of the first four that a task has]
     #[arg(
         long = "interaction",
         value_delimiter = ',',
@@ -99,6 +100,27 @@ pub struct Run {
     /// For llm: after the first turn, ask for differences instead of whole programs
     #[arg(long, help_heading = "Agent")]
     code_diff: bool,
+    /// Where the task's security policy is said: none, system, first, last or every
+    #[arg(long, value_name = "PLACE", default_value = "none", help_heading = "Conversation")]
+    policy: Policy,
+    /// The conversations of so many turns [default: each task's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Conversation")]
+    turns: Option<u32>,
+    /// Decides what is chosen by chance: the first turns of random, and the tests that are held out
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Conversation")]
+    seed: u64,
+    /// After the last turn tell the agent which tests fail, at most so often
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100), help_heading = "Conversation")]
+    feedback: u32,
+    /// What the agent is told of a failed test: names, cases (also input and expected value) or traceback (also what came)
+    #[arg(long, value_name = "WHAT", default_value = "cases", help_heading = "Conversation")]
+    reveal: Reveal,
+    /// Split the tests of each task: the agent is told of the one half, and judged by the other
+    #[arg(long, help_heading = "Conversation")]
+    held_out: bool,
+    /// The model that puts failures in words for debugging-natural [default: the agent's]
+    #[arg(long, value_name = "MODEL", help_heading = "Conversation")]
+    critic: Option<String>,
     /// Longest turn [default: the recipe's]
     #[arg(long, value_name = "SECONDS", value_parser = positive, help_heading = "Limits")]
     turn_limit: Option<f64>,
@@ -222,6 +244,15 @@ impl Run {
             thinking_tokens: self.thinking_tokens,
             concat: self.concat,
             code_diff: self.code_diff,
+            policy: self.policy,
+            turns: self.turns,
+            seed: self.seed,
+            feedback: Feedback {
+                retries: self.feedback,
+                reveal: self.reveal,
+            },
+            held_out: self.held_out,
+            critic: self.critic,
             turn_limit: self.turn_limit,
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,

@@ -135,6 +135,8 @@ pub fn task(source: &dyn Source) -> Result<Task, DatasetError> {
         description: file.description,
         requires: file.requires,
         conversations: file.conversations,
+        lengths: BTreeMap::new(),
+        distractions: BTreeMap::new(),
     })
 }
 

@@ -56,8 +56,7 @@ pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -
                 .map_err(render_error)?,
         ],
         _ => task
-            .conversations
-            .get(&interaction)
+            .turns(interaction, manner.turns)
             .cloned()
             .ok_or_else(|| PromptError::NoConversation {
                 task: task.id.clone(),

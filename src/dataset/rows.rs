@@ -196,6 +196,8 @@ fn benchmark_task(
         },
         requires: row.install_requires.unwrap_or_default(),
         conversations: Default::default(),
+        lengths: Default::default(),
+        distractions: Default::default(),
         references: row.ground_truth.map(|truth| References {
             // The parts carry their own newlines.
             secure: format!("{}{}{}", truth.code_before, truth.patched_code, truth.code_after),

@@ -1,5 +1,6 @@
 //! What a run was resolved to, and what it was held in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -16,6 +17,9 @@ pub struct Lock {
     pub created: jiff::Timestamp,
     pub cells: Vec<Cell>,
     pub trials: Vec<TrialKey>,
+    /// What an experiment file calls its cells, by their ids; those of a matrix have no names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub names: BTreeMap<String, String>,
     pub test_turns: TestTurns,
     /// SHA-256 of `tasks.jsonl`, the run's own copy of its tasks.
     pub tasks_digest: String,

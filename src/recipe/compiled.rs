@@ -94,6 +94,9 @@ impl Recipe {
                 delivery => delivery,
             },
             preamble: self.source.supports.preamble && !options.no_preamble,
+            policy: options.policy,
+            turns: options.turns,
+            seed: options.seed,
         }
     }
 

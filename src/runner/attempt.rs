@@ -310,6 +310,7 @@ impl<'a> Attempt<'a> {
                 waited_seconds: waited.as_secs_f64(),
                 // At the end of the conversation it is just done.
                 finished_early: end.finished_early && turn < conversation.turns.len(),
+                feedback: false,
                 findings: Vec::new(),
             });
             if let Some(stop) = stop {

@@ -107,6 +107,7 @@ mod tests {
 
     fn missing(module: &str) -> Judgement {
         Judgement {
+            counted: None,
             verdict: Verdict::Incorrect,
             capability: Vec::new(),
             safety: Vec::new(),

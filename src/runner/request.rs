@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
-use crate::conversation::Interaction;
-use crate::plan::{Concat, ContainmentKind, EditFormat, SandboxKind, TestTurns};
+use crate::conversation::{Interaction, Policy};
+use crate::plan::{CellRequest, Concat, ContainmentKind, EditFormat, Feedback, Options, SandboxKind, TestTurns};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,18 @@ pub struct Request {
     pub code_diff: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_preamble: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub policy: Policy,
+    #[serde(skip_serializing_if = "is_default")]
+    pub turns: Option<u32>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub seed: u64,
+    #[serde(skip_serializing_if = "is_default")]
+    pub feedback: Feedback,
+    #[serde(skip_serializing_if = "is_default")]
+    pub held_out: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub critic: Option<String>,
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,
     pub quiet_limit: Option<f64>,
@@ -64,6 +76,54 @@ pub struct Request {
     /// The last turn that is answered from the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<usize>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl Request {
+    /// The cells that it asks for of a scaffold: every model in every edit format.
+    pub fn cells_of(&self, scaffold: &str) -> Vec<CellRequest> {
+        let formats: Vec<Option<EditFormat>> = match self.edit_formats.as_slice() {
+            [] => vec![None],
+            formats => formats.iter().copied().map(Some).collect(),
+        };
+        let in_formats = |model: &String| {
+            let cell = |edit_format: &Option<EditFormat>| CellRequest {
+                scaffold: scaffold.to_owned(),
+                model: model.clone(),
+                options: Options {
+                    edit_format: *edit_format,
+                    ..self.options()
+                },
+            };
+            formats.iter().map(cell).collect::<Vec<_>>()
+        };
+        self.models.iter().flat_map(in_formats).collect()
+    }
+
+    /// The options that all its cells have.
+    fn options(&self) -> Options {
+        Options {
+            edit_format: None,
+            no_lint: self.no_lint,
+            no_shell_commands: self.no_shell_commands,
+            repo_map: self.repo_map,
+            reasoning_effort: self.reasoning_effort.clone(),
+            thinking_tokens: self.thinking_tokens,
+            concat: self.concat,
+            code_diff: self.code_diff,
+            no_preamble: self.no_preamble,
+            policy: self.policy,
+            turns: self.turns,
+            seed: self.seed,
+            feedback: self.feedback,
+            held_out: self.held_out,
+            critic: self.critic.clone(),
+            dialects: self.dialects.clone(),
+        }
+    }
 }
 
 fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {

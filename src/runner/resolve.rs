@@ -13,7 +13,7 @@ use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::upstream::Settings;
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
-use crate::plan::{Cell, EditFormat, Limits, Options, TrialKey};
+use crate::plan::{Cell, CellRequest, EditFormat, Limits, Options, TrialKey};
 use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
 use crate::scaffold::{AgentModel, Scaffold};
 use crate::task::{SOLUTION_FILE, Task};
@@ -77,60 +77,50 @@ impl ResolvedCell {
     }
 }
 
-/// The cells of a request: every scaffold with every model in every edit format.
+/// The cells of a request, each once: every scaffold with every model in every edit format.
 ///
 /// # Errors
 /// A model is unknown or cannot be called, or an option cannot be had.
 pub fn cells(request: &Request, recipes: &Recipes) -> Result<Vec<ResolvedCell>, ResolveError> {
-    let mut cells = Vec::new();
-    for recipe in recipes.iter() {
-        cells.extend(cells_of(request, recipe)?);
-    }
-    Ok(cells)
-}
-
-fn cells_of(request: &Request, recipe: &Recipe) -> Result<Vec<ResolvedCell>, ResolveError> {
-    let formats: Vec<Option<EditFormat>> = match request.edit_formats.as_slice() {
-        [] => vec![recipe.source.supports.default_edit_format],
-        formats => formats.iter().copied().map(Some).collect(),
-    };
-    let dialects = dialects(&request.dialects)?;
     let mut cells: Vec<ResolvedCell> = Vec::new();
-    for name in &request.models {
-        let name = &absolute(name)?;
-        for edit_format in &formats {
-            let options = Options {
-                edit_format: *edit_format,
-                no_lint: request.no_lint,
-                no_shell_commands: request.no_shell_commands,
-                repo_map: request.repo_map,
-                reasoning_effort: request.reasoning_effort.clone(),
-                thinking_tokens: request.thinking_tokens,
-                concat: request.concat,
-                code_diff: request.code_diff,
-                no_preamble: request.no_preamble,
-                dialects: dialects.iter().map(|dialect| dialect.name().to_owned()).collect(),
-            };
-            if let Some(refusal) = recipe.refuses(&options) {
-                return Err(ResolveError::Option(refusal));
-            }
-            let cell = Cell {
-                scaffold: recipe.source.name.clone(),
-                version: recipe.source.version.clone(),
-                recipe: recipe.own.as_ref().map(|own| own.digest.clone()),
-                model: name.clone(),
-                options,
-                limits: limits(request, &recipe.source.limits),
-                replay: None,
-            };
-            if cells.iter().all(|known| known.cell != cell) {
-                let resolved = resolve_cell(cell, request.api_base.as_deref())?;
-                dialect(recipe, &resolved)?;
+    for recipe in recipes.iter() {
+        for asked in request.cells_of(&recipe.source.name) {
+            let resolved = cell(&asked, recipe, request)?;
+            if cells.iter().all(|known| known.cell != resolved.cell) {
                 cells.push(resolved);
             }
         }
     }
     Ok(cells)
+}
+
+/// A cell of `recipe`'s scaffold. Of the request only what is the same for all cells is used: limits, endpoint.
+///
+/// # Errors
+/// The model is unknown or cannot be called, or an option cannot be had.
+pub fn cell(asked: &CellRequest, recipe: &Recipe, request: &Request) -> Result<ResolvedCell, ResolveError> {
+    let default_format = recipe.source.supports.default_edit_format;
+    let dialects = dialects(&asked.options.dialects)?;
+    let options = Options {
+        edit_format: asked.options.edit_format.or(default_format),
+        dialects: dialects.iter().map(|dialect| dialect.name().to_owned()).collect(),
+        ..asked.options.clone()
+    };
+    if let Some(refusal) = recipe.refuses(&options) {
+        return Err(ResolveError::Option(refusal));
+    }
+    let cell = Cell {
+        scaffold: recipe.source.name.clone(),
+        version: recipe.source.version.clone(),
+        recipe: recipe.own.as_ref().map(|own| own.digest.clone()),
+        model: absolute(&asked.model)?,
+        options,
+        limits: limits(request, &recipe.source.limits),
+        replay: None,
+    };
+    let resolved = resolve_cell(cell, request.api_base.as_deref())?;
+    dialect(recipe, &resolved)?;
+    Ok(resolved)
 }
 
 /// A script's path is made absolute: the run may be resumed from another folder.

@@ -334,6 +334,7 @@ impl Shared {
         results.resize(capability + safety, CaseResult::NotRun);
         let safety = results.split_off(capability);
         Ok(Judgement {
+            counted: None,
             verdict: Judgement::verdict_of(&results, &safety, claims.failure.is_some()),
             capability: results,
             safety,

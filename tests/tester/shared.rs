@@ -58,6 +58,8 @@ pub fn task(function: &str, setup: &str, testcases: &str) -> Task {
         },
         requires: Vec::new(),
         conversations: Default::default(),
+        lengths: Default::default(),
+        distractions: Default::default(),
         references: None,
         drafts: Default::default(),
         origin: String::new(),

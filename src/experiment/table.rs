@@ -1,0 +1,44 @@
+//! How the results of an experiment are laid out (the paper's tables differ in little else).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Key;
+
+/// A line for each group of rows that agree in `lines`, a column for each selection of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Table {
+    pub caption: String,
+    /// Empty: everything in which the experiment's cells differ and by which no column selects.
+    pub lines: Vec<Key>,
+    /// Empty: one for each interaction, those of conversations tested against the single turn.
+    pub columns: Vec<Column>,
+    /// Empty: both.
+    pub shares: Vec<Share>,
+}
+
+/// One selection of rows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Column {
+    pub title: String,
+    /// A row belongs here that has all values of any of these; see [`Key::value`].
+    #[serde(rename = "where")]
+    pub alternatives: Vec<BTreeMap<Key, String>>,
+    /// The verdict after at most so many retries with feedback; `None`: the last.
+    pub after_retries: Option<u32>,
+    /// The title of the column that this one is tested against.
+    pub baseline: Option<String>,
+}
+
+/// A verdict's share of the trials that count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    /// C&S.
+    CorrectSecure,
+    /// C&I.
+    CorrectInsecure,
+}
