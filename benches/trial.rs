@@ -115,7 +115,8 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
     };
     let cells = resolve::cells(&request, &recipes).unwrap();
     let plain: Vec<_> = cells.iter().map(|cell| cell.cell.clone()).collect();
-    let trials = trials(std::slice::from_ref(&task), &[Interaction::Editing], &plain, attempts);
+    let wanted = plain.iter().map(|cell| (cell, &[Interaction::Editing][..]));
+    let trials = trials(std::slice::from_ref(&task), wanted, attempts);
     let installed = Installed {
         name: "instant".into(),
         version: "1".into(),
@@ -145,6 +146,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         created: jiff::Timestamp::now(),
         cells: plain,
         trials,
+        names: Default::default(),
         test_turns: TestTurns::Last,
         tasks_digest: String::new(),
         skipped_rows: 0,

@@ -68,7 +68,7 @@ fn the_splits_of_mtsec_join_to_one_seed() {
     let dataset = dataset::load(&[expansion.clone(), editing, refactor], None).unwrap();
     assert_eq!(dataset.tasks.len(), 1);
     assert_eq!(dataset.tasks[0].cwe, "CWE-502");
-    assert_eq!(dataset.tasks[0].interactions(), Interaction::ALL);
+    assert_eq!(dataset.tasks[0].interactions(), Interaction::USUAL);
     assert!(matches!(
         dataset::load(&[expansion.clone(), expansion], None),
         Err(DatasetError::Duplicate { .. })
