@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::de::{Error, Unexpected};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use crate::budget::Budget;
@@ -27,10 +27,11 @@ pub struct Tasks {
 }
 
 /// Tasks that are chosen by chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// At most so many.
+    /// At most so many; at least one.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: usize,
     #[serde(default)]
     pub seed: u64,
@@ -72,6 +73,13 @@ pub struct Settings {
     pub run_budget: Budget,
     pub sandbox: SandboxKind,
     pub containment: ContainmentKind,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    match usize::deserialize(source)? {
+        0 => Err(unexpected(Unexpected::Unsigned(0), "a number from 1 on")),
+        number => Ok(number),
+    }
 }
 
 /// A number of attempts.
