@@ -6,7 +6,7 @@ mod files;
 mod schema;
 
 use mtsec_agents::dataset;
-use mtsec_agents::experiment::{Experiment, ExperimentError, Overrides, Sample, WantedCell};
+use mtsec_agents::experiment::{Experiment, ExperimentError, Overrides, Sample, Table, WantedCell};
 use mtsec_agents::plan::Key;
 
 fn read(text: &str) -> Result<Experiment, ExperimentError> {
@@ -215,6 +215,48 @@ matrix: {interaction: [random, single], policy: [last, none], model: [o1, o3], s
 }
 
 #[test]
+fn columns_are_written_as_one_mapping_or_a_list_and_read_the_same_from_the_file_alone() {
+    let text = "
+matrix: {scaffold: [aider, llm], model: o3, no_lint: [false, true], repo_map: [0, 1024], feedback: 2}
+exclude: [{scaffold: llm, no_lint: true}, {scaffold: llm, repo_map: 1024}]
+defaults: {interaction: [single, editing]}
+table:
+  lines: [repo_map]
+  columns:
+    - {title: A, where: {scaffold: aider, no_lint: true, interaction: single}}
+    - title: B
+      where:
+        - {scaffold: aider, no_lint: false, repo_map: 1024, interaction: editing}
+        - {scaffold: llm, interaction: editing}
+      after_retries: 1
+      baseline: A
+";
+    let table = read(text).unwrap_or_else(|error| panic!("{error}")).table;
+    #[derive(serde::Deserialize)]
+    struct OfExperiment {
+        table: Table,
+    }
+    let alone: OfExperiment = mtsec_agents::yaml::read("file", text).unwrap();
+    assert_eq!(alone.table, table);
+    let written = mtsec_agents::yaml::write(&table).unwrap();
+    assert_eq!(mtsec_agents::yaml::read::<Table>("table", &written).unwrap(), table);
+    let pairs = |pairs: &[(Key, &str)]| pairs.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    assert_eq!(
+        table.columns[1].alternatives,
+        [
+            pairs(&[
+                (Key::Scaffold, "aider"),
+                (Key::NoLint, "false"),
+                (Key::RepoMap, "1024"),
+                (Key::Interaction, "editing")
+            ]),
+            pairs(&[(Key::Scaffold, "llm"), (Key::Interaction, "editing")]),
+        ]
+    );
+    assert_eq!(table.columns[1].after_retries, Some(1));
+}
+
+#[test]
 fn a_sample_depends_on_its_seed_and_on_nothing_else() {
     let all = dataset::builtin().unwrap().tasks;
     let chosen = |tasks: &[mtsec_agents::task::Task], count, seed| {
@@ -302,6 +344,8 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         with("table:\n  columns:\n    - {title: A}\n    - {title: A}"),
         with("table:\n  columns:\n    - {title: A, after_retries: 1}"),
         with("table:\n  columns:\n    - {where: {model: o3}}"),
+        "matrix: {scaffold: llm, model: o3, policy: [none, last]}\ntable:\n  lines: [model]".into(),
+        "matrix: {scaffold: llm, model: o3, policy: [none, last]}\ntable:\n  columns:\n    - {title: A, where: {policy: [none, last], interaction: single}}".into(),
     ];
     let told: Vec<String> = texts
         .iter()
