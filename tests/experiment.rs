@@ -361,3 +361,25 @@ fn what_is_found_wrong_later_is_told_at_the_cell() {
     let message = experiment.wrong(&cells[1], "there is no such model").to_string();
     assert!(message.ends_with("file.yaml:3:15: there is no such model"), "{message}");
 }
+
+#[test]
+fn the_example_of_the_readme_is_one() {
+    let readme = include_str!("../README.md");
+    let start = readme.find("# yaml-language-server").unwrap();
+    let text = &readme[start..start + readme[start..].find("```").unwrap()];
+    let experiment = read(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        shown(&experiment.cells(&Overrides::default())),
+        [
+            "aider o3 [] single,expansion",
+            "aider o3 [policy=system] expansion",
+            "aider o3 [policy=last] expansion",
+            "llm o3 [] single,expansion",
+            "llm o3 [policy=system] expansion",
+            "llm o3 [policy=last] expansion",
+            "aider o3 [whole] expansion",
+            "aider o3 [udiff] expansion",
+            "mapped: aider o3 [repo-map=1024] single,expansion",
+        ]
+    );
+}
