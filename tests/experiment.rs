@@ -164,11 +164,11 @@ fn paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
-fn a_try_with_another_model_has_each_cell_once_and_calls_no_critic() {
+fn a_try_with_a_scripted_model_has_each_cell_once_and_calls_no_critic() {
     let experiment = read(
         "matrix: {scaffold: [aider, llm], model: [o3, gpt-4o], interaction: single}
 include:
-  - {scaffold: llm, model: o1, critic: gpt-4o, interaction: debugging-natural}
+  - {scaffold: llm, model: o1, critic: gpt-4o, thinking_tokens: 0, interaction: debugging-natural}
 cells:
   first: {scaffold: aider, model: o3, edit_format: whole, interaction: single}
   second: {scaffold: aider, model: gpt-4o, edit_format: whole, interaction: editing}
@@ -187,6 +187,11 @@ cells:
             "llm oracle [] single,debugging-natural",
             "first: aider oracle [whole] single,editing",
         ]
+    );
+    // Another real model does not make it another experiment.
+    assert_eq!(
+        with(&["gpt-5"], &[])[2],
+        "llm gpt-5 [thinking=0 critic=gpt-4o] debugging-natural"
     );
     assert_eq!(
         with(&["oracle", "nop"], &["llm"]),

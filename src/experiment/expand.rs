@@ -70,13 +70,13 @@ pub fn overridden(cells: &[WantedCell], overrides: &Overrides) -> Vec<WantedCell
     if !models.is_empty() {
         changed = with_each(&changed, models, |asked, model| {
             if !matches!(ModelSpec::parse(&model), ModelSpec::Named(_)) {
-                // What a script does not heed makes no cell of its own.
+                // A try without cost must not call the critic of the file: it is the cell's own model.
+                asked.options.critic = None;
+                // And what a script does not heed makes no cell of its own.
                 asked.options.reasoning_effort = None;
                 asked.options.thinking_tokens = None;
             }
             asked.model = model;
-            // The critic is the cell's own model: a try without cost must not call another.
-            asked.options.critic = None;
         });
     }
     changed
