@@ -128,8 +128,13 @@ impl Task {
             }
             Interaction::Expansion | Interaction::Editing | Interaction::Refactor => of_turns(interaction),
         };
-        let unsaid = options.policy != Policy::None && self.description.security_policy.trim().is_empty();
+        let unsaid = options.policy != Policy::None && !self.has_policy();
         said.or(unsaid.then_some(Lack::Policy))
+    }
+
+    /// Whether there is a security policy that could be said.
+    pub fn has_policy(&self) -> bool {
+        !self.description.security_policy.trim().is_empty()
     }
 
     /// The turns of a conversation that is written in the task: of so many, or as many as there are.

@@ -10,14 +10,15 @@ use crate::conversation::DISTRACTIONS;
 use crate::task::Task;
 
 /// Fills in what `seed` chooses for each of `tasks`, among them and `others`; a task with too few others of other weaknesses gets
-/// nothing.
+/// nothing. What a task has for this seed already, as one from another run's copy, it keeps.
 ///
 /// # Errors
 /// A prompt cannot be rendered.
 pub fn distract(tasks: &mut [Task], others: &[Task], seed: u64) -> Result<(), PromptError> {
     let mut chosen = Vec::new();
     for task in tasks.iter() {
-        let found = choose(task, tasks.iter().chain(others), seed);
+        let is_open = !task.distractions.contains_key(&seed);
+        let found = choose(task, tasks.iter().chain(others), seed).filter(|_| is_open);
         chosen.push(found.map(|found| found.into_iter().map(single).collect::<Result<_, _>>()).transpose()?);
     }
     for (task, texts) in tasks.iter_mut().zip(chosen) {

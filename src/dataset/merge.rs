@@ -59,6 +59,7 @@ pub fn add(tasks: &mut Vec<Task>, mut task: Task) -> Result<(), DatasetError> {
     for (interaction, turns) in task.lengths.into_iter().flat_map(of_each_length) {
         add_conversation(known, interaction, turns, None);
     }
+    known.distractions.extend(task.distractions);
     known.references = known.references.take().or(task.references);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What every task must satisfy, whatever its source.
 
 use super::DatasetError;
-use crate::conversation::Interaction;
+use crate::conversation::{DISTRACTIONS, Interaction};
 use crate::task::Task;
 
 /// `CWE-502` from `502`, `CWE-502`, `CWE-502: Deserialization…` or `327,CWE-328` (the first one counts).
@@ -55,6 +55,12 @@ pub fn check(task: &Task) -> Result<(), DatasetError> {
             return fail(format!(
                 "there are two {interaction} conversations of {count} turns: under `conversations` and under `lengths`"
             ));
+        }
+    }
+    for (seed, texts) in &task.distractions {
+        let unusable = |text: &String| text.trim().is_empty() || text.contains('\0');
+        if texts.len() != DISTRACTIONS || texts.iter().any(unusable) {
+            return fail(format!("the distractions of seed {seed} are not {DISTRACTIONS} texts"));
         }
     }
     for (interaction, drafts) in &task.drafts {
