@@ -170,12 +170,12 @@ pub enum Lack {
 }
 
 impl fmt::Display for Lack {
-    /// After "the task has".
+    /// After "tasks have" and the like.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conversation { of, turns: None } => write!(f, "no {of} conversation"),
             Self::Conversation { of, turns: Some(turns) } => write!(f, "no {of} conversation of {turns} turns"),
-            Self::Distractions => f.write_str("too few tasks of other weaknesses beside it"),
+            Self::Distractions => f.write_str("too few tasks of other weaknesses beside them"),
             Self::Policy => f.write_str("no security policy"),
         }
     }

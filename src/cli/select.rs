@@ -55,8 +55,7 @@ impl Selection {
                 )));
             }
         }
-        let is_chosen =
-            |task: &Task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task);
+        let is_chosen = |task: &Task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task);
         let (mut chosen, mut others): (Vec<Task>, Vec<Task>) = dataset.tasks.into_iter().partition(is_chosen);
         if let Some(limit) = self.limit {
             others.extend(chosen.drain(limit.min(chosen.len())..));

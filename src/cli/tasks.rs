@@ -127,7 +127,9 @@ impl List {
             table.set_header(["id", "CWE", "function", "interactions", "turns", "policy", "references"]);
             let yes = |there: bool| if there { "yes" } else { "no" };
             for task in &dataset.tasks {
-                let told = turns(task).into_iter().map(|(name, counts)| format!("{name} {}", joined(&counts)));
+                let told = turns(task)
+                    .into_iter()
+                    .map(|(name, counts)| format!("{name} {}", joined(&counts)));
                 let further = told.filter(|text| text.contains(',')).collect::<Vec<_>>().join("; ");
                 let (policy, references) = (yes(task.has_policy()), yes(task.references.is_some()));
                 let interactions = names(task).join(" ");
@@ -164,7 +166,10 @@ impl Show {
         );
         let further = Interaction::CONVERSATIONS.map(|known| (known, task.counts(known)));
         for (interaction, counts) in further.into_iter().filter(|(_, counts)| counts.len() > 1) {
-            text.push_str(&format!("{interaction} has conversations of {} turns (--turns)\n", joined(&counts)));
+            text.push_str(&format!(
+                "{interaction} has conversations of {} turns (--turns)\n",
+                joined(&counts)
+            ));
         }
         for interaction in self.interactions(task) {
             let conversation = prompt::conversation_for(task, interaction, self.manner()).map_err(Failed::bad_input)?;

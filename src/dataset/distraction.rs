@@ -19,7 +19,11 @@ pub fn distract(tasks: &mut [Task], others: &[Task], seed: u64) -> Result<(), Pr
     for task in tasks.iter() {
         let is_open = !task.distractions.contains_key(&seed);
         let found = choose(task, tasks.iter().chain(others), seed).filter(|_| is_open);
-        chosen.push(found.map(|found| found.into_iter().map(single).collect::<Result<_, _>>()).transpose()?);
+        chosen.push(
+            found
+                .map(|found| found.into_iter().map(single).collect::<Result<_, _>>())
+                .transpose()?,
+        );
     }
     for (task, texts) in tasks.iter_mut().zip(chosen) {
         if let Some(texts) = texts {

@@ -66,7 +66,10 @@ pub fn add(tasks: &mut Vec<Task>, mut task: Task) -> Result<(), DatasetError> {
 
 /// The conversations that a task has, by interaction and number of turns.
 fn lengths(task: &Task) -> BTreeSet<(Interaction, usize)> {
-    let own = task.conversations.iter().map(|(interaction, turns)| (*interaction, turns.len()));
+    let own = task
+        .conversations
+        .iter()
+        .map(|(interaction, turns)| (*interaction, turns.len()));
     let further = task.lengths.iter().flat_map(|(interaction, further)| {
         let counts = further.values().map(Vec::len);
         counts.map(|count| (*interaction, count))

@@ -43,7 +43,17 @@ pub fn conversation(task: &Task, interaction: Interaction) -> Result<Conversatio
 pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -> Result<Conversation, PromptError> {
     let said = Said { task, manner };
     if let Some(lack) = said.lacks(interaction) {
-        let has: Vec<&str> = task.interactions().iter().map(|known| known.name()).collect();
+        let has = task
+            .interactions()
+            .into_iter()
+            .map(|known| match task.counts(known).as_slice() {
+                [] | [_] => known.to_string(),
+                counts => {
+                    let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+                    format!("{known} of {} turns", counts.join(" or "))
+                }
+            });
+        let has: Vec<String> = has.collect();
         return Err(PromptError::NoConversation {
             task: task.id.clone(),
             interaction,
@@ -99,7 +109,10 @@ impl Said<'_> {
             Interaction::Expansion | Interaction::Editing | Interaction::Refactor => written(interaction),
             Interaction::LongerSingle => {
                 let turns = written(Interaction::Expansion);
-                let turns: Vec<String> = turns.iter().map(|text| text.trim_end_matches('\n').to_owned()).collect();
+                let turns: Vec<String> = turns
+                    .iter()
+                    .map(|text| text.trim_end_matches('\n').to_owned())
+                    .collect();
                 vec![self.render(LONGER, context! { turns })?]
             }
             Interaction::Random => {
@@ -155,7 +168,11 @@ pub fn seed(task: &Task) -> Result<String, PromptError> {
         return => &seed.returns,
         raise => &seed.raises,
     };
-    render(task, SINGLE, context! { function => &task.function, description => fields })
+    render(
+        task,
+        SINGLE,
+        context! { function => &task.function, description => fields },
+    )
 }
 
 fn render(task: &Task, template: &str, context: minijinja::Value) -> Result<String, PromptError> {

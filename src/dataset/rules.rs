@@ -51,7 +51,11 @@ pub fn check(task: &Task) -> Result<(), DatasetError> {
                 turns.len()
             ));
         }
-        if task.conversations.get(&interaction).is_some_and(|own| own.len() == turns.len()) {
+        if task
+            .conversations
+            .get(&interaction)
+            .is_some_and(|own| own.len() == turns.len())
+        {
             return fail(format!(
                 "there are two {interaction} conversations of {count} turns: under `conversations` and under `lengths`"
             ));

@@ -190,7 +190,9 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
         .unwrap_or(UNKNOWN_OUTPUT)
         .min(budget.max_output.unwrap_or(u64::MAX));
     let mut ask = Ask {
-        input: estimated(size.saturating_add(added_to_system)).saturating_add(added.input).min(budget.max_input),
+        input: estimated(size.saturating_add(added_to_system))
+            .saturating_add(added.input)
+            .min(budget.max_input),
         output: most,
         choices,
         dearness: form.dearness(request),
@@ -240,11 +242,7 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
 }
 
 /// A request as the model is asked it, and the bytes that the route has added to what the system says.
-fn with_system(
-    line: &Line,
-    dialect: Dialect,
-    sent: &Arc<Map<String, Value>>,
-) -> (Arc<Map<String, Value>>, usize) {
+fn with_system(line: &Line, dialect: Dialect, sent: &Arc<Map<String, Value>>) -> (Arc<Map<String, Value>>, usize) {
     let Some(text) = &line.spec.system else {
         return (sent.clone(), 0);
     };

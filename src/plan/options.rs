@@ -61,11 +61,19 @@ impl Options {
         let splits = self.held_out || interactions.iter().any(|interaction| interaction.is_debugging());
         if self.seed != 0 && !splits && !heeds(&[Interaction::Random]) {
             let seed = self.seed;
-            return Some(format!("--seed {seed} decides nothing here: random is not among the interactions, and no tests are held out"));
+            return Some(format!(
+                "--seed {seed} decides nothing here: random is not among the interactions, and no tests are held out"
+            ));
         }
-        let of_turns = [&Interaction::CONVERSATIONS[..], &[Interaction::LongerSingle, Interaction::Random]].concat();
+        let of_turns = [
+            &Interaction::CONVERSATIONS[..],
+            &[Interaction::LongerSingle, Interaction::Random],
+        ]
+        .concat();
         let turns = self.turns.filter(|_| !heeds(&of_turns))?;
-        Some(format!("--turns {turns} concerns none of the interactions: single has one turn"))
+        Some(format!(
+            "--turns {turns} concerns none of the interactions: single has one turn"
+        ))
     }
 }
 

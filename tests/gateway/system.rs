@@ -24,7 +24,11 @@ async fn bench(model: Arc<dyn Model>, system: Option<&str>) -> Bench {
 /// What a provider receives of a request, without what is set in it.
 async fn forwarded(path: &str, body: &Value) -> Value {
     let provider = Provider::start(Vec::new()).await;
-    let name = if path == "messages" { "claude-3-5-sonnet-20241022" } else { "gpt-4o" };
+    let name = if path == "messages" {
+        "claude-3-5-sonnet-20241022"
+    } else {
+        "gpt-4o"
+    };
     let bench = bench(model(name, &provider.base, KEY), Some(ADDED)).await;
     bench.call_at(path, body).await;
     let record = &bench.records(1)[0];
@@ -118,7 +122,9 @@ async fn a_scripted_model_is_asked_it_too_and_it_is_counted() {
 
     let counted = |bench: &Bench| {
         let request = bench.request_at("messages/count_tokens");
-        request.json(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]})).send()
+        request
+            .json(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]}))
+            .send()
     };
     let tokens = |answer: Value| answer["input_tokens"].as_u64().expect("a count");
     let more = tokens(counted(&with).await.unwrap().json().await.unwrap());
