@@ -17,6 +17,7 @@ mod report;
 mod resume;
 mod retest;
 mod run;
+mod said;
 mod schema;
 mod select;
 mod signals;
