@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::check::stored_tasks;
+use super::stored::stored_tasks;
 use super::printed::Printed;
 use super::select::Filter;
 use super::statistics::Statistics;

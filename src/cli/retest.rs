@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::check::stored_tasks;
+use super::stored::stored_tasks;
 use super::parts::{runtime, start_tester};
 use super::select::Filter;
 use super::signals::stop_on_signals;
