@@ -61,7 +61,9 @@ impl Job {
                 (planned.cells.clone(), planned.tasks.clone(), planned.trials.clone(), 0)
             }
             Start::Sweep(swept) => {
-                let Swept { cells, tasks, trials, .. } = &**swept;
+                let Swept {
+                    cells, tasks, trials, ..
+                } = &**swept;
                 (cells.clone(), tasks.clone(), trials.clone(), swept.skipped_rows)
             }
             Start::Again { folder, .. } => {
@@ -114,15 +116,16 @@ impl Job {
 
     /// Whether a run that goes on has something to do in a cell.
     fn waits(&self, folder: &RunFolder, trials: &[TrialKey], cell: &str) -> bool {
-        let Start::Again { retry_infrastructure, .. } = self.start else {
+        let Start::Again {
+            retry_infrastructure, ..
+        } = self.start
+        else {
             return true;
         };
         let of_cell = trials.iter().filter(|trial| trial.cell == cell);
         let mut outcomes = of_cell.map(|trial| folder.trial(trial).whole_record());
         outcomes.any(|record| match record {
-            Ok(Some(record)) => {
-                retry_infrastructure && matches!(record.outcome, Outcome::InfrastructureFailure { .. })
-            }
+            Ok(Some(record)) => retry_infrastructure && matches!(record.outcome, Outcome::InfrastructureFailure { .. }),
             Ok(None) | Err(_) => true,
         })
     }
@@ -130,7 +133,9 @@ impl Job {
     /// The budgets that this run is held to.
     fn budgets(&self) -> std::result::Result<[Budget; 2], Failed> {
         match &self.start {
-            Start::New { .. } | Start::Replay(_) | Start::Sweep(_) => Ok([self.request.trial_budget, self.request.run_budget]),
+            Start::New { .. } | Start::Replay(_) | Start::Sweep(_) => {
+                Ok([self.request.trial_budget, self.request.run_budget])
+            }
             Start::Again { folder, run_budget, .. } => {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
                 let Settings {

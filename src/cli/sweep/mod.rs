@@ -21,11 +21,12 @@ use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::{InstalledAgent, Lock, TrialKey};
 use crate::recipe::Recipes;
-use crate::report::{render_counts, summarise};
+use crate::report::{render_counts, summarise, used};
 use crate::runner::resolve::ResolvedCell;
 use crate::store::RunFolder;
 use crate::task::Task;
 use crate::tester::Tester;
+use crate::trial::Usage;
 
 /// Run an experiment file: every cell of its matrix, in one run folder that grows with the file
 ///
@@ -207,5 +208,10 @@ pub fn print(path: &Path, json: bool, console: &Console) -> std::result::Result<
         false => render_counts(&summary),
     };
     console.result(&text)?;
+    let mut usage = Usage::default();
+    for row in &summary.rows {
+        usage.add(&row.usage);
+    }
+    console.say(&format!("Used so far: {}", used(&usage)));
     Ok(true)
 }

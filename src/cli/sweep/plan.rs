@@ -12,6 +12,7 @@ use crate::canary;
 use crate::console::Console;
 use crate::conversation::Interaction;
 use crate::experiment::{Experiment, Overrides, WantedCell};
+use crate::gateway::catalogue::ModelSpec;
 use crate::plan::{self, Lock, TrialKey};
 use crate::recipe::{Recipe, Recipes};
 use crate::report::number_of;
@@ -75,9 +76,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
     let tasks = match &earlier {
         None => {
             let mut tasks = dataset.tasks;
-            tasks
-                .iter_mut()
-                .for_each(|task| canary::plant(task, rand::random()));
+            tasks.iter_mut().for_each(|task| canary::plant(task, rand::random()));
             tasks
         }
         Some(Earlier { folder, lock, ran }) => {
@@ -164,9 +163,8 @@ impl Earlier {
     ) -> Result<BTreeMap<String, String>, Failed> {
         let path = self.folder.path();
         let was_run = |cell: &&plan::Cell| self.ran.iter().any(|trial| trial.cell == cell.id());
-        let is_scripted = |model: &str| crate::gateway::catalogue::ModelSpec::parse(model).is_scripted();
         let before = self.lock.cells.iter().filter(was_run);
-        let before: Vec<bool> = before.map(|cell| is_scripted(&cell.model)).collect();
+        let before: Vec<bool> = before.map(|cell| ModelSpec::parse(&cell.model).is_scripted()).collect();
         let now: Vec<bool> = cells.iter().map(|cell| cell.model.is_scripted()).collect();
         grow::same_kind(path, &before, &now)?;
 
@@ -184,12 +182,23 @@ impl Earlier {
         let told = |count: usize, what: &str| (count > 0).then(|| format!("{} {what}", number_of(count, "trial")));
         let words = [
             told(sorted.reused, "of the file were run before and are not run again"),
-            told(sorted.stay.len(), "were run before that the file does not ask for: they stay, behind the others"),
-            told(sorted.dropped, "were planned that the file does not ask for any more: they are left out"),
+            told(
+                sorted.stay.len(),
+                "were run before that the file does not ask for: they stay, behind the others",
+            ),
+            told(
+                sorted.dropped,
+                "were planned that the file does not ask for any more: they are left out",
+            ),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         if !words.is_empty() {
-            console.say(&format!("{}: {} asked for; {}", path.display(), number_of(asked, "trial"), words.join("; ")));
+            console.say(&format!(
+                "{}: {} asked for; {}",
+                path.display(),
+                number_of(asked, "trial"),
+                words.join("; ")
+            ));
         }
         trials.extend(sorted.stay);
         Ok(names)
@@ -300,7 +309,10 @@ fn resolved(
     recipes: &Recipes,
     keys: resolve::Keys<'_>,
 ) -> Result<ResolvedCell, Failed> {
-    let index = request.scaffolds.iter().position(|known| *known == wanted.asked.scaffold);
+    let index = request
+        .scaffolds
+        .iter()
+        .position(|known| *known == wanted.asked.scaffold);
     let recipe = index.and_then(|index| recipes.iter().nth(index));
     let recipe = recipe.ok_or_else(|| anyhow::anyhow!("no recipe of {} was read", wanted.asked.scaffold))?;
     resolve::cell_with(&wanted.asked, recipe, request, keys)
@@ -310,12 +322,16 @@ fn resolved(
 /// Tasks that lack what a cell asks for are left out of it, and never silently.
 fn tell_left_out(tasks: &[Task], cells: &[Named], interactions: &[Interaction], console: &Console) {
     for interaction in interactions {
-        let asking = || cells.iter().filter(|cell| cell.wanted.interactions.contains(interaction));
+        let asking = || {
+            cells
+                .iter()
+                .filter(|cell| cell.wanted.interactions.contains(interaction))
+        };
         let lacks = |task: &&Task| asking().any(|cell| !task.offers(*interaction, &cell.resolved.cell.options));
         let without = tasks.iter().filter(lacks).count();
         if without > 0 {
             console.warn(&format!(
-                "{without} of {} tasks cannot be run with {interaction} in every cell that asks for it, and are left out of the others",
+                "{without} of {} tasks cannot be run with {interaction} in every cell that asks for it, and are left out where they cannot",
                 tasks.len()
             ));
         }
