@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use common::traces::{Watch, entries, mounts, until};
 use common::{agents, holds, json_lines, report};
 use mtsec_agents::plan::{Cell, Lock};
-use serde_json::Value;
 
 /// A folder for runs, with a temporary folder of its own by which everything that they start is known.
 struct Arena {
