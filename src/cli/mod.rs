@@ -23,6 +23,7 @@ mod select;
 mod signals;
 mod statistics;
 mod stored;
+mod sweep;
 mod tasks;
 
 use std::fmt;
@@ -51,6 +52,7 @@ const EXAMPLES: &str = "\
 Examples:
   mtsec-agents run aider --model oracle                    every built-in task, with the scripted model: no key needed
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
+  mtsec-agents sweep experiments/demo.yaml                 an experiment file: a matrix of cells in one run, which can grow
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
   mtsec-agents compare jobs/aider jobs/codex               what differs, pair by pair, and is it chance?
@@ -67,6 +69,7 @@ a replay differs from the record, 130 interrupted.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Run>),
+    Sweep(Box<sweep::Sweep>),
     Resume(resume::Resume),
     Report(report::Report),
     Compare(compare::Compare),
@@ -89,6 +92,7 @@ impl Cli {
         let console = Arc::new(Console::new(self.quiet, self.verbose));
         let outcome = match self.command {
             Command::Run(command) => command.carry_out(&console),
+            Command::Sweep(command) => command.carry_out(&console),
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
             Command::Compare(command) => command.carry_out(&console),

@@ -13,7 +13,7 @@ mod words;
 pub use compare::{Comparison, Method, Side, SideChoice, compare, render_comparison, why_apart};
 pub use findings::{FindingCount, FindingCounts};
 pub use paper::{PaperTable, paper_table, render_paper};
-pub use render::{Format, render, render_all};
+pub use render::{Format, render, render_all, render_counts, thousands, used};
 pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_replay};
 pub use retest::render_retest;
 pub use summary::{Row, Summary, summarise};
