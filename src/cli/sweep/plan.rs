@@ -15,7 +15,7 @@ use crate::experiment::{Experiment, Overrides, WantedCell};
 use crate::gateway::catalogue::ModelSpec;
 use crate::plan::{self, Lock, TrialKey};
 use crate::recipe::{Recipe, Recipes};
-use crate::report::number_of;
+use crate::report::{either, number_of};
 use crate::runner::Request;
 use crate::runner::resolve::{self, ResolvedCell};
 use crate::store::RunFolder;
@@ -179,22 +179,25 @@ impl Earlier {
                 names.extend(self.lock.names.get(&id).map(|name| (id, name.clone())));
             }
         }
-        let told = |count: usize, what: &str| (count > 0).then(|| format!("{} {what}", number_of(count, "trial")));
+        let told = |count: usize, what: &str| {
+            let were = either(count, "was", "were");
+            (count > 0).then(|| format!("{} {were} {what}", number_of(count, "trial")))
+        };
         let words = [
-            told(sorted.reused, "of the file were run before and are not run again"),
+            told(sorted.reused, "run before, and not again"),
             told(
                 sorted.stay.len(),
-                "were run before that the file does not ask for: they stay, behind the others",
+                "run before that the file does not ask for, and kept behind the others",
             ),
             told(
                 sorted.dropped,
-                "were planned that the file does not ask for any more: they are left out",
+                "planned that the file does not ask for any more, and left out",
             ),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         if !words.is_empty() {
             console.say(&format!(
-                "{}: {} asked for; {}",
+                "{}: the file asks for {}; {}",
                 path.display(),
                 number_of(asked, "trial"),
                 words.join("; ")
