@@ -11,7 +11,7 @@ use super::{copy, lock, place, run, started, sweep, tasks, write};
 #[test]
 fn killed_in_the_middle_and_gone_on_with_it_prints_the_same_tables_byte_for_byte() {
     let place =
-        place("matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: [single, editing]}\n");
+        place("matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: editing}\n");
     let (whole, _) = sweep(place.path(), &["--job-name", "whole"]);
     let paper = |name: &str| finished(place.path(), &["report", name, "--layout", "paper"], 0).0;
     for (name, goes_on) in [
@@ -22,7 +22,7 @@ fn killed_in_the_middle_and_gone_on_with_it_prints_the_same_tables_byte_for_byte
         finished(place.path(), goes_on, 0);
         let run = place.path().join("jobs").join(name);
         let all = lock(&run)["trials"].as_array().unwrap().len();
-        assert_eq!(all, 16);
+        assert_eq!(all, 8);
         // What was live when it was killed was begun again, and nothing else.
         assert!((all..all + 3).contains(&started(&run).len()), "{name}");
         let (table, _) = sweep(place.path(), &["--job-name", name]);
