@@ -8,7 +8,7 @@ use super::live::{Job, Start};
 use super::lock::recipe_file;
 use super::stored::stored_tasks;
 use super::sweep::Swept;
-use super::{Failed, Result, tasks};
+use super::{Failed, Result, said, tasks};
 use crate::budget::Budget;
 use crate::console::Console;
 use crate::containment;
@@ -51,10 +51,16 @@ impl Job {
                     [] => Interaction::USUAL.to_vec(),
                     chosen => chosen.to_vec(),
                 };
-                let wanted = cells.iter().map(|resolved| (&resolved.cell, interactions.as_slice()));
-                let trials = plan::trials(&dataset.tasks, wanted, self.request.attempts);
-                self.tell_left_out(&dataset.tasks, &cells);
-                (cells, dataset.tasks.clone(), trials, dataset.skipped.len())
+                let wanted: Vec<_> = cells
+                    .iter()
+                    .map(|resolved| (&resolved.cell, interactions.as_slice()))
+                    .collect();
+                let tasks = said::complete(dataset, &wanted)?;
+                let trials = plan::trials(&tasks, wanted.iter().copied(), self.request.attempts);
+                for told in said::left_out(&tasks, &wanted, !self.request.interactions.is_empty()) {
+                    self.console.warn(&told);
+                }
+                (cells, tasks, trials, dataset.skipped.len())
             }
             Start::Replay(planned) => {
                 source = Some(planned.source.clone());
@@ -91,9 +97,13 @@ impl Job {
             )));
         }
         if trials.is_empty() {
-            let wanted: Vec<&str> = self.request.interactions.iter().map(|known| known.name()).collect();
+            let wanted = match self.request.interactions.as_slice() {
+                [] => &Interaction::USUAL,
+                chosen => chosen,
+            };
+            let wanted: Vec<&str> = wanted.iter().map(|known| known.name()).collect();
             return Err(Failed::bad_input(anyhow::anyhow!(
-                "no selected task has a {} conversation",
+                "no selected task can be run with {} under these options",
                 wanted.join(" or ")
             )));
         }
@@ -144,21 +154,6 @@ impl Job {
                     ..
                 } = lock.settings;
                 Ok([trial_budget, run_budget.or(begun_with)])
-            }
-        }
-    }
-
-    /// Tasks that lack an interaction that was asked for are left out of it, and never silently.
-    fn tell_left_out(&self, tasks: &[Task], cells: &[ResolvedCell]) {
-        for interaction in &self.request.interactions {
-            // What a task offers does not depend on scaffold or model, and all else is the same in these cells.
-            let offers = |task: &&Task| cells.iter().any(|cell| task.offers(*interaction, &cell.cell.options));
-            let without = tasks.iter().filter(|task| !offers(task)).count();
-            if without > 0 {
-                self.console.warn(&format!(
-                    "{without} of {} tasks have no {interaction} conversation and are left out of it",
-                    tasks.len()
-                ));
             }
         }
     }

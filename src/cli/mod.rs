@@ -17,6 +17,8 @@ mod report;
 mod resume;
 mod retest;
 mod run;
+mod said;
+mod schema;
 mod select;
 mod signals;
 mod statistics;
@@ -78,6 +80,7 @@ enum Command {
     #[command(subcommand)]
     Agents(agents::Agents),
     Models(models::Models),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Completions(completions::Completions),
@@ -98,6 +101,7 @@ impl Cli {
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
             Command::Models(command) => command.carry_out(&console),
+            Command::Schema(command) => command.carry_out(&console),
             Command::Doctor(command) => command.carry_out(&console),
             Command::Gc(command) => command.carry_out(&console),
             Command::Completions(command) => command.carry_out(&console),

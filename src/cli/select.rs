@@ -79,15 +79,16 @@ impl Selection {
                 )));
             }
         }
-        dataset
-            .tasks
-            .retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
+        let is_chosen = |task: &Task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task);
+        let (mut chosen, mut others): (Vec<Task>, Vec<Task>) = dataset.tasks.into_iter().partition(is_chosen);
         if let Some(sample) = sample {
-            sample.choose(&mut dataset.tasks);
+            others.extend(sample.choose(&mut chosen));
         }
         if let Some(limit) = self.limit {
-            dataset.tasks.truncate(limit);
+            others.extend(chosen.drain(limit.min(chosen.len())..));
         }
+        dataset.tasks = chosen;
+        dataset.others.extend(others);
         if dataset.tasks.is_empty() {
             return Err(Failed::bad_input(anyhow::anyhow!(
                 "the selection leaves no task to run"

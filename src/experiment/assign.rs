@@ -39,7 +39,7 @@ pub fn assign(asked: &mut CellRequest, folder: &Folder<'_>, key: Key, text: Opti
             Key::ThinkingTokens => options.thinking_tokens = None,
             Key::Turns => options.turns = None,
             Key::Critic => options.critic = None,
-            _ => return Err(format!("`{key}` has no value")),
+            _ => return Err("null is no value: leave the key out, or give it one".to_owned()),
         }
         return Ok(());
     };

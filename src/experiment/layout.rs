@@ -49,10 +49,13 @@ pub fn table(written: &WrittenTable, cells: &[WantedCell], folder: &Folder<'_>) 
                 .filter(|column| column.title != written.value.title.value)
                 .map(|column| format!("`{}`", column.title))
                 .collect();
+            let known = match titles.is_empty() {
+                true => "there is none".to_owned(),
+                false => format!("there is {}", titles.join(", ")),
+            };
             let message = format!(
-                "the baseline `{}` is not the title of another column: expected one of {}",
-                baseline.value,
-                titles.join(", ")
+                "the baseline `{}` is not the title of another column: {known}",
+                baseline.value
             );
             return Err(Wrong::new(place(baseline), message));
         }

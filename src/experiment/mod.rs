@@ -4,6 +4,7 @@ mod assign;
 mod error;
 mod expand;
 mod layout;
+mod schema;
 mod settings;
 mod table;
 mod written;
@@ -18,6 +19,7 @@ use error::Wrong;
 use written::File;
 
 pub use error::ExperimentError;
+pub use schema::{schema, text as schema_text};
 pub use settings::{Sample, Settings, Tasks};
 pub use table::{Column, Share, Table};
 

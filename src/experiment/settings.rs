@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::de::{Error, Unexpected};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 
 use crate::budget::Budget;
@@ -27,10 +27,11 @@ pub struct Tasks {
 }
 
 /// Tasks that are chosen by chance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// At most so many.
+    /// At most so many; at least one.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: usize,
     #[serde(default)]
     pub seed: u64,
@@ -38,16 +39,16 @@ pub struct Sample {
 
 impl Sample {
     /// Takes out the tasks that are not chosen. Those are chosen whose hash with the seed is lowest: neither the order of the tasks
-    /// nor what else is there changes which of two comes first, and a larger sample holds the smaller.
-    pub fn choose(&self, tasks: &mut Vec<Task>) {
+    /// nor what else is there changes which of two comes first, and a larger sample holds the smaller. Gives what it took out.
+    pub fn choose(&self, tasks: &mut Vec<Task>) -> Vec<Task> {
         let rank =
             |task: &Task| -> [u8; 32] { Sha256::digest(format!("{}\n{}", self.seed, task.id).as_bytes()).into() };
         let mut ranks: Vec<[u8; 32]> = tasks.iter().map(rank).collect();
         ranks.sort_unstable();
         let Some(first_out) = ranks.get(self.count) else {
-            return;
+            return Vec::new();
         };
-        tasks.retain(|task| rank(task) < *first_out);
+        tasks.extract_if(.., |task| rank(task) >= *first_out).collect()
     }
 }
 
@@ -72,6 +73,13 @@ pub struct Settings {
     pub run_budget: Budget,
     pub sandbox: SandboxKind,
     pub containment: ContainmentKind,
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    match usize::deserialize(source)? {
+        0 => Err(unexpected(Unexpected::Unsigned(0), "a number from 1 on")),
+        number => Ok(number),
+    }
 }
 
 /// A number of attempts.

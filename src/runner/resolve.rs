@@ -278,6 +278,7 @@ pub fn runtime(
             model: answers,
             wire_model: model.wire_model.clone(),
             guard: None,
+            system: conversation.system.clone(),
             pricing: model.pricing,
             budget: RouteBudget {
                 purses: Vec::new(),
@@ -398,7 +399,9 @@ fn oracle_script(
     };
     // What the agent gets to see is the solution alone, without the canaries of the run's own copy.
     let reference = canary::without(reference);
+    // Drafts are those of the task's own conversation, and not of one of another length.
     let drafts = task.drafts.get(&conversation.interaction);
+    let drafts = drafts.filter(|drafts| drafts.len() + 1 == conversation.turns.len());
     let drafts = drafts.map(|drafts| drafts.iter().map(|draft| canary::without(draft)).collect::<Vec<_>>());
     let states = derive_states(conversation.turns.len(), drafts.as_deref(), &reference, &task.function);
     Some(OracleScript {
