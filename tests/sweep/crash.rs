@@ -10,8 +10,7 @@ use super::{copy, lock, place, run, started, sweep, tasks, write};
 
 #[test]
 fn killed_in_the_middle_and_gone_on_with_it_prints_the_same_tables_byte_for_byte() {
-    let place =
-        place("matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: editing}\n");
+    let place = place("matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: editing}\n");
     let (whole, _) = sweep(place.path(), &["--job-name", "whole"]);
     let paper = |name: &str| finished(place.path(), &["report", name, "--layout", "paper"], 0).0;
     for (name, goes_on) in [

@@ -137,7 +137,7 @@ fn what_the_file_asks_for_no_more_stays_if_it_was_run_and_goes_if_it_was_not() {
     tasks(place.path(), &["two"]);
     write(
         place.path(),
-        "cells:\n  b: {scaffold: llm, model: oracle, interaction: single, seed: 7}\n",
+        "cells:\n  b: {scaffold: llm, model: oracle, interaction: single, code_diff: true}\n",
     );
     let (table, said) = sweep(place.path(), &[]);
     assert!(
@@ -178,4 +178,47 @@ fn what_the_file_asks_for_no_more_stays_if_it_was_run_and_goes_if_it_was_not() {
     sweep(place.path(), &[]);
     let all = started(&run);
     assert_eq!(all.iter().filter(|trial| **trial == first).count(), 1);
+}
+
+#[test]
+fn what_chance_has_chosen_stays_chosen_whatever_tasks_are_added() {
+    let task = |number: u32| {
+        let mut task = tiny_task(&format!("t{number}"));
+        let name = format!("double{number}");
+        let text = task.to_string().replace("double", &name);
+        task = serde_json::from_str(&text).unwrap();
+        task["cwe"] = format!("CWE-{number}").into();
+        task["description"]["description"] = format!("Doubles a number, in way {number}.").into();
+        task
+    };
+    let write_tasks = |count: u32| {
+        let lines: Vec<String> = (1..=count).map(|number| task(number).to_string()).collect();
+        let (place, text) = (place(""), lines.join("\n"));
+        (place, text)
+    };
+    let (place, text) = write_tasks(4);
+    std::fs::write(place.path().join("t.jsonl"), text).unwrap();
+    write(
+        place.path(),
+        "matrix: {scaffold: llm, model: nop, interaction: random, seed: 1}\n",
+    );
+    sweep(place.path(), &[]);
+    std::fs::write(place.path().join("t.jsonl"), write_tasks(20).1).unwrap();
+    write(
+        place.path(),
+        "attempts: 2\nmatrix: {scaffold: llm, model: nop, interaction: random, seed: [1, 2]}\n",
+    );
+    sweep(place.path(), &[]);
+    let run = run(place.path());
+    assert_eq!(started(&run).len(), 80);
+    let lock = lock(&run);
+    let cell = lock["trials"][0]["cell"].as_str().unwrap();
+    for number in 1..=4 {
+        let said = |attempt: u32| {
+            let trial = format!("trials/t{number}__random__{cell}__{attempt}");
+            [1, 2]
+                .map(|turn| std::fs::read_to_string(run.join(&trial).join(format!("turns/{turn}/prompt.md"))).unwrap())
+        };
+        assert_eq!(said(1), said(2));
+    }
 }

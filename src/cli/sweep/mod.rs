@@ -1,5 +1,6 @@
 //! `sweep`: an experiment file, in a run folder that can grow.
 
+mod cells;
 mod dry_run;
 mod grow;
 mod plan;
