@@ -57,7 +57,7 @@ fn tasks_are_added_and_those_that_are_there_keep_their_canaries_and_may_gain_con
         "matrix: {scaffold: llm, model: oracle, interaction: [single, refactor]}\n",
     );
     let (_, said) = sweep(place.path(), &[]);
-    assert!(said.contains("2 of 3 tasks cannot be run with refactor"), "{said}");
+    assert!(said.contains("2 of 3 tasks have no refactor conversation"), "{said}");
     let after = json_lines(&run.join("tasks.jsonl"));
     assert_eq!(after.len(), 3);
     assert_eq!(after[1], before[0]);
