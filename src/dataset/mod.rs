@@ -4,6 +4,7 @@
 
 mod builtin;
 mod error;
+pub mod feedback;
 mod folder;
 mod merge;
 #[cfg(feature = "parquet")]

@@ -50,7 +50,7 @@ pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -
         raise => &seed.raises,
     };
     let texts = match interaction {
-        Interaction::Single => vec![
+        Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => vec![
             environment()
                 .render_str(SINGLE, context! { function => &task.function, description => fields })
                 .map_err(render_error)?,

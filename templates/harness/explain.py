@@ -10,7 +10,7 @@ import types
 
 import codec
 
-MOST = 300
+MOST = 800
 FRAMES = 6
 LONGEST = 4_000
 WALKED = 5_000

@@ -26,6 +26,7 @@ fn oracle(states: &[&str], voice: Voice) -> Oracle {
     Oracle::new(OracleScript {
         file: "app.py".to_owned(),
         states: states.iter().map(|state| (*state).to_owned()).collect(),
+        afterwards: None,
         voice,
         answered: 0,
     })
