@@ -7,6 +7,7 @@ mod compare;
 mod completions;
 mod doctor;
 mod gc;
+mod held_out;
 mod live;
 mod lock;
 mod models;
