@@ -7,6 +7,7 @@ mod compare;
 mod completions;
 mod doctor;
 mod gc;
+mod import_results;
 mod live;
 mod lock;
 mod models;
@@ -68,6 +69,7 @@ enum Command {
     Resume(resume::Resume),
     Report(report::Report),
     Compare(compare::Compare),
+    ImportResults(import_results::ImportResults),
     Retest(retest::Retest),
     Replay(Box<replay::Replay>),
     #[command(subcommand)]
@@ -89,6 +91,7 @@ impl Cli {
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
             Command::Compare(command) => command.carry_out(&console),
+            Command::ImportResults(command) => command.carry_out(&console),
             Command::Retest(command) => command.carry_out(&console),
             Command::Replay(command) => command.carry_out(&console),
             Command::Tasks(command) => command.carry_out(&console),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use super::compare::open_side;
 use super::printed::Printed;
@@ -10,19 +11,26 @@ use super::statistics::Statistics;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
-use crate::report::{Format, Side, SideChoice, paper_table, render_all, render_paper, summarise};
+use crate::experiment::Table;
+use crate::report::{
+    Format, Published, Side, SideChoice, experiment_table, paper_table, render_all, render_table, summarise,
+};
 use crate::store::RunFolder;
+use crate::yaml;
 
 /// Print the tables of runs again
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Report {
-    /// The runs' folders, such as jobs/2026-01-31__12-00-00
+    /// The folders of runs, such as jobs/2026-01-31__12-00-00, and of published cells (`import-results`)
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// counts: a row for each cell and interaction; paper: a line for each cell, with standard errors and markers
-    #[arg(long, value_enum, default_value = "counts")]
-    layout: Layout,
+    /// What is printed; the default is table where the first run's experiment file says how, otherwise counts
+    #[arg(long, value_enum)]
+    layout: Option<Layout>,
+    /// An experiment file whose `table` is used, instead of that of the run
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
     #[command(flatten)]
     printed: Printed,
     #[command(flatten)]
@@ -34,22 +42,60 @@ Examples:
   mtsec-agents report jobs/mine
   mtsec-agents report jobs/aider jobs/codex --layout paper
   mtsec-agents report jobs/aider jobs/codex --format latex > table1.tex
+  mtsec-agents report jobs/mine --layout counts                       of a run of an experiment
+  mtsec-agents report jobs/mine jobs/published --layout paper         ours and published numbers in one table
 
-The options under Statistics are for the paper's layout.";
+The options under Statistics are for all layouts but counts.";
 
 /// What a line of the table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Layout {
+    /// A row for each cell and interaction, with what it used
     Counts,
+    /// A line for each cell, with standard errors and markers
     Paper,
+    /// Lines and columns as the experiment file says
+    Table,
+}
+
+/// A run, or what others have published.
+struct Sources {
+    sides: Vec<Side>,
+    published: Vec<Published>,
+}
+
+/// What `report` reads of an experiment file.
+#[derive(Debug, Deserialize)]
+struct OfExperiment {
+    table: Option<Table>,
 }
 
 impl Report {
     pub fn carry_out(self, console: &Console) -> Result {
         let format = self.printed.format();
-        let text = match (self.layout, format) {
-            (Layout::Paper, _) | (_, Format::Latex) => self.paper(format)?,
-            (Layout::Counts, _) => self.counts(format)?,
+        let table = self.experiment()?;
+        let layout = self.layout.unwrap_or(match (&table, format) {
+            (Some(_), _) => Layout::Table,
+            (None, Format::Latex) => Layout::Paper,
+            _ => Layout::Counts,
+        });
+        let method = self.statistics.method();
+        let text = match layout {
+            Layout::Counts => self.counts(format)?,
+            Layout::Paper => {
+                let sources = self.sources()?;
+                render_table(&paper_table(&sources.sides, &sources.published, method), format)?
+            }
+            Layout::Table => {
+                let table = table.ok_or_else(|| {
+                    Failed::bad_input(anyhow::anyhow!(
+                        "no run has an experiment.yaml with a `table`: name an experiment file with --table"
+                    ))
+                })?;
+                let sources = self.sources()?;
+                let table = experiment_table(&table, &sources.sides, &sources.published, method);
+                render_table(&table.map_err(Failed::bad_input)?, format)?
+            }
         };
         console.result(&text)?;
         Ok(Exit::Done)
@@ -57,18 +103,59 @@ impl Report {
 
     fn counts(&self, format: Format) -> std::result::Result<String, Failed> {
         let mut summaries = Vec::new();
-        for run in &self.runs {
-            let run = RunFolder::open(run).map_err(Failed::bad_input)?;
+        for path in &self.runs {
+            if Published::read(path).map_err(Failed::bad_input)?.is_some() {
+                let message = format!(
+                    "{} holds published cells, of which there are no counts: choose another --layout, such as paper",
+                    path.display()
+                );
+                return Err(Failed::bad_input(anyhow::anyhow!(message)));
+            }
+            let run = RunFolder::open(path).map_err(Failed::bad_input)?;
             summaries.push(summarise(&run)?);
         }
         Ok(render_all(&summaries, format)?)
     }
 
-    fn paper(&self, format: Format) -> std::result::Result<String, Failed> {
-        let side = |run: &PathBuf| open_side(&whole(run), |_| Ok(()));
-        let sides: Vec<Side> = self.runs.iter().map(side).collect::<std::result::Result<_, _>>()?;
-        Ok(render_paper(&paper_table(&sides, self.statistics.method()), format)?)
+    fn sources(&self) -> std::result::Result<Sources, Failed> {
+        let mut sources = Sources {
+            sides: Vec::new(),
+            published: Vec::new(),
+        };
+        for path in &self.runs {
+            match Published::read(path).map_err(Failed::bad_input)? {
+                Some(published) => sources.published.push(published),
+                None => sources.sides.push(open_side(&whole(path), |_| Ok(()))?),
+            }
+        }
+        Ok(sources)
     }
+
+    /// The table that is asked for, or the first that a run has.
+    fn experiment(&self) -> std::result::Result<Option<Table>, Failed> {
+        if let Some(path) = &self.table {
+            let table = table_of(path)?;
+            let missing = || Failed::bad_input(anyhow::anyhow!("{} has no `table`", path.display()));
+            return table.ok_or_else(missing).map(Some);
+        }
+        for run in &self.runs {
+            let path = run.join("experiment.yaml");
+            if path.is_file()
+                && let Some(table) = table_of(&path)?
+            {
+                return Ok(Some(table));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The table of an experiment file.
+fn table_of(path: &Path) -> std::result::Result<Option<Table>, Failed> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
+    let read: OfExperiment = yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)?;
+    Ok(read.table)
 }
 
 /// All rows of a run.

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::summary::{Row, Summary};
+use super::summary::Summary;
 use super::words::{either, number_of};
-use super::{findings, transitions};
+use super::{findings, retries, transitions};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
@@ -129,9 +129,9 @@ fn people(summary: &Summary, format: Format) -> String {
             name(&row.options),
             row.interaction.to_string(),
             row.n.to_string(),
-            with_percent(row, row.correct_secure),
-            with_percent(row, row.correct_insecure),
-            with_percent(row, row.incorrect),
+            row.with_percent(row.correct_secure),
+            row.with_percent(row.correct_insecure),
+            row.with_percent(row.incorrect),
             row.contaminated.to_string(),
             row.infrastructure_failures.to_string(),
             row.missing.to_string(),
@@ -216,6 +216,7 @@ fn people(summary: &Summary, format: Format) -> String {
     }
     let blank = if format == Format::Markdown { "\n" } else { "" };
     let more = [
+        (retries::table(summary, style, name), retries::NOTE),
         (transitions::table(summary, style, name), transitions::NOTE),
         (findings::table(summary, style, name), findings::NOTE),
     ];
@@ -305,13 +306,6 @@ fn csv(summaries: &[Summary]) -> anyhow::Result<String> {
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
-fn with_percent(row: &Row, count: usize) -> String {
-    match row.percent(count) {
-        Some(percent) => format!("{count} ({percent:.1} %)"),
-        None => "–".to_owned(),
-    }
 }
 
 /// What is known of the tokens: a provider need not tell.

@@ -61,6 +61,9 @@ pub struct Comparison {
 /// A row of the one side with a row of the other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparedRow {
+    /// What is compared, where the labels do not tell it: in a table of an experiment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     pub a: Labels,
     pub b: Labels,
     /// Trials that count on each side, paired or not: the denominators of `report`.
