@@ -13,7 +13,8 @@ use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::experiment::Table;
 use crate::report::{
-    Format, Published, Side, SideChoice, experiment_table, paper_table, render_all, render_table, summarise,
+    By, Format, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty, experiment_table,
+    paper_table, refusals, render_all, render_grids, render_table, summarise,
 };
 use crate::store::RunFolder;
 use crate::yaml;
@@ -28,6 +29,9 @@ pub struct Report {
     /// What is printed; the default is table where the first run's experiment file says how, otherwise counts
     #[arg(long, value_enum)]
     layout: Option<Layout>,
+    /// The shares by weakness, by language, or by the length of the single turn's prompt: cwe, language or length
+    #[arg(long, value_name = "WHAT", conflicts_with_all = ["layout", "table"])]
+    by: Option<By>,
     /// An experiment file whose `table` is used, instead of that of the run
     #[arg(long, value_name = "FILE")]
     table: Option<PathBuf>,
@@ -43,6 +47,8 @@ Examples:
   mtsec-agents report jobs/aider jobs/codex --layout paper
   mtsec-agents report jobs/aider jobs/codex --format latex > table1.tex
   mtsec-agents report jobs/mine --layout counts                       of a run of an experiment
+  mtsec-agents report jobs/mine --by cwe
+  mtsec-agents report jobs/mine --layout refusals --json
   mtsec-agents report jobs/mine jobs/published --layout paper         ours and published numbers in one table
 
 The options under Statistics are for all layouts but counts.";
@@ -56,6 +62,14 @@ enum Layout {
     Paper,
     /// Lines and columns as the experiment file says
     Table,
+    /// The lines ranked by what conversations cost them
+    Brittleness,
+    /// Tasks that no line solves, and tasks that every line solves
+    Difficulty,
+    /// How often the model declined, and where
+    Refusals,
+    /// Does the length of a prompt tell whether its task is solved?
+    Correlation,
 }
 
 /// A run, or what others have published.
@@ -73,19 +87,31 @@ struct OfExperiment {
 impl Report {
     pub fn carry_out(self, console: &Console) -> Result {
         let format = self.printed.format();
-        let table = self.experiment()?;
+        let text = match self.by {
+            Some(by) => {
+                let sides = self.only_runs()?;
+                render_grids(&[breakdown(&sides, by, self.statistics.method())], format)?
+            }
+            None => self.laid_out(format)?,
+        };
+        console.result(&text)?;
+        Ok(Exit::Done)
+    }
+
+    fn laid_out(&self, format: Format) -> std::result::Result<String, Failed> {
+        let (table, method) = (self.experiment()?, self.statistics.method());
         let layout = self.layout.unwrap_or(match (&table, format) {
             (Some(_), _) => Layout::Table,
             (None, Format::Latex) => Layout::Paper,
             _ => Layout::Counts,
         });
-        let method = self.statistics.method();
-        let text = match layout {
+        let by_paper = || {
+            let sources = self.sources()?;
+            Ok::<_, Failed>(paper_table(&sources.sides, &sources.published, method))
+        };
+        Ok(match layout {
             Layout::Counts => self.counts(format)?,
-            Layout::Paper => {
-                let sources = self.sources()?;
-                render_table(&paper_table(&sources.sides, &sources.published, method), format)?
-            }
+            Layout::Paper => render_table(&by_paper()?, format)?,
             Layout::Table => {
                 let table = table.ok_or_else(|| {
                     Failed::bad_input(anyhow::anyhow!(
@@ -96,21 +122,17 @@ impl Report {
                 let table = experiment_table(&table, &sources.sides, &sources.published, method);
                 render_table(&table.map_err(Failed::bad_input)?, format)?
             }
-        };
-        console.result(&text)?;
-        Ok(Exit::Done)
+            Layout::Brittleness => render_grids(&[brittleness_ranking(&by_paper()?)], format)?,
+            Layout::Difficulty => render_grids(&[difficulty(&self.only_runs()?, method)], format)?,
+            Layout::Refusals => render_grids(&refusals(&self.only_runs()?, method), format)?,
+            Layout::Correlation => render_grids(&[correlations(&self.only_runs()?)], format)?,
+        })
     }
 
     fn counts(&self, format: Format) -> std::result::Result<String, Failed> {
         let mut summaries = Vec::new();
         for path in &self.runs {
-            if Published::read(path).map_err(Failed::bad_input)?.is_some() {
-                let message = format!(
-                    "{} holds published cells, of which there are no counts: choose another --layout, such as paper",
-                    path.display()
-                );
-                return Err(Failed::bad_input(anyhow::anyhow!(message)));
-            }
+            refuse_published(path)?;
             let run = RunFolder::open(path).map_err(Failed::bad_input)?;
             summaries.push(summarise(&run)?);
         }
@@ -131,6 +153,12 @@ impl Report {
         Ok(sources)
     }
 
+    /// Of what is told trial by trial.
+    fn only_runs(&self) -> std::result::Result<Vec<Side>, Failed> {
+        self.runs.iter().try_for_each(|path| refuse_published(path))?;
+        Ok(self.sources()?.sides)
+    }
+
     /// The table that is asked for, or the first that a run has.
     fn experiment(&self) -> std::result::Result<Option<Table>, Failed> {
         if let Some(path) = &self.table {
@@ -147,6 +175,16 @@ impl Report {
             }
         }
         Ok(None)
+    }
+}
+
+fn refuse_published(path: &Path) -> std::result::Result<(), Failed> {
+    match Published::read(path).map_err(Failed::bad_input)? {
+        None => Ok(()),
+        Some(_) => Err(Failed::bad_input(anyhow::anyhow!(
+            "{} holds published cells, of which there are no trials: --layout paper, table and brittleness show them",
+            path.display()
+        ))),
     }
 }
 

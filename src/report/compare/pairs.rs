@@ -90,7 +90,7 @@ fn by_key(row: &SideRow) -> HashMap<(&str, u32), Standing> {
 
 /// Whether two copies of a task ask for the same and are judged by the same tests. Each run has canaries of its own in the
 /// tests; conversations must be the same where both sides have the same interaction, of as many turns, or by the same chance.
-fn same_task(one: &Task, first: &SideRow, other: &Task, second: &SideRow) -> bool {
+pub(in crate::report) fn same_task(one: &Task, first: &SideRow, other: &Task, second: &SideRow) -> bool {
     let tests = |task: &Task| {
         [&task.tests.setup, &task.tests.testcases].map(|text| canary::without(text).trim_end().to_owned())
     };

@@ -55,6 +55,8 @@ pub(super) fn build(
                 names.join(", "),
                 plan.columns[of.column].title
             ));
+            // What is not shown is not tested: Holm counts what is in the table.
+            tested.measures.retain(|measure| plan.shares.contains(&measure.verdict));
             pairs.push(index);
             compared.push(tested);
         }

@@ -19,7 +19,9 @@ use crate::verdict::Verdict;
 
 pub use by_experiment::{TableError, experiment_table};
 pub use by_paper::paper_table;
+pub(super) use latex::{comment, escaped};
 pub use render::render_table;
+pub(super) use render::signed;
 
 /// What several runs have shown, side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -139,7 +141,7 @@ impl Line {
         self.entry(column)?.value(verdict)
     }
 
-    fn brittleness(&self, verdict: Verdict) -> Option<f64> {
+    pub(super) fn brittleness(&self, verdict: Verdict) -> Option<f64> {
         let percent = |interaction: Interaction| self.value(interaction.name(), verdict)?.percent;
         let conversations: Option<Vec<f64>> = Interaction::CONVERSATIONS.into_iter().map(percent).collect();
         brittleness(percent(Interaction::Single)?, &conversations?)

@@ -185,7 +185,7 @@ fn points(value: Option<f64>) -> String {
 }
 
 /// With its sign; nothing is less than 0 that is printed as 0.
-pub(super) fn signed(value: f64) -> String {
+pub(in crate::report) fn signed(value: f64) -> String {
     let text = format!("{value:+.1}");
     match text.as_str() {
         "-0.0" => "+0.0".to_owned(),
