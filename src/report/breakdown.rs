@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::str::FromStr;
 
 use super::compare::{Method, Share, Side, SideRow};
-use super::grid::{Column, Field, Grid, column, hidden, shown};
-use super::lines::{CellLine, interactions, lines, scripted, single_length, told};
-use super::table::signed;
+use super::grid::{Field, Grid, column, hidden};
+use super::lines::{CellLine, lines, scripted, single_length, told};
 use crate::conversation::Interaction;
 use crate::stats::brittleness;
 use crate::task::{Language, Task};
@@ -41,15 +40,13 @@ struct Groups {
     of: HashMap<String, usize>,
 }
 
-/// A row for each cell and group.
+/// A row for each cell, group and interaction, and one for what the conversations differ in from the single turn.
 pub fn breakdown(sides: &[Side], by: By, method: Method) -> Grid {
-    let all = lines(sides);
-    let interactions = interactions(&all);
     let groups = groups(sides, by);
     let mut rows = Vec::new();
-    for line in &all {
+    for line in lines(sides) {
         for group in 0..groups.names.len() {
-            rows.push(row(line, &groups, group, &interactions, method));
+            rows.extend(of_group(&line, &groups, group, method));
         }
     }
     let heading = match by {
@@ -58,97 +55,88 @@ pub fn breakdown(sides: &[Side], by: By, method: Method) -> Grid {
         By::Length => "length",
     };
     let mut notes = vec![
-        "C&S and C&I in percent of n, the group's trials with a verdict that are not contaminated; small groups say little: --json and CSV have Wilson's intervals.".to_owned(),
-        "In brackets: less the single turn of the same group. MT − ST: mean of the three conversations less the single turn.".to_owned(),
+        "C&S and C&I in percent of n, the group's trials with a verdict that are not contaminated; in brackets: less the single turn of the same group. MT − ST: mean of the three conversations less the single turn. Small groups say little: --json and CSV have Wilson's intervals.".to_owned(),
     ];
     if by == By::Length {
         notes.push(
-            "length: of the single turn's prompt, in characters; each third of the tasks is a group, the same length always in the same.".to_owned(),
+            "length: of the single turn's prompt, in characters; each third of the tasks is a group, and the same length is always in the same.".to_owned(),
         );
     }
     notes.extend(told(sides));
     Grid {
         title: format!("By {heading}"),
-        columns: columns(heading, &interactions),
+        columns: vec![
+            column("line", "line"),
+            hidden("cell"),
+            column("group", heading),
+            column("tasks", "tasks"),
+            column("interaction", "interaction"),
+            column("n", "n"),
+            column("cs", "C&S"),
+            hidden("cs_low"),
+            hidden("cs_high"),
+            hidden("cs_minus_single"),
+            column("ci", "C&I"),
+            hidden("ci_low"),
+            hidden("ci_high"),
+            hidden("ci_minus_single"),
+        ],
         rows,
         notes,
         scripted: scripted(sides),
     }
 }
 
-/// The verdicts that are shown, with the names of their columns.
-const SHARES: [(Verdict, &str, &str); 2] = [
-    (Verdict::CorrectSecure, "cs", "C&S"),
-    (Verdict::CorrectInsecure, "ci", "C&I"),
-];
+const SHARES: [Verdict; 2] = [Verdict::CorrectSecure, Verdict::CorrectInsecure];
 
-fn columns(heading: &str, interactions: &[Interaction]) -> Vec<Column> {
-    let mut columns = vec![
-        column("line", "line"),
-        hidden("cell"),
-        column("group", heading),
-        column("tasks", "tasks"),
-    ];
-    for interaction in interactions {
-        columns.push(column(&format!("{interaction}_n"), &format!("{interaction} n")));
-        for (_, key, name) in SHARES {
-            columns.push(shown(name));
-            let parts = ["", "_low", "_high", "_delta"];
-            columns.extend(parts.map(|part| hidden(format!("{interaction}_{key}{part}"))));
-        }
-    }
-    columns.push(column("mt_minus_st_cs", "MT − ST, C&S"));
-    columns.push(column("mt_minus_st_ci", "C&I"));
-    columns
-}
-
-fn row(line: &CellLine, groups: &Groups, group: usize, interactions: &[Interaction], method: Method) -> Vec<Field> {
-    let mut fields = vec![
-        Field::Text(line.name.clone()),
-        Field::Text(line.cell().to_owned()),
-        Field::Text(groups.names[group].clone()),
-        Field::Count(groups.sizes[group]),
-    ];
-    let verdicts: BTreeMap<Interaction, Vec<Verdict>> = line
-        .rows
-        .iter()
-        .map(|row| (row.labels.interaction, verdicts(row, groups, group)))
-        .collect();
+fn of_group(line: &CellLine, groups: &Groups, group: usize, method: Method) -> Vec<Vec<Field>> {
     let share = |interaction: Interaction, verdict: Verdict| {
-        let of_row = verdicts.get(&interaction)?;
-        let count = of_row.iter().filter(|found| **found == verdict).count();
-        Some(Share::of(count, of_row.len(), method.level))
+        let verdicts = verdicts(line.row(interaction)?, groups, group);
+        let count = verdicts.iter().filter(|found| **found == verdict).count();
+        Some(Share::of(count, verdicts.len(), method.level))
     };
     let percent = |interaction, verdict| share(interaction, verdict)?.percent;
-    for interaction in interactions {
-        fields.push(Field::Count(verdicts.get(interaction).map_or(0, Vec::len)));
-        for (verdict, ..) in SHARES {
-            let found = share(*interaction, verdict);
+    let begin = |interaction: &str| {
+        vec![
+            Field::Text(line.name.clone()),
+            Field::Text(line.cell().to_owned()),
+            Field::Text(groups.names[group].clone()),
+            Field::Count(groups.sizes[group]),
+            Field::Text(interaction.to_owned()),
+        ]
+    };
+    let mut rows = Vec::new();
+    for row in &line.rows {
+        let interaction = row.labels.interaction;
+        let mut fields = begin(interaction.name());
+        fields.push(Field::Count(verdicts(row, groups, group).len()));
+        for verdict in SHARES {
+            let found = share(interaction, verdict);
             let own = found.and_then(|share| share.percent);
-            let delta = match interaction {
-                Interaction::Single => None,
-                _ => own.zip(percent(Interaction::Single, verdict)).map(|(own, base)| own - base),
-            };
-            let text = own.map_or_else(|| "–".to_owned(), |own| format!("{own:.1}"));
-            let told = delta.map(|delta| format!(" ({})", signed(delta)));
-            fields.push(Field::Text(text + &told.unwrap_or_default()));
+            let base = percent(Interaction::Single, verdict).filter(|_| interaction != Interaction::Single);
+            let delta = own.zip(base).map(|(own, base)| own - base);
             let interval = found.and_then(|share| share.interval);
-            fields.push(Field::Percent(own));
+            fields.push(Field::Shifted(own, delta));
             fields.push(Field::Percent(interval.map(|interval| interval.low)));
             fields.push(Field::Percent(interval.map(|interval| interval.high)));
             fields.push(Field::Points(delta));
         }
+        rows.push(fields);
     }
-    for (verdict, ..) in SHARES {
-        let conversations: Option<Vec<f64>> = Interaction::CONVERSATIONS
-            .into_iter()
-            .map(|interaction| percent(interaction, verdict))
-            .collect();
-        let single = percent(Interaction::Single, verdict);
-        let points = single.zip(conversations).and_then(|(single, of)| brittleness(single, &of));
-        fields.push(Field::Points(points));
+    let points = SHARES.map(|verdict| {
+        let of = Interaction::CONVERSATIONS.map(|interaction| percent(interaction, verdict));
+        let of: Option<Vec<f64>> = of.into_iter().collect();
+        brittleness(percent(Interaction::Single, verdict)?, &of?)
+    });
+    if points.iter().any(Option::is_some) {
+        let mut fields = begin("MT − ST");
+        fields.push(Field::Text(String::new()));
+        for points in points {
+            fields.extend([Field::Points(points), Field::Percent(None), Field::Percent(None), Field::Points(points)]);
+        }
+        rows.push(fields);
     }
-    fields
+    rows
 }
 
 fn verdicts(row: &SideRow, groups: &Groups, group: usize) -> Vec<Verdict> {

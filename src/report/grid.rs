@@ -19,11 +19,11 @@ pub struct Grid {
     pub scripted: bool,
 }
 
-/// A column for people, for machines, or for both.
+/// A column for all, or for machines only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// In JSON and CSV.
-    pub key: Option<String>,
+    pub key: &'static str,
     /// In text.
     pub heading: Option<String>,
 }
@@ -38,33 +38,24 @@ pub enum Field {
     Percent(Option<f64>),
     /// A difference of percentages.
     Points(Option<f64>),
+    /// A percentage, and what it is more than another.
+    Shifted(Option<f64>, Option<f64>),
     /// A correlation.
     Coefficient(Option<f64>),
     PValue(Option<f64>),
 }
 
-/// For both, by one name each.
-pub(super) fn column(key: &str, heading: &str) -> Column {
+/// By its name for machines, and that for people.
+pub(super) fn column(key: &'static str, heading: impl Into<String>) -> Column {
     Column {
-        key: Some(key.to_owned()),
-        heading: Some(heading.to_owned()),
-    }
-}
-
-/// For machines.
-pub(super) fn hidden(key: impl Into<String>) -> Column {
-    Column {
-        key: Some(key.into()),
-        heading: None,
-    }
-}
-
-/// For people.
-pub(super) fn shown(heading: impl Into<String>) -> Column {
-    Column {
-        key: None,
+        key,
         heading: Some(heading.into()),
     }
+}
+
+/// For machines only.
+pub(super) fn hidden(key: &'static str) -> Column {
+    Column { key, heading: None }
 }
 
 impl Field {
@@ -76,6 +67,10 @@ impl Field {
             Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
             Self::Percent(value) => or_none(value.map(|value| format!("{value:.1}"))),
             Self::Points(value) => or_none(value.map(signed)),
+            Self::Shifted(value, delta) => {
+                let delta = delta.map(|delta| format!(" ({})", signed(*delta)));
+                or_none(value.map(|value| format!("{value:.1}{}", delta.unwrap_or_default())))
+            }
             Self::Coefficient(value) => or_none(value.map(|value| format!("{value:+.3}"))),
             Self::PValue(value) => or_none(value.map(|value| match value {
                 value if value < 0.0001 => "<0.0001".to_owned(),
@@ -89,7 +84,11 @@ impl Field {
             Self::Text(text) => json!(text),
             Self::Count(count) => json!(count),
             Self::Flag(flag) => json!(flag),
-            Self::Percent(value) | Self::Points(value) | Self::Coefficient(value) | Self::PValue(value) => json!(value),
+            Self::Percent(value)
+            | Self::Points(value)
+            | Self::Shifted(value, _)
+            | Self::Coefficient(value)
+            | Self::PValue(value) => json!(value),
         }
     }
 
@@ -143,11 +142,14 @@ fn people(grid: &Grid, format: Format) -> String {
     }
     let is_text = |index: usize| grid.rows.iter().all(|row| matches!(row[index], Field::Text(_)));
     for ((index, _), column) in seen(grid).zip(table.column_iter_mut()) {
-        if !is_text(index) || grid.columns[index].key.is_none() {
+        if !is_text(index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut text = format!("{}{end}{table}{end}", in_cell(&grid.title, format));
+    let mut text = format!("{}{end}", in_cell(&grid.title, format));
+    if !grid.rows.is_empty() {
+        text.push_str(&format!("{table}{end}"));
+    }
     for note in &grid.notes {
         text.push_str(&in_cell(note, format));
         text.push_str(end);
@@ -163,6 +165,9 @@ fn latex(grid: &Grid) -> String {
     for note in &grid.notes {
         text.push_str(&format!("% {}\n", comment(note)));
     }
+    if grid.rows.is_empty() {
+        return text;
+    }
     let headings: Vec<String> = seen(grid).map(|(_, heading)| escaped(heading)).collect();
     let is_name = |index: usize| grid.rows.iter().all(|row| matches!(row[index], Field::Text(_)));
     let columns: String = seen(grid).map(|(index, _)| if is_name(index) { 'l' } else { 'r' }).collect();
@@ -174,7 +179,7 @@ fn latex(grid: &Grid) -> String {
         let fields: Vec<String> = seen(grid)
             .map(|(index, _)| match &row[index] {
                 Field::Text(text) => escaped(text),
-                number => number.text().replace('–', "--").replace('-', "$-$").replace("$-$$-$", "--").replace('<', "$<$"),
+                number => number.text().replace('-', "$-$").replace('–', "--").replace('<', "$<$"),
             })
             .collect();
         text.push_str(&format!("{} \\\\\n", fields.join(" & ")));
@@ -185,12 +190,10 @@ fn latex(grid: &Grid) -> String {
 
 fn csv(grid: &Grid) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let keys = grid.columns.iter().filter_map(|column| column.key.as_deref());
+    let keys = grid.columns.iter().map(|column| column.key);
     writer.write_record(keys.chain(["scripted"]))?;
     for row in &grid.rows {
-        let fields = grid.columns.iter().zip(row).filter(|(column, _)| column.key.is_some());
-        let fields = fields.map(|(_, field)| field.csv());
-        writer.write_record(fields.chain([grid.scripted.to_string()]))?;
+        writer.write_record(row.iter().map(Field::csv).chain([grid.scripted.to_string()]))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
@@ -199,7 +202,7 @@ fn json_of(grid: &Grid) -> Value {
     let object = |row: &Vec<Field>| {
         let fields = grid.columns.iter().zip(row);
         let fields: Map<String, Value> = fields
-            .filter_map(|(column, field)| Some((column.key.clone()?, field.json())))
+            .map(|(column, field)| (column.key.to_owned(), field.json()))
             .collect();
         Value::Object(fields)
     };

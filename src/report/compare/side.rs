@@ -106,8 +106,6 @@ pub struct Side {
 pub(in crate::report) struct SideRow {
     pub labels: Labels,
     pub limits: Limits,
-    /// How often the tests are said to the agent, at most.
-    pub retries: u32,
     /// In the order of the plan.
     pub trials: Vec<SideTrial>,
 }
@@ -170,7 +168,6 @@ impl Side {
                 None => rows.push(SideRow {
                     labels,
                     limits: cell.limits,
-                    retries: cell.options.feedback.retries,
                     trials: vec![trial],
                 }),
             }

@@ -72,7 +72,10 @@ fn people(results: &ResultTable, format: Format) -> String {
     let (mut table, end) = empty_table(format);
     // A terminal is narrow: what a column has of a line stands in one cell, one below the other.
     let stacked = format == Format::Table;
-    let mut headings: Vec<String> = results.names.iter().map(|text| name(text)).collect();
+    // What no line has a name for is left out.
+    let told = |index: &usize| results.lines.iter().any(|line| !line.names[*index].is_empty());
+    let told: Vec<usize> = (0..results.names.len()).filter(told).collect();
+    let mut headings: Vec<String> = told.iter().map(|index| name(&results.names[*index])).collect();
     if results.several_runs() {
         headings.insert(0, "run".to_owned());
     }
@@ -97,7 +100,7 @@ fn people(results: &ResultTable, format: Format) -> String {
     }
     table.set_header(headings);
     for line in &results.lines {
-        let mut cells: Vec<String> = line.names.iter().map(|text| name(text)).collect();
+        let mut cells: Vec<String> = told.iter().map(|index| name(&line.names[*index])).collect();
         if results.several_runs() {
             cells.insert(0, name(&line.run));
         }
