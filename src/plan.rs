@@ -20,7 +20,7 @@ pub use feedback::{Feedback, Reveal};
 pub use key::Key;
 pub use limits::Limits;
 pub use lock::{ContainmentKind, InstalledAgent, Lock, SandboxKind, Settings, TestTurns};
-pub use options::{EditFormat, Options};
+pub use options::{EFFORTS, EditFormat, Options};
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

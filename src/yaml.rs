@@ -24,6 +24,8 @@ pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, YamlError>
         let full = error.to_string();
         let known = format!("error: line {line} column {column}: ");
         let message = full.strip_prefix(&known).unwrap_or(&full).replace("<input>", file);
+        // Advice for who writes a reader, not for who writes a file.
+        let message = message.replace(", set DuplicateKeyPolicy in Options if acceptable", "");
         YamlError {
             file: file.to_owned(),
             line,

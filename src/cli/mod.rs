@@ -18,6 +18,7 @@ mod report;
 mod resume;
 mod retest;
 mod run;
+mod schema;
 mod select;
 mod signals;
 mod statistics;
@@ -77,6 +78,7 @@ enum Command {
     #[command(subcommand)]
     Agents(agents::Agents),
     Models(models::Models),
+    Schema(schema::Schema),
     Doctor(doctor::Doctor),
     Gc(gc::Gc),
     Completions(completions::Completions),
@@ -97,6 +99,7 @@ impl Cli {
             Command::Tasks(command) => command.carry_out(&console),
             Command::Agents(command) => command.carry_out(&console),
             Command::Models(command) => command.carry_out(&console),
+            Command::Schema(command) => command.carry_out(&console),
             Command::Doctor(command) => command.carry_out(&console),
             Command::Gc(command) => command.carry_out(&console),
             Command::Completions(command) => command.carry_out(&console),

@@ -12,7 +12,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::conversation::{Interaction, Policy};
-use crate::plan::{Concat, ContainmentKind, EditFormat, Feedback, Reveal, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EFFORTS, EditFormat, Feedback, Reveal, SandboxKind, TestTurns};
 use crate::recipe::{Dialect, Recipe};
 use crate::runner::Request;
 
@@ -174,9 +174,6 @@ pub struct Run {
     #[arg(long, help_heading = "Output")]
     json: bool,
 }
-
-/// The levels that all agents and providers know: Codex does not start with another one.
-const EFFORTS: [&str; 4] = ["minimal", "low", "medium", "high"];
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cell;
+use super::{Cell, CellRequest, Options};
 use crate::conversation::Interaction;
 
 /// One thing in which cells, or the interactions that they are run with, differ.
@@ -83,11 +83,19 @@ impl Key {
 
     /// What a cell has under an interaction, as it is written in YAML; empty where it is left to the recipe, the model or the task.
     pub fn value(self, cell: &Cell, interaction: Interaction) -> String {
-        let options = &cell.options;
+        self.of(&cell.scaffold, &cell.model, &cell.options, interaction)
+    }
+
+    /// The same of a cell that is asked for: what is left to the recipe is empty.
+    pub fn asked(self, asked: &CellRequest, interaction: Interaction) -> String {
+        self.of(&asked.scaffold, &asked.model, &asked.options, interaction)
+    }
+
+    fn of(self, scaffold: &str, model: &str, options: &Options, interaction: Interaction) -> String {
         let told = |value: Option<String>| value.unwrap_or_default();
         match self {
-            Self::Scaffold => cell.scaffold.clone(),
-            Self::Model => cell.model.clone(),
+            Self::Scaffold => scaffold.to_owned(),
+            Self::Model => model.to_owned(),
             Self::Interaction => interaction.to_string(),
             Self::EditFormat => told(options.edit_format.map(|format| format.to_string())),
             Self::NoLint => options.no_lint.to_string(),

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::{Concat, Feedback};
 use crate::conversation::Policy;
 
+/// The levels of [`Options::reasoning_effort`] that all agents and providers know: Codex does not start with another one.
+pub const EFFORTS: [&str; 4] = ["minimal", "low", "medium", "high"];
+
 /// The knobs of a scaffold. What a recipe cannot set is refused before any work starts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Options {

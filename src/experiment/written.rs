@@ -1,0 +1,279 @@
+//! The file as it is written: what may be written in it, and where it is.
+
+use std::fmt;
+
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_yaml::Spanned;
+
+use super::settings::{self, Settings, Tasks};
+use super::table::Share;
+use crate::budget::Budget;
+use crate::plan::{ContainmentKind, SandboxKind, TestTurns};
+
+/// Line and column of the file, from 1.
+pub type Place = (u64, u64);
+
+/// Where something is written.
+pub fn place<T>(written: &Spanned<T>) -> Place {
+    (written.referenced.line(), written.referenced.column())
+}
+
+/// An experiment file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct File {
+    pub name: Option<Spanned<String>>,
+    pub about: String,
+    pub tasks: Tasks,
+    #[serde(deserialize_with = "settings::attempts")]
+    pub attempts: Option<u32>,
+    pub retries: Option<u32>,
+    pub test_turns: TestTurns,
+    pub agent_versions: Vec<String>,
+    pub api_base: Option<String>,
+    pub dialects: Vec<String>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub turn_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub session_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub quiet_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub trial_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub agent_turn_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub agent_session_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::seconds")]
+    pub agent_trial_limit: Option<f64>,
+    #[serde(deserialize_with = "settings::budget")]
+    pub trial_budget: Budget,
+    #[serde(deserialize_with = "settings::budget")]
+    pub run_budget: Budget,
+    pub sandbox: SandboxKind,
+    pub containment: ContainmentKind,
+    pub matrix: Option<Spanned<Mapping>>,
+    pub exclude: Vec<Spanned<Mapping>>,
+    pub include: Vec<Spanned<Mapping>>,
+    /// By their names, in the order of the file.
+    pub cells: Named,
+    pub defaults: Mapping,
+    pub table: WrittenTable,
+}
+
+impl File {
+    /// What is the same for all cells.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            attempts: self.attempts.unwrap_or(1),
+            retries: self.retries.unwrap_or(1),
+            test_turns: self.test_turns,
+            agent_versions: self.agent_versions.clone(),
+            api_base: self.api_base.clone(),
+            turn_limit: self.turn_limit,
+            session_limit: self.session_limit,
+            quiet_limit: self.quiet_limit,
+            trial_limit: self.trial_limit,
+            agent_turn_limit: self.agent_turn_limit,
+            agent_session_limit: self.agent_session_limit,
+            agent_trial_limit: self.agent_trial_limit,
+            trial_budget: self.trial_budget,
+            run_budget: self.run_budget,
+            sandbox: self.sandbox,
+            containment: self.containment,
+        }
+    }
+}
+
+/// [`super::Table`], as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WrittenTable {
+    pub caption: String,
+    pub lines: Vec<Spanned<String>>,
+    pub columns: Vec<Spanned<WrittenColumn>>,
+    pub shares: Vec<Share>,
+}
+
+/// [`super::Column`], as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WrittenColumn {
+    pub title: Spanned<String>,
+    /// None: every row.
+    #[serde(rename = "where", default, deserialize_with = "one_or_more")]
+    pub alternatives: Vec<Spanned<Mapping>>,
+    #[serde(default)]
+    pub after_retries: Option<Spanned<u32>>,
+    #[serde(default)]
+    pub baseline: Option<Spanned<String>>,
+}
+
+/// Keys with their values, in the order of the file; what the keys are is looked at later.
+#[derive(Debug, Clone, Default)]
+pub struct Mapping(pub Vec<(Spanned<String>, Setting)>);
+
+/// One value, or a list of them.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub place: Place,
+    pub values: Vec<Value>,
+}
+
+/// A text, number or truth value as text; `None`: `null`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    pub place: Place,
+    pub text: Option<String>,
+}
+
+/// Cells by their names.
+#[derive(Debug, Default)]
+pub struct Named(pub Vec<(Spanned<String>, Spanned<Mapping>)>);
+
+impl<'de> Deserialize<'de> for Mapping {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        let entries: Vec<(Spanned<String>, Spanned<OneOrMore>)> = entries(source)?;
+        let setting = |written: Spanned<OneOrMore>| {
+            let place = place(&written);
+            let values = match written.value {
+                OneOrMore::One(text) => vec![Value { place, text }],
+                OneOrMore::More(values) => values,
+            };
+            Setting { place, values }
+        };
+        Ok(Self(
+            entries.into_iter().map(|(key, value)| (key, setting(value))).collect(),
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for Named {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        entries(source).map(Self)
+    }
+}
+
+/// A mapping in its own order. The reader of YAML has refused keys that are there twice.
+fn entries<'de, D: Deserializer<'de>, V: Deserialize<'de>>(source: D) -> Result<Vec<(Spanned<String>, V)>, D::Error> {
+    struct Entries<V>(std::marker::PhantomData<V>);
+    impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+        type Value = Vec<(Spanned<String>, V)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a mapping")
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = Vec::new();
+            while let Some(entry) = map.next_entry()? {
+                entries.push(entry);
+            }
+            Ok(entries)
+        }
+    }
+    source.deserialize_map(Entries(std::marker::PhantomData))
+}
+
+/// A scalar or a list of scalars. No untagged enum: those lose the places.
+enum OneOrMore {
+    One(Option<String>),
+    More(Vec<Value>),
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Values;
+        impl<'de> Visitor<'de> for Values {
+            type Value = OneOrMore;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value or a list of values")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::One(Some(value.to_string())))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::One(Some(value.to_string())))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::One(Some(value.to_string())))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<OneOrMore, E> {
+                Err(E::custom(format!(
+                    "no key takes the number {value}; a text that looks like a number is put in quotes"
+                )))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::One(Some(value.to_owned())))
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<OneOrMore, E> {
+                Ok(OneOrMore::One(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore, A::Error> {
+                let mut values = Vec::new();
+                while let Some(written) = list.next_element::<Spanned<OneOrMore>>()? {
+                    let place = place(&written);
+                    match written.value {
+                        OneOrMore::One(text) => values.push(Value { place, text }),
+                        OneOrMore::More(_) => return Err(A::Error::custom("a list within a list of values")),
+                    }
+                }
+                Ok(OneOrMore::More(values))
+            }
+        }
+        source.deserialize_any(Values)
+    }
+}
+
+/// One mapping, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Spanned<Mapping>>, D::Error> {
+    /// What stands in a mapping's stead where it is one: its entries are read with their places.
+    enum Mappings {
+        One(Mapping),
+        More(Vec<Spanned<Mapping>>),
+    }
+    impl<'de> Deserialize<'de> for Mappings {
+        fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+            struct Either;
+            impl<'de> Visitor<'de> for Either {
+                type Value = Mappings;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a mapping or a list of mappings")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Mappings, A::Error> {
+                    Mapping::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Mappings::One)
+                }
+
+                fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Mappings, A::Error> {
+                    let mut mappings = Vec::new();
+                    while let Some(mapping) = list.next_element()? {
+                        mappings.push(mapping);
+                    }
+                    Ok(Mappings::More(mappings))
+                }
+            }
+            source.deserialize_any(Either)
+        }
+    }
+    let written = Spanned::<Mappings>::deserialize(source)?;
+    let (referenced, defined) = (written.referenced, written.defined);
+    Ok(match written.value {
+        Mappings::One(mapping) => vec![Spanned::new(mapping, referenced, defined)],
+        Mappings::More(mappings) => mappings,
+    })
+}
