@@ -8,9 +8,14 @@ use common::mixed::{forgetful, mixed_run, mixed_tasks, near, play};
 use common::{finished, tiny_task};
 use serde_json::{Value, json};
 
+fn experiment(table: &str) -> String {
+    let matrix = "{scaffold: llm, model: [oracle, oracle:insecure], interaction: [single, editing], feedback: 1}";
+    format!("name: mine\nmatrix: {matrix}\n{table}")
+}
+
 /// A run of an experiment has its file in its folder.
 fn give_table(run: &Path, table: &str) {
-    std::fs::write(run.join("experiment.yaml"), format!("name: mine\n{table}")).unwrap();
+    std::fs::write(run.join("experiment.yaml"), experiment(table)).unwrap();
 }
 
 /// Changes a JSON file in place.
@@ -29,8 +34,8 @@ const TABLE: &str = "table:
   caption: Ours
   lines: [model]
   columns:
-    - {title: ST, where: [{interaction: single}]}
-    - {title: MT, where: [{interaction: editing}], baseline: ST}
+    - {title: ST, where: {interaction: single}}
+    - {title: MT, where: {interaction: editing}, baseline: ST}
 ";
 
 #[test]
@@ -299,7 +304,7 @@ fn published_cells_stand_beside_ours_and_are_in_no_test() {
         .collect();
     assert_eq!(titles, [&json!("single"), &json!("MT, system")]);
     let file = place.path().join("table.yaml");
-    std::fs::write(&file, TABLE).unwrap();
+    std::fs::write(&file, experiment(TABLE)).unwrap();
     let (text, _) = finished(
         place.path(),
         &["report", "jobs/mine", "jobs/wide", "--table", "table.yaml"],

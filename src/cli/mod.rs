@@ -53,6 +53,7 @@ Examples:
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
+  mtsec-agents report jobs/2026-01-31__12-00-00 --by cwe
   mtsec-agents compare jobs/aider jobs/codex               what differs, pair by pair, and is it chance?
   mtsec-agents retest jobs/2026-01-31__12-00-00 -k 5       are its verdicts a matter of chance?
   mtsec-agents replay jobs/2026-01-31__12-00-00            the agents again, with the recorded answers: no cost

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
 
 use super::compare::open_side;
 use super::printed::Printed;
@@ -11,13 +10,12 @@ use super::statistics::Statistics;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
-use crate::experiment::Table;
+use crate::experiment::{Experiment, Table};
 use crate::report::{
-    By, Format, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty, experiment_table,
-    paper_table, refusals, render_all, render_grids, render_table, summarise,
+    By, Format, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty,
+    experiment_table, paper_table, refusals, render_all, render_grids, render_table, summarise,
 };
 use crate::store::RunFolder;
-use crate::yaml;
 
 /// Print the tables of runs again
 #[derive(Debug, Args)]
@@ -30,10 +28,10 @@ pub struct Report {
     #[arg(long, value_enum)]
     layout: Option<Layout>,
     /// The shares by weakness, by language, or by the length of the single turn's prompt: cwe, language or length
-    #[arg(long, value_name = "WHAT", conflicts_with_all = ["layout", "table"])]
+    #[arg(long, value_name = "WHAT", conflicts_with = "layout")]
     by: Option<By>,
     /// An experiment file whose `table` is used, instead of that of the run
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "by")]
     table: Option<PathBuf>,
     #[command(flatten)]
     printed: Printed,
@@ -78,12 +76,6 @@ struct Sources {
     published: Vec<Published>,
 }
 
-/// What `report` reads of an experiment file.
-#[derive(Debug, Deserialize)]
-struct OfExperiment {
-    table: Option<Table>,
-}
-
 impl Report {
     pub fn carry_out(self, console: &Console) -> Result {
         let format = self.printed.format();
@@ -99,7 +91,12 @@ impl Report {
     }
 
     fn laid_out(&self, format: Format) -> std::result::Result<String, Failed> {
-        let (table, method) = (self.experiment()?, self.statistics.method());
+        let method = self.statistics.method();
+        // A file that is not asked for need not be one that this version can read.
+        let table = match self.layout {
+            None | Some(Layout::Table) => self.experiment()?,
+            Some(_) => None,
+        };
         let layout = self.layout.unwrap_or(match (&table, format) {
             (Some(_), _) => Layout::Table,
             (None, Format::Latex) => Layout::Paper,
@@ -113,11 +110,7 @@ impl Report {
             Layout::Counts => self.counts(format)?,
             Layout::Paper => render_table(&by_paper()?, format)?,
             Layout::Table => {
-                let table = table.ok_or_else(|| {
-                    Failed::bad_input(anyhow::anyhow!(
-                        "no run has an experiment.yaml with a `table`: name an experiment file with --table"
-                    ))
-                })?;
+                let table = table.ok_or_else(no_table)?;
                 let sources = self.sources()?;
                 let table = experiment_table(&table, &sources.sides, &sources.published, method);
                 render_table(&table.map_err(Failed::bad_input)?, format)?
@@ -130,6 +123,10 @@ impl Report {
     }
 
     fn counts(&self, format: Format) -> std::result::Result<String, Failed> {
+        if format == Format::Latex {
+            let message = "the counts have no LaTeX form: choose another --layout, such as paper";
+            return Err(Failed::bad_input(anyhow::anyhow!(message)));
+        }
         let mut summaries = Vec::new();
         for path in &self.runs {
             refuse_published(path)?;
@@ -178,6 +175,12 @@ impl Report {
     }
 }
 
+fn no_table() -> Failed {
+    Failed::bad_input(anyhow::anyhow!(
+        "no run has an experiment.yaml with a `table`: name an experiment file with --table"
+    ))
+}
+
 fn refuse_published(path: &Path) -> std::result::Result<(), Failed> {
     match Published::read(path).map_err(Failed::bad_input)? {
         None => Ok(()),
@@ -188,12 +191,10 @@ fn refuse_published(path: &Path) -> std::result::Result<(), Failed> {
     }
 }
 
-/// The table of an experiment file.
+/// The table of an experiment file, where it says anything of it.
 fn table_of(path: &Path) -> std::result::Result<Option<Table>, Failed> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failed::bad_input(anyhow::anyhow!("cannot read {}: {error}", path.display())))?;
-    let read: OfExperiment = yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)?;
-    Ok(read.table)
+    let table = Experiment::read(path).map_err(Failed::bad_input)?.table;
+    Ok((table != Table::default()).then_some(table))
 }
 
 /// All rows of a run.

@@ -132,7 +132,12 @@ fn of_group(line: &CellLine, groups: &Groups, group: usize, method: Method) -> V
         let mut fields = begin("MT − ST");
         fields.push(Field::Text(String::new()));
         for points in points {
-            fields.extend([Field::Points(points), Field::Percent(None), Field::Percent(None), Field::Points(points)]);
+            fields.extend([
+                Field::Points(points),
+                Field::Percent(None),
+                Field::Percent(None),
+                Field::Points(points),
+            ]);
         }
         rows.push(fields);
     }

@@ -28,7 +28,8 @@ pub fn brittleness_ranking(table: &ResultTable) -> Grid {
         ranked.sort_by(|one, other| (sign * one.0).total_cmp(&(sign * other.0)));
         let mut rank = 0;
         for (index, (points, name, published)) in ranked.iter().enumerate() {
-            let tied = |other: Option<&(f64, String, bool)>| other.is_some_and(|(value, ..)| (value - points).abs() < SAME);
+            let tied =
+                |other: Option<&(f64, String, bool)>| other.is_some_and(|(value, ..)| (value - points).abs() < SAME);
             let before = index.checked_sub(1).and_then(|before| ranked.get(before));
             if !tied(before) {
                 rank = index + 1;

@@ -30,7 +30,9 @@ pub fn correlations(sides: &[Side]) -> Grid {
         "p: two-sided, by Student's t with n − 2 degrees of freedom. –: one of the two does not vary.".to_owned(),
     ];
     if several {
-        notes.push("More than one attempt at a task: trials are not independent, and p-values are too small.".to_owned());
+        notes.push(
+            "More than one attempt at a task: trials are not independent, and p-values are too small.".to_owned(),
+        );
     }
     notes.extend(told(sides));
     Grid {

@@ -79,7 +79,10 @@ fn row(of: &str, interaction: Interaction, lines: &[&CellLine], method: Method) 
         let Some(verdicts) = verdicts.filter(|_| is_same(&rows, task)) else {
             continue;
         };
-        let mut of_lines = verdicts.iter().flatten().map(|verdict| *verdict == Verdict::CorrectSecure);
+        let mut of_lines = verdicts
+            .iter()
+            .flatten()
+            .map(|verdict| *verdict == Verdict::CorrectSecure);
         n += 1;
         hard += usize::from(of_lines.clone().all(|secure| !secure));
         easy += usize::from(of_lines.all(|secure| secure));

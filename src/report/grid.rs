@@ -68,7 +68,7 @@ impl Field {
             Self::Percent(value) => or_none(value.map(|value| format!("{value:.1}"))),
             Self::Points(value) => or_none(value.map(signed)),
             Self::Shifted(value, delta) => {
-                let delta = delta.map(|delta| format!(" ({})", signed(*delta)));
+                let delta = delta.map(|delta| format!(" ({})", signed(delta)));
                 or_none(value.map(|value| format!("{value:.1}{}", delta.unwrap_or_default())))
             }
             Self::Coefficient(value) => or_none(value.map(|value| format!("{value:+.3}"))),
@@ -170,7 +170,9 @@ fn latex(grid: &Grid) -> String {
     }
     let headings: Vec<String> = seen(grid).map(|(_, heading)| escaped(heading)).collect();
     let is_name = |index: usize| grid.rows.iter().all(|row| matches!(row[index], Field::Text(_)));
-    let columns: String = seen(grid).map(|(index, _)| if is_name(index) { 'l' } else { 'r' }).collect();
+    let columns: String = seen(grid)
+        .map(|(index, _)| if is_name(index) { 'l' } else { 'r' })
+        .collect();
     text.push_str(&format!(
         "\\begin{{tabular}}{{{columns}}}\n\\toprule\n{} \\\\\n\\midrule\n",
         headings.join(" & ")

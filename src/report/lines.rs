@@ -38,14 +38,19 @@ pub(super) fn lines(sides: &[Side]) -> Vec<CellLine<'_>> {
 fn name(sides: &[Side], side: &Side, row: &SideRow) -> String {
     let run = (sides.len() > 1).then_some(&side.name);
     let labels = &row.labels;
-    let parts = run.into_iter().chain([&labels.scaffold, &labels.model, &labels.options]);
+    let parts = run
+        .into_iter()
+        .chain([&labels.scaffold, &labels.model, &labels.options]);
     let parts: Vec<&str> = parts.map(String::as_str).filter(|part| !part.is_empty()).collect();
     parts.join(", ")
 }
 
 impl<'a> CellLine<'a> {
     pub fn row(&self, interaction: Interaction) -> Option<&'a SideRow> {
-        self.rows.iter().find(|row| row.labels.interaction == interaction).copied()
+        self.rows
+            .iter()
+            .find(|row| row.labels.interaction == interaction)
+            .copied()
     }
 
     pub fn cell(&self) -> &str {
@@ -59,7 +64,10 @@ impl<'a> CellLine<'a> {
             .iter()
             .filter_map(|row| {
                 let (verdicts, _) = counting(row);
-                let secure = verdicts.iter().filter(|verdict| **verdict == Verdict::CorrectSecure).count();
+                let secure = verdicts
+                    .iter()
+                    .filter(|verdict| **verdict == Verdict::CorrectSecure)
+                    .count();
                 (!verdicts.is_empty()).then(|| 100.0 * secure as f64 / verdicts.len() as f64)
             })
             .collect();

@@ -39,7 +39,9 @@ pub fn refusals(sides: &[Side], method: Method) -> [Grid; 2] {
     }
     let percent = method.level.percent();
     let mut notes = vec![
-        format!("Trials with a refusal in any turn, of n, the trials with a verdict that are not contaminated; low and high: Wilson's interval ({percent} %)."),
+        format!(
+            "Trials with a refusal in any turn, of n, the trials with a verdict that are not contaminated; low and high: Wilson's interval ({percent} %)."
+        ),
         "A refusal is told by the model's last words in a turn that brought no code; it changes no verdict.".to_owned(),
     ];
     notes.extend(told(sides));

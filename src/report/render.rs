@@ -15,7 +15,7 @@ use crate::trial::Usage;
 pub enum Format {
     Table,
     Markdown,
-    /// In the paper's layout only.
+    /// Not of counts.
     Latex,
     Csv,
     Json,
@@ -70,11 +70,11 @@ pub(super) fn in_cell(text: &str, format: Format) -> String {
 /// The report as text, ending in a newline.
 ///
 /// # Errors
-/// There is no LaTeX in this layout. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
+/// There is no LaTeX of counts. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
         Format::Table | Format::Markdown => people(summary, format),
-        Format::Latex => anyhow::bail!("LaTeX is written in the paper's layout only"),
+        Format::Latex => anyhow::bail!("the counts have no LaTeX form: choose another --layout"),
         Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
     })

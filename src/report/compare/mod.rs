@@ -22,8 +22,8 @@ pub(super) use notes::{Notes, SEVERAL_ATTEMPTS, title};
 pub(super) use pairs::{row, same_task};
 pub(super) use render::people;
 pub use render::render_comparison;
-pub(super) use side::{SideRow, SideTrial};
 pub use side::{Labels, Side, why_apart};
+pub(super) use side::{SideRow, SideTrial};
 pub use standing::LeftOut;
 pub(super) use standing::counting;
 

@@ -23,18 +23,15 @@ pub enum TableError {
         differ: String,
         remedy: String,
     },
-    #[error("the column `{column}` is tested against `{baseline}`, and no column has this title")]
-    NoBaseline { column: String, baseline: String },
-    #[error("two columns have the title `{0}`: each needs its own")]
-    SameTitle(String),
     #[error("no row of the runs belongs to any column of the table")]
     Empty,
 }
 
-/// Lays the rows of all sides out as `table` says, the lines of publications below them.
+/// Lays the rows of all sides out as `table` says, the lines of publications below them. Titles and baselines were checked when the
+/// table was read.
 ///
 /// # Errors
-/// Two rows would stand in one place, a baseline names no column, or nothing is left.
+/// Two rows would stand in one place, or nothing is left.
 pub fn experiment_table(
     table: &Table,
     sides: &[Side],
@@ -42,7 +39,6 @@ pub fn experiment_table(
     method: Method,
 ) -> Result<ResultTable, TableError> {
     let columns = columns(table, sides);
-    check(&columns)?;
     let lines = lines(table, sides, &columns);
     let named = sides
         .iter()
@@ -166,23 +162,6 @@ fn shares(wanted: &[Share]) -> Vec<Verdict> {
         [] => vec![Verdict::CorrectSecure, Verdict::CorrectInsecure],
         wanted => wanted.iter().map(verdict).collect(),
     }
-}
-
-fn check(columns: &[Column]) -> Result<(), TableError> {
-    for (index, column) in columns.iter().enumerate() {
-        if columns[..index].iter().any(|other| other.title == column.title) {
-            return Err(TableError::SameTitle(column.title.clone()));
-        }
-        if let Some(baseline) = &column.baseline
-            && !columns.iter().any(|other| other.title == *baseline)
-        {
-            return Err(TableError::NoBaseline {
-                column: column.title.clone(),
-                baseline: baseline.clone(),
-            });
-        }
-    }
-    Ok(())
 }
 
 /// Whether a row has all values of any alternative; every row belongs to a column that selects by nothing.
