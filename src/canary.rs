@@ -38,6 +38,14 @@ pub fn plant(task: &mut Task, random: [u8; 16]) {
     task.drafts.values_mut().flatten().for_each(before);
 }
 
+/// What the canary of a task was made of, where one was planted.
+pub fn planted(task: &Task) -> Option<[u8; 16]> {
+    let found = CANARY.as_ref()?.captures(task.tests.testcases.as_bytes())?;
+    let mut random = [0; 16];
+    hex::decode_to_slice(&found[1], &mut random).ok()?;
+    Some(random)
+}
+
 /// The text without the lines of canaries: a reference solution as it is written into a workspace.
 pub fn without(text: &str) -> String {
     let is_canary = |line: &&str| LINE.as_ref().is_some_and(|canary| canary.is_match(line.as_bytes()));

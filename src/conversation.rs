@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// The turns of `random` that are about other tasks.
+pub const DISTRACTIONS: usize = 2;
+
 /// How the seed prompt is spread over the turns of a conversation (MT-Sec paper, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -15,7 +18,7 @@ pub enum Interaction {
     Refactor,
     /// The turns of `expansion` in one message: "First, do …" (paper, table 6).
     LongerSingle,
-    /// The single prompt after those of tasks of other weaknesses (paper, figure 3: MT-Random).
+    /// The single prompt after those of [`DISTRACTIONS`] tasks of other weaknesses (paper, figure 3: MT-Random).
     Random,
     /// The single prompt, then the failures of held-out tests (paper, appendix J).
     DebuggingTests,
@@ -41,7 +44,7 @@ impl Interaction {
     /// Those of three turns.
     pub const CONVERSATIONS: [Interaction; 3] = [Self::Expansion, Self::Editing, Self::Refactor];
 
-    /// Whether its turns stand in the task itself; those of others are made from it.
+    /// Whether its turns stand in the task itself; those of the others are made from it.
     pub fn is_written(self) -> bool {
         Self::CONVERSATIONS.contains(&self)
     }
@@ -168,4 +171,6 @@ pub struct Conversation {
     pub interaction: Interaction,
     /// What the user says, turn by turn, exactly as the model must receive it.
     pub turns: Vec<String>,
+    /// What the gateway adds to the model's system prompt, whatever the agent's own is.
+    pub system: Option<String>,
 }

@@ -3,10 +3,11 @@
 //! Seed and conversations are separate: one seed serves any number of interactions, each of any length.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::conversation::{Interaction, Policy};
+use crate::conversation::{DISTRACTIONS, Interaction, Policy};
 use crate::plan::Options;
 
 /// The file of a function task that the agent fills and the tester executes.
@@ -103,15 +104,37 @@ impl Task {
 
     /// Whether it can be run with an interaction under these options.
     pub fn offers(&self, interaction: Interaction, options: &Options) -> bool {
-        let said = match interaction {
-            Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => true,
-            Interaction::LongerSingle => self.turns(Interaction::Expansion, options.turns).is_some(),
-            Interaction::Random => self.distractions.contains_key(&options.seed),
-            Interaction::Expansion | Interaction::Editing | Interaction::Refactor => {
-                self.turns(interaction, options.turns).is_some()
-            }
+        self.lacks(interaction, options).is_none()
+    }
+
+    /// Why it cannot, if so.
+    pub fn lacks(&self, interaction: Interaction, options: &Options) -> Option<Lack> {
+        let of_turns = |of: Interaction| {
+            let lack = Lack::Conversation {
+                of,
+                turns: options.turns,
+            };
+            self.turns(of, options.turns).is_none().then_some(lack)
         };
-        said && (options.policy == Policy::None || !self.description.security_policy.trim().is_empty())
+        let said = match interaction {
+            Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => None,
+            Interaction::LongerSingle => of_turns(Interaction::Expansion),
+            Interaction::Random if options.turns.is_some_and(|turns| turns as usize != DISTRACTIONS + 1) => {
+                of_turns(Interaction::Random)
+            }
+            Interaction::Random => {
+                let chosen = self.distractions.get(&options.seed);
+                chosen.is_none().then_some(Lack::Distractions)
+            }
+            Interaction::Expansion | Interaction::Editing | Interaction::Refactor => of_turns(interaction),
+        };
+        let unsaid = options.policy != Policy::None && !self.has_policy();
+        said.or(unsaid.then_some(Lack::Policy))
+    }
+
+    /// Whether there is a security policy that could be said.
+    pub fn has_policy(&self) -> bool {
+        !self.description.security_policy.trim().is_empty()
     }
 
     /// The turns of a conversation that is written in the task: of so many, or as many as there are.
@@ -122,6 +145,38 @@ impl Task {
             Some(count) => own
                 .filter(|turns| turns.len() == count as usize)
                 .or_else(|| self.lengths.get(&interaction)?.get(&count)),
+        }
+    }
+
+    /// The numbers of turns that it has conversations of, in rising order.
+    pub fn counts(&self, interaction: Interaction) -> Vec<usize> {
+        let own = self.conversations.get(&interaction).map(Vec::len);
+        let further = self.lengths.get(&interaction).into_iter().flat_map(BTreeMap::values);
+        let mut counts: Vec<usize> = own.into_iter().chain(further.map(Vec::len)).collect();
+        counts.sort_unstable();
+        counts
+    }
+}
+
+/// What keeps a task from being run in a way that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lack {
+    /// It has no conversation of this kind, or none of so many turns.
+    Conversation { of: Interaction, turns: Option<u32> },
+    /// There are too few tasks of other weaknesses for the first turns of `random`.
+    Distractions,
+    /// It has no security policy that could be said.
+    Policy,
+}
+
+impl fmt::Display for Lack {
+    /// After "tasks have" and the like.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conversation { of, turns: None } => write!(f, "no {of} conversation"),
+            Self::Conversation { of, turns: Some(turns) } => write!(f, "no {of} conversation of {turns} turns"),
+            Self::Distractions => f.write_str("too few tasks of other weaknesses beside them"),
+            Self::Policy => f.write_str("no security policy"),
         }
     }
 }

@@ -44,6 +44,7 @@ pub fn play(recipe: &Recipe, installed: &Installed, gateway: &Gateway, prompts: 
         model: Arc::new(Nop),
         wire_model: MODEL.into(),
         guard: None,
+        system: None,
         pricing: Pricing::FREE,
         budget: RouteBudget::default(),
         canaries: Arc::default(),

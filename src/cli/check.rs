@@ -6,23 +6,26 @@ use std::sync::Arc;
 
 use super::live::{Job, Start};
 use super::lock::recipe_file;
-use super::{Failed, Result, tasks};
+use super::stored::stored_tasks;
+use super::sweep::Swept;
+use super::{Failed, Result, said, tasks};
 use crate::budget::Budget;
 use crate::console::Console;
 use crate::containment;
 use crate::conversation::{Interaction, Manner};
 use crate::dataset::prompt;
 use crate::exit_code::Exit;
+use crate::gateway::catalogue::ModelError;
 use crate::plan::{self, InstalledAgent, Lock, Settings, TrialKey};
 use crate::recipe::{Recipe, Recipes};
 use crate::report::number_of;
 use crate::runner::Scratch;
 use crate::runner::replay::Source;
-use crate::runner::resolve::{self, ResolvedCell};
+use crate::runner::resolve::{self, ResolveError, ResolvedCell};
 use crate::scaffold::{PATH, Scaffold};
 use crate::store::RunFolder;
 use crate::task::Task;
-use sha2::{Digest, Sha256};
+use crate::trial::Outcome;
 
 /// The version of this program.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -43,19 +46,31 @@ impl Job {
         let mut source = None;
         let (cells, tasks, trials, skipped_rows) = match &self.start {
             Start::New { dataset, .. } => {
-                let cells = resolve::cells(&self.request, recipes).map_err(Failed::bad_input)?;
+                let cells = resolve::cells(&self.request, recipes, self.keys()).map_err(Failed::bad_input)?;
                 let interactions = match self.request.interactions.as_slice() {
                     [] => Interaction::USUAL.to_vec(),
                     chosen => chosen.to_vec(),
                 };
-                let wanted = cells.iter().map(|resolved| (&resolved.cell, interactions.as_slice()));
-                let trials = plan::trials(&dataset.tasks, wanted, self.request.attempts);
-                self.tell_left_out(&dataset.tasks, &cells);
-                (cells, dataset.tasks.clone(), trials, dataset.skipped.len())
+                let wanted: Vec<_> = cells
+                    .iter()
+                    .map(|resolved| (&resolved.cell, interactions.as_slice()))
+                    .collect();
+                let tasks = said::complete(dataset, &wanted)?;
+                let trials = plan::trials(&tasks, wanted.iter().copied(), self.request.attempts);
+                for told in said::left_out(&tasks, &wanted, !self.request.interactions.is_empty()) {
+                    self.console.warn(&told);
+                }
+                (cells, tasks, trials, dataset.skipped.len())
             }
             Start::Replay(planned) => {
                 source = Some(planned.source.clone());
                 (planned.cells.clone(), planned.tasks.clone(), planned.trials.clone(), 0)
+            }
+            Start::Sweep(swept) => {
+                let Swept {
+                    cells, tasks, trials, ..
+                } = &**swept;
+                (cells.clone(), tasks.clone(), trials.clone(), swept.skipped_rows)
             }
             Start::Again { folder, .. } => {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
@@ -65,19 +80,9 @@ impl Job {
                     opened.check(&lock.cells).map_err(Failed::bad_input)?;
                     source = Some(Arc::new(opened));
                 }
-                let api_base = lock.settings.api_base.as_deref();
-                let cells = lock.cells.into_iter().map(|cell| {
-                    let recipe = recipe_of(&cell, recipes)?;
-                    let digest = recipe.own.as_ref().map(|own| &own.digest);
-                    if cell.recipe.as_ref() != digest {
-                        return Err(Failed::bad_input(anyhow::anyhow!(
-                            "{}: it is not the recipe that the run was started with, or its program has changed: put it back, or start a new run",
-                            folder.path().join(recipe_file(recipes.index(&cell.scaffold))).display()
-                        )));
-                    }
-                    same_version(&cell, recipe, &lock.version)?;
-                    resolve::stored_cell(cell, api_base).map_err(Failed::bad_input)
-                });
+                let waits = |cell: &str| self.waits(folder, &lock.trials, cell);
+                let kept = |cell: &plan::Cell| kept_cell(folder, &lock, cell, recipes, waits);
+                let cells = lock.cells.iter().map(kept);
                 let cells = cells.collect::<std::result::Result<_, _>>()?;
                 tell_other_program(&lock.version, &self.console);
                 (cells, tasks, lock.trials, lock.skipped_rows)
@@ -92,9 +97,13 @@ impl Job {
             )));
         }
         if trials.is_empty() {
-            let wanted: Vec<&str> = self.request.interactions.iter().map(|known| known.name()).collect();
+            let wanted = match self.request.interactions.as_slice() {
+                [] => &Interaction::USUAL,
+                chosen => chosen,
+            };
+            let wanted: Vec<&str> = wanted.iter().map(|known| known.name()).collect();
             return Err(Failed::bad_input(anyhow::anyhow!(
-                "no selected task has a {} conversation",
+                "no selected task can be run with {} under these options",
                 wanted.join(" or ")
             )));
         }
@@ -107,10 +116,36 @@ impl Job {
         })
     }
 
+    /// What starts nothing calls nobody, and needs no key.
+    fn keys(&self) -> resolve::Keys<'static> {
+        match self.start {
+            Start::New { dry_run: true, .. } => &resolve::no_call,
+            _ => &crate::keys::get,
+        }
+    }
+
+    /// Whether a run that goes on has something to do in a cell.
+    fn waits(&self, folder: &RunFolder, trials: &[TrialKey], cell: &str) -> bool {
+        let Start::Again {
+            retry_infrastructure, ..
+        } = self.start
+        else {
+            return true;
+        };
+        let of_cell = trials.iter().filter(|trial| trial.cell == cell);
+        let mut outcomes = of_cell.map(|trial| folder.trial(trial).whole_record());
+        outcomes.any(|record| match record {
+            Ok(Some(record)) => retry_infrastructure && matches!(record.outcome, Outcome::InfrastructureFailure { .. }),
+            Ok(None) | Err(_) => true,
+        })
+    }
+
     /// The budgets that this run is held to.
     fn budgets(&self) -> std::result::Result<[Budget; 2], Failed> {
         match &self.start {
-            Start::New { .. } | Start::Replay(_) => Ok([self.request.trial_budget, self.request.run_budget]),
+            Start::New { .. } | Start::Replay(_) | Start::Sweep(_) => {
+                Ok([self.request.trial_budget, self.request.run_budget])
+            }
             Start::Again { folder, run_budget, .. } => {
                 let lock: Lock = folder.read_json("lock.json").map_err(Failed::bad_input)?;
                 let Settings {
@@ -119,21 +154,6 @@ impl Job {
                     ..
                 } = lock.settings;
                 Ok([trial_budget, run_budget.or(begun_with)])
-            }
-        }
-    }
-
-    /// Tasks that lack an interaction that was asked for are left out of it, and never silently.
-    fn tell_left_out(&self, tasks: &[Task], cells: &[ResolvedCell]) {
-        for interaction in &self.request.interactions {
-            // What a task offers does not depend on scaffold or model, and all else is the same in these cells.
-            let offers = |task: &&Task| cells.iter().any(|cell| task.offers(*interaction, &cell.cell.options));
-            let without = tasks.iter().filter(|task| !offers(task)).count();
-            if without > 0 {
-                self.console.warn(&format!(
-                    "{without} of {} tasks have no {interaction} conversation and are left out of it",
-                    tasks.len()
-                ));
             }
         }
     }
@@ -181,6 +201,33 @@ impl Job {
         self.console.result(&text)?;
         Ok(Exit::Done)
     }
+}
+
+/// A cell of a run's lock, with its model. Who has no key is told so where the cell `waits` to be run: another calls nobody.
+pub fn kept_cell(
+    run: &RunFolder,
+    lock: &Lock,
+    cell: &plan::Cell,
+    recipes: &Recipes,
+    waits: impl FnOnce(&str) -> bool,
+) -> std::result::Result<ResolvedCell, Failed> {
+    let recipe = recipe_of(cell, recipes)?;
+    if cell.recipe.as_ref() != recipe.own.as_ref().map(|own| &own.digest) {
+        let copy = run.path().join(recipe_file(recipes.index(&cell.scaffold)));
+        return Err(Failed::bad_input(anyhow::anyhow!(
+            "{}: it is not the recipe that the run was started with, or its program has changed: put it back, or start a new run",
+            copy.display()
+        )));
+    }
+    same_version(cell, recipe, &lock.version)?;
+    let api_base = lock.settings.api_base.as_deref();
+    let resolved = match resolve::stored_cell(cell.clone(), api_base, &crate::keys::get) {
+        Err(ResolveError::Model(ModelError::MissingKey { .. })) if !waits(&cell.id()) => {
+            resolve::stored_cell(cell.clone(), api_base, &resolve::no_call)
+        }
+        resolved => resolved,
+    };
+    resolved.map_err(Failed::bad_input)
 }
 
 /// Finds out now whether the jobs folder takes files.
@@ -321,18 +368,4 @@ pub fn same_agents(lock: &Lock, agents: &[InstalledAgent]) -> std::result::Resul
         }
     }
     Ok(())
-}
-
-/// The run's own copy of its tasks.
-pub fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, Failed> {
-    let path = run.path().join("tasks.jsonl");
-    let damaged = |why: String| Failed::bad_input(anyhow::anyhow!("{}: {why}", path.display()));
-    let text = std::fs::read(&path).map_err(|error| damaged(error.to_string()))?;
-    if hex::encode(Sha256::digest(&text)) != lock.tasks_digest {
-        return Err(damaged("it is not what the run was started with".into()));
-    }
-    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines
-        .map(|line| serde_json::from_slice(line).map_err(|error| damaged(error.to_string())))
-        .collect()
 }

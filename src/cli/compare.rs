@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::check::stored_tasks;
 use super::printed::Printed;
 use super::select::Filter;
 use super::statistics::Statistics;
+use super::stored::stored_tasks;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;

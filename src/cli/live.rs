@@ -12,6 +12,7 @@ use super::parts::{check_agents, containment, default_concurrency, no_verdict, r
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
 use super::stored::{at_versions, stored_recipes};
+use super::sweep::{self, Swept};
 use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
 use crate::canary;
@@ -50,6 +51,8 @@ pub enum Start {
     },
     /// A new run that replays a recorded one.
     Replay(Box<Planned>),
+    /// An experiment, in a run of its own that may be there already.
+    Sweep(Box<Swept>),
     Again {
         folder: Box<RunFolder>,
         retry_infrastructure: bool,
@@ -59,7 +62,7 @@ pub enum Start {
 }
 
 /// Creates the run's folder. Of runs that start in the same second each gets a name of its own.
-fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, StoreError> {
+pub(super) fn create(jobs: &Path, name: Option<String>) -> std::result::Result<RunFolder, StoreError> {
     if let Some(name) = name {
         return RunFolder::create(jobs, &name);
     }
@@ -87,6 +90,7 @@ impl Job {
         match &self.start {
             Start::New { jobs, .. } => check_writable(jobs)?,
             Start::Replay(planned) => check_writable(&planned.jobs)?,
+            Start::Sweep(swept) => swept.check_writable()?,
             Start::Again { .. } => {}
         }
         runtime()?.block_on(self.live(recipes, checked))
@@ -101,6 +105,7 @@ impl Job {
                 at_versions(recipes.collect::<std::result::Result<_, _>>()?, &self.request)
             }
             Start::Replay(planned) => stored_recipes(&planned.source.path, &self.request),
+            Start::Sweep(swept) => Ok(swept.recipes.clone()),
             Start::Again { folder, .. } => stored_recipes(folder.path(), &self.request),
         }
     }
@@ -114,8 +119,9 @@ impl Job {
             console,
         } = self;
         tasks::tell_skipped(&console, checked.skipped_rows);
+        let is_sweep = matches!(start, Start::Sweep(_));
         let (sandbox, held) = match &start {
-            Start::New { .. } | Start::Replay(_) => (request.sandbox, request.containment),
+            Start::New { .. } | Start::Replay(_) | Start::Sweep(_) => (request.sandbox, request.containment),
             Start::Again { folder, .. } => {
                 let settings = folder.read_json::<Lock>("lock.json")?.settings;
                 (settings.sandbox, settings.containment)
@@ -123,12 +129,13 @@ impl Job {
         };
         let earlier = match &start {
             Start::New { .. } | Start::Replay(_) => None,
-            Start::Again { folder, .. } => {
-                folder.tidy();
-                Some(folder.path())
-            }
+            Start::Sweep(swept) => swept.folder(),
+            Start::Again { folder, .. } => Some(&**folder),
         };
-        gc::reap(earlier, &console).await;
+        if let Some(folder) = earlier {
+            folder.tidy();
+        }
+        gc::reap(earlier.map(RunFolder::path), &console).await;
         let tester = start_tester(sandbox).await?;
         let engine = match held {
             ContainmentKind::Docker => Some(Engine::connect().await.map_err(Failed::missing)?),
@@ -138,7 +145,7 @@ impl Job {
             }
             ContainmentKind::None => None,
         };
-        // A run that goes on has its canaries already.
+        // A run that goes on has its canaries already, and so has an experiment that may grow.
         if let Start::New { .. } = start {
             checked
                 .tasks
@@ -170,7 +177,7 @@ impl Job {
         let (run, lock, retry_infrastructure) = match start {
             Start::New { jobs, name, .. } => {
                 let run = create(&jobs, name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents, None)?;
                 (run, lock, false)
             }
             Start::Replay(planned) => {
@@ -178,7 +185,12 @@ impl Job {
                     console.warn(&error.to_string());
                 }
                 let run = create(&planned.jobs, planned.name).map_err(Failed::bad_input)?;
-                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents, None)?;
+                (run, lock, false)
+            }
+            Start::Sweep(swept) => {
+                let (run, sweeping, agents) = swept.begin(&tester, agents)?;
+                let lock = write_lock(&run, &request, &recipes, &checked, &tester, agents, Some(sweeping))?;
                 (run, lock, false)
             }
             Start::Again {
@@ -237,7 +249,10 @@ impl Job {
             RunError::Scratch { .. } | RunError::Gateway(_) => Failed::missing(error),
             error => Failed::from(error),
         })?;
-        let agrees = print_summary(&path, json, &console)?;
+        let agrees = match is_sweep {
+            true => sweep::print(&path, json, &console)?,
+            false => print_summary(&path, json, &console)?,
+        };
         console.say(&format!("Everything was kept in {}", path.display()));
         Ok(match (tally.missing, tally.infrastructure_failures) {
             (1.., _) if tally.budget_used_up => {

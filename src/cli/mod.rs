@@ -18,11 +18,13 @@ mod report;
 mod resume;
 mod retest;
 mod run;
+mod said;
 mod schema;
 mod select;
 mod signals;
 mod statistics;
 mod stored;
+mod sweep;
 mod tasks;
 
 use std::fmt;
@@ -51,6 +53,7 @@ const EXAMPLES: &str = "\
 Examples:
   mtsec-agents run aider --model oracle                    every built-in task, with the scripted model: no key needed
   mtsec-agents run aider --model o3 --interaction editing  a real model; its key is read from OPENAI_API_KEY
+  mtsec-agents sweep experiments/demo.yaml                 an experiment file: a matrix of cells in one run, which can grow
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
   mtsec-agents report jobs/2026-01-31__12-00-00 --by cwe
@@ -68,6 +71,7 @@ a replay differs from the record, 130 interrupted.";
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Run>),
+    Sweep(Box<sweep::Sweep>),
     Resume(resume::Resume),
     Report(report::Report),
     Compare(compare::Compare),
@@ -91,6 +95,7 @@ impl Cli {
         let console = Arc::new(Console::new(self.quiet, self.verbose));
         let outcome = match self.command {
             Command::Run(command) => command.carry_out(&console),
+            Command::Sweep(command) => command.carry_out(&console),
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
             Command::Compare(command) => command.carry_out(&console),

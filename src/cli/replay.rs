@@ -7,12 +7,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::budgets::Budgets;
-use super::check::stored_tasks;
 use super::live::{Job, Start};
 use super::select::Filter;
-use super::stored::{stored_recipes, stored_request};
+use super::stored::{stored_recipes, stored_request, stored_tasks};
 use super::{Failed, Result, run};
 use crate::console::Console;
+use crate::keys;
 use crate::plan::{ContainmentKind, Lock, TrialKey};
 use crate::recipe::Recipes;
 use crate::report::{Format, ReplayComparison, Summary, compare_replay, either, number_of, render, render_replay};
@@ -158,8 +158,8 @@ impl Replay {
                 let api_base = api_base.as_deref();
                 // A model that goes on is named now.
                 let resolved = match then {
-                    None => resolve::stored_cell(cell, api_base),
-                    Some(_) => resolve::resolve_cell(cell, api_base),
+                    None => resolve::stored_cell(cell, api_base, &keys::get),
+                    Some(_) => resolve::resolve_cell(cell, api_base, &keys::get),
                 };
                 cells.push(resolved.map_err(Failed::bad_input)?);
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::check::stored_tasks;
 use super::parts::{runtime, start_tester};
 use super::select::Filter;
 use super::signals::stop_on_signals;
+use super::stored::stored_tasks;
 use super::{Failed, Result, gc};
 use crate::console::Console;
 use crate::exit_code::Exit;

@@ -8,6 +8,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use super::Failed;
 use crate::conversation::Interaction;
 use crate::dataset::{self, Dataset};
+use crate::experiment::{Sample, Tasks};
 use crate::task::Task;
 
 /// The options that choose tasks.
@@ -38,8 +39,31 @@ impl Selection {
         (self.paths, self.include, self.exclude, self.limit)
     }
 
+    /// What an experiment chooses, where nothing else is asked for.
+    pub fn or(self, tasks: &Tasks) -> Self {
+        let either = |mine: Vec<String>, theirs: &Vec<String>| match mine.is_empty() {
+            true => theirs.clone(),
+            false => mine,
+        };
+        Self {
+            paths: match self.paths.is_empty() {
+                true => tasks.paths.clone(),
+                false => self.paths,
+            },
+            rows_are: self.rows_are.or(tasks.rows_are),
+            include: either(self.include, &tasks.include),
+            exclude: either(self.exclude, &tasks.exclude),
+            limit: self.limit.or(tasks.limit),
+        }
+    }
+
     /// Loads and chooses.
     pub fn load(&self) -> Result<Dataset, Failed> {
+        self.load_sample(None)
+    }
+
+    /// The same, of a sample of what is included and not excluded.
+    pub fn load_sample(&self, sample: Option<Sample>) -> Result<Dataset, Failed> {
         let mut dataset = match self.paths.as_slice() {
             [] => dataset::builtin(),
             paths => dataset::load(paths, self.rows_are),
@@ -55,12 +79,16 @@ impl Selection {
                 )));
             }
         }
-        dataset
-            .tasks
-            .retain(|task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task));
-        if let Some(limit) = self.limit {
-            dataset.tasks.truncate(limit);
+        let is_chosen = |task: &Task| (self.include.is_empty() || matches(&include, task)) && !matches(&exclude, task);
+        let (mut chosen, mut others): (Vec<Task>, Vec<Task>) = dataset.tasks.into_iter().partition(is_chosen);
+        if let Some(sample) = sample {
+            others.extend(sample.choose(&mut chosen));
         }
+        if let Some(limit) = self.limit {
+            others.extend(chosen.drain(limit.min(chosen.len())..));
+        }
+        dataset.tasks = chosen;
+        dataset.others.extend(others);
         if dataset.tasks.is_empty() {
             return Err(Failed::bad_input(anyhow::anyhow!(
                 "the selection leaves no task to run"

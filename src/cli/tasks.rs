@@ -1,5 +1,6 @@
 //! `tasks`: looking at, proving and converting tasks.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -9,8 +10,8 @@ use super::parts::{no_verdict, runtime, start_tester};
 use super::select::Selection;
 use super::{Failed, Result, gc};
 use crate::console::Console;
-use crate::conversation::Interaction;
-use crate::dataset::prompt;
+use crate::conversation::{Interaction, Manner, Policy};
+use crate::dataset::{self, prompt};
 use crate::exit_code::Exit;
 use crate::plan::SandboxKind;
 use crate::report::number_of;
@@ -44,9 +45,19 @@ pub struct Show {
     id: String,
     #[command(flatten)]
     selection: Selection,
-    /// Only this interaction
+    /// Only this interaction: also longer-single and random, which are made from the tasks [default: those that are written in
+    /// the task, and single]
     #[arg(long, value_name = "NAME")]
     interaction: Option<Interaction>,
+    /// The conversations of so many turns [default: the task's own]
+    #[arg(long, value_name = "N")]
+    turns: Option<u32>,
+    /// Where the security policy is said: none, system, first, last or every
+    #[arg(long, value_name = "PLACE", default_value = "none")]
+    policy: Policy,
+    /// Chooses the first turns of random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
     /// Also print the hidden tests and the reference solutions
     #[arg(long)]
     hidden: bool,
@@ -97,21 +108,40 @@ impl List {
     fn carry_out(self, console: &Console) -> Result {
         let dataset = self.selection.load()?;
         let names = |task: &Task| -> Vec<&str> { task.interactions().iter().map(|known| known.name()).collect() };
+        let turns = |task: &Task| -> BTreeMap<&str, Vec<usize>> {
+            let written = Interaction::CONVERSATIONS.into_iter();
+            let counts = written.map(|known| (known.name(), task.counts(known)));
+            counts.filter(|(_, counts)| !counts.is_empty()).collect()
+        };
         if self.json {
             for task in &dataset.tasks {
                 let line = serde_json::json!({
                     "id": task.id, "cwe": task.cwe, "function": task.function, "interactions": names(task),
-                    "requires": task.requires, "has_references": task.references.is_some(), "origin": task.origin,
+                    "turns": turns(task), "has_policy": task.has_policy(), "requires": task.requires, "has_references": task.references.is_some(), "origin": task.origin,
                 });
                 console.result(&format!("{line}\n"))?;
             }
         } else {
             let mut table = Table::new();
             table.load_style(presets::UTF8_FULL_CONDENSED);
-            table.set_header(["id", "CWE", "function", "interactions", "references"]);
+            table.set_header(["id", "CWE", "function", "interactions", "turns", "policy", "references"]);
+            let yes = |there: bool| if there { "yes" } else { "no" };
             for task in &dataset.tasks {
-                let references = if task.references.is_some() { "yes" } else { "no" };
-                table.add_row([&task.id, &task.cwe, &task.function, &names(task).join(" "), references]);
+                let told = turns(task)
+                    .into_iter()
+                    .map(|(name, counts)| format!("{name} {}", joined(&counts)));
+                let further = told.filter(|text| text.contains(',')).collect::<Vec<_>>().join("; ");
+                let (policy, references) = (yes(task.has_policy()), yes(task.references.is_some()));
+                let interactions = names(task).join(" ");
+                table.add_row([
+                    &task.id,
+                    &task.cwe,
+                    &task.function,
+                    &interactions,
+                    &further,
+                    policy,
+                    references,
+                ]);
             }
             console.result(&format!("{table}\n{}\n", number_of(dataset.tasks.len(), "task")))?;
         }
@@ -122,7 +152,8 @@ impl List {
 
 impl Show {
     fn carry_out(self, console: &Console) -> Result {
-        let dataset = self.selection.load()?;
+        let mut dataset = self.selection.load()?;
+        dataset::distract(&mut dataset.tasks, &dataset.others, self.seed).map_err(Failed::bad_input)?;
         let task = dataset.tasks.iter().find(|task| task.id == self.id).ok_or_else(|| {
             Failed::bad_input(anyhow::anyhow!(
                 "no task has the id `{}`: `mtsec-agents tasks list` prints them",
@@ -133,8 +164,20 @@ impl Show {
             "{} ({}), function `{}`, from {}\n",
             task.id, task.cwe, task.function, task.origin
         );
-        for interaction in self.interaction.map_or_else(|| task.interactions(), |only| vec![only]) {
-            let conversation = prompt::conversation(task, interaction).map_err(Failed::bad_input)?;
+        let further = Interaction::CONVERSATIONS.map(|known| (known, task.counts(known)));
+        for (interaction, counts) in further.into_iter().filter(|(_, counts)| counts.len() > 1) {
+            text.push_str(&format!(
+                "{interaction} has conversations of {} turns (--turns)\n",
+                joined(&counts)
+            ));
+        }
+        for interaction in self.interactions(task) {
+            let conversation = prompt::conversation_for(task, interaction, self.manner()).map_err(Failed::bad_input)?;
+            if let Some(system) = &conversation.system {
+                text.push_str(&format!(
+                    "\n--- {interaction}, added to the system prompt by the gateway\n{system}\n"
+                ));
+            }
             for (index, turn) in conversation.turns.iter().enumerate() {
                 text.push_str(&format!(
                     "\n--- {interaction}, turn {} of {}\n{turn}\n",
@@ -158,6 +201,31 @@ impl Show {
         console.result(&text)?;
         Ok(Exit::Done)
     }
+}
+
+impl Show {
+    fn manner(&self) -> Manner {
+        Manner {
+            policy: self.policy,
+            turns: self.turns,
+            seed: self.seed,
+            ..Manner::default()
+        }
+    }
+
+    /// The one that was asked for; else those that the task has, of so many turns where that was asked for.
+    fn interactions(&self, task: &Task) -> Vec<Interaction> {
+        if let Some(only) = self.interaction {
+            return vec![only];
+        }
+        let has_turns = |known: &Interaction| self.turns.is_none() || task.turns(*known, self.turns).is_some();
+        task.interactions().into_iter().filter(has_turns).collect()
+    }
+}
+
+fn joined(counts: &[usize]) -> String {
+    let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+    counts.join(", ")
 }
 
 impl Validate {

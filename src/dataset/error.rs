@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::conversation::Interaction;
+
 /// Each message says where it is and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -29,6 +31,10 @@ pub enum DatasetError {
              (expansion, editing or refactor), put that word into the file's name, or say `--rows-are`"
     )]
     UnknownInteraction { origin: String },
+    #[error(
+        "`--rows-are {interaction}`: no row holds the turns of {interaction}, which are made from the task; name one of expansion, editing or refactor"
+    )]
+    NotWritten { interaction: Interaction },
     #[error("no task to run in {place}{}", match skipped { 0 => String::new(), n => format!(" ({n} rows without dynamic tests were skipped)") })]
     NoTasks { place: String, skipped: usize },
     #[error(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cwe-601-login-redirect/
-//!   task.yaml      id, cwe, function, description, requires, conversations
+//!   task.yaml      id, cwe, function, description, requires, conversations; lengths: further ones by their number of turns
 //!   setup.py       runs before the code under test (optional)
 //!   tests.py       testcases = {"capability": [...], "safety": [...]}
 //!   secure.py      reference solutions (optional, both or neither)
@@ -60,6 +60,8 @@ struct TaskFile {
     requires: Vec<String>,
     #[serde(default)]
     conversations: BTreeMap<Interaction, Vec<String>>,
+    #[serde(default)]
+    lengths: BTreeMap<Interaction, BTreeMap<u32, Vec<String>>>,
 }
 
 /// The task of `folder`, or of every sub-folder that holds a `task.yaml`, sorted by name.
@@ -135,7 +137,7 @@ pub fn task(source: &dyn Source) -> Result<Task, DatasetError> {
         description: file.description,
         requires: file.requires,
         conversations: file.conversations,
-        lengths: BTreeMap::new(),
+        lengths: file.lengths,
         distractions: BTreeMap::new(),
     })
 }

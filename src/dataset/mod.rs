@@ -3,6 +3,7 @@
 //! Whatever the source, a task is checked here, before any work starts, and an error names file, line and column.
 
 mod builtin;
+mod distraction;
 mod error;
 mod folder;
 mod merge;
@@ -14,6 +15,7 @@ mod rules;
 
 use std::path::{Path, PathBuf};
 
+pub use distraction::distract;
 pub use error::DatasetError;
 
 use crate::conversation::Interaction;
@@ -23,6 +25,8 @@ use crate::task::Task;
 #[derive(Debug, Default)]
 pub struct Dataset {
     pub tasks: Vec<Task>,
+    /// Tasks of the sources that were not chosen to be run: the first turns of `random` may be about them.
+    pub others: Vec<Task>,
     /// Rows that cannot be judged, left out on purpose: never part of a denominator.
     pub skipped: Vec<Skipped>,
 }
@@ -57,6 +61,9 @@ pub fn builtin() -> Result<Dataset, DatasetError> {
 /// # Errors
 /// The first thing that is wrong, with file, line and column; also when no testable task is left.
 pub fn load(paths: &[PathBuf], interaction: Option<Interaction>) -> Result<Dataset, DatasetError> {
+    if let Some(interaction) = interaction.filter(|named| !named.is_written()) {
+        return Err(DatasetError::NotWritten { interaction });
+    }
     let mut dataset = Dataset::default();
     for path in paths {
         load_one(path, interaction, &mut dataset)?;
@@ -100,9 +107,6 @@ fn parquet_rows(path: &Path, _: Option<Interaction>) -> Result<Vec<rows::Row>, D
 }
 
 fn finish(dataset: Dataset, place: &str) -> Result<Dataset, DatasetError> {
-    for task in &dataset.tasks {
-        rules::check(task)?;
-    }
     if dataset.tasks.is_empty() {
         return Err(DatasetError::NoTasks {
             place: place.to_owned(),

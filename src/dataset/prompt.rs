@@ -2,22 +2,26 @@
 
 use minijinja::{Environment, context};
 
-use crate::conversation::{Conversation, Delivery, Interaction, Manner};
-use crate::task::{SOLUTION_FILE, Task};
+use crate::conversation::{Conversation, Delivery, Interaction, Manner, Policy};
+use crate::plan::Options;
+use crate::task::{Lack, SOLUTION_FILE, Task};
 
 const SINGLE: &str = include_str!("../../templates/prompts/single.md.j2");
 const PREAMBLE: &str = include_str!("../../templates/prompts/preamble.md.j2");
 const TURN: &str = include_str!("../../templates/prompts/turn.md.j2");
 const ANSWER: &str = include_str!("../../templates/prompts/answer.md.j2");
+const POLICY: &str = include_str!("../../templates/prompts/policy.md.j2");
+const LONGER: &str = include_str!("../../templates/prompts/longer.md.j2");
 const DIFFERENCES: &str = include_str!("../../templates/prompts/differences.md.j2");
 
 /// The task cannot be said under this interaction.
 #[derive(Debug, thiserror::Error)]
 pub enum PromptError {
-    #[error("task `{task}` has no {interaction} conversation (it has: {has})")]
+    #[error("task `{task}` cannot be run with {interaction}: it has {lack} (it has: {has})")]
     NoConversation {
         task: String,
         interaction: Interaction,
+        lack: Lack,
         has: String,
     },
     #[error("cannot render a prompt of task `{task}`: {source}")]
@@ -37,10 +41,125 @@ pub fn conversation(task: &Task, interaction: Interaction) -> Result<Conversatio
 /// # Errors
 /// The task has no such conversation.
 pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -> Result<Conversation, PromptError> {
-    let render_error = |source| PromptError::Render {
-        task: task.id.clone(),
-        source,
+    let said = Said { task, manner };
+    if let Some(lack) = said.lacks(interaction) {
+        let has = task
+            .interactions()
+            .into_iter()
+            .map(|known| match task.counts(known).as_slice() {
+                [] | [_] => known.to_string(),
+                counts => {
+                    let counts: Vec<String> = counts.iter().map(usize::to_string).collect();
+                    format!("{known} of {} turns", counts.join(" or "))
+                }
+            });
+        let has: Vec<String> = has.collect();
+        return Err(PromptError::NoConversation {
+            task: task.id.clone(),
+            interaction,
+            lack,
+            has: has.join(", "),
+        });
+    }
+    let mut turns = said.texts(interaction)?;
+    let count = turns.len();
+    for (index, text) in turns.iter_mut().enumerate() {
+        *text = said.turn(index, count, text)?;
+    }
+    // An agent that takes the first step for all of the work ends early (paper, appendix F). One turn alone needs no such word.
+    if let ([first, _, ..], true) = (turns.as_mut_slice(), manner.preamble) {
+        *first = said.render(PREAMBLE, context! { turns => count, text => &*first })?;
+    }
+    let system = match manner.policy {
+        Policy::System => Some(said.policy("")?),
+        _ => None,
     };
+    Ok(Conversation {
+        interaction,
+        turns,
+        system,
+    })
+}
+
+/// A task, and the manner in which it is said.
+struct Said<'a> {
+    task: &'a Task,
+    manner: Manner,
+}
+
+impl Said<'_> {
+    fn lacks(&self, interaction: Interaction) -> Option<Lack> {
+        let Manner {
+            policy, turns, seed, ..
+        } = self.manner;
+        let options = Options {
+            policy,
+            turns,
+            seed,
+            ..Options::default()
+        };
+        self.task.lacks(interaction, &options)
+    }
+
+    /// What is asked for, turn by turn.
+    fn texts(&self, interaction: Interaction) -> Result<Vec<String>, PromptError> {
+        let Self { task, manner } = self;
+        let written = |interaction| task.turns(interaction, manner.turns).cloned().unwrap_or_default();
+        Ok(match interaction {
+            Interaction::Expansion | Interaction::Editing | Interaction::Refactor => written(interaction),
+            Interaction::LongerSingle => {
+                let turns = written(Interaction::Expansion);
+                let turns: Vec<String> = turns
+                    .iter()
+                    .map(|text| text.trim_end_matches('\n').to_owned())
+                    .collect();
+                vec![self.render(LONGER, context! { turns })?]
+            }
+            Interaction::Random => {
+                let mut texts = task.distractions.get(&manner.seed).cloned().unwrap_or_default();
+                texts.push(seed(task)?);
+                texts
+            }
+            Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => vec![seed(task)?],
+        })
+    }
+
+    /// A turn as it is said: the policy where it belongs, and in what form the code is wanted.
+    fn turn(&self, index: usize, count: usize, text: &str) -> Result<String, PromptError> {
+        let is_place = match self.manner.policy {
+            Policy::None | Policy::System => false,
+            Policy::First => index == 0,
+            Policy::Last => index + 1 == count,
+            Policy::Every => true,
+        };
+        let mut text = text.trim_end_matches('\n').to_owned();
+        if is_place {
+            text = self.policy(&text)?;
+        }
+        let template = match self.manner.delivery {
+            Delivery::Workspace => TURN,
+            Delivery::Differences if index > 0 => DIFFERENCES,
+            Delivery::Answer | Delivery::Differences => ANSWER,
+        };
+        self.render(template, context! { text, file => SOLUTION_FILE })
+    }
+
+    /// The task's security policy, behind a text where there is one.
+    fn policy(&self, text: &str) -> Result<String, PromptError> {
+        let policy = self.task.description.security_policy.trim();
+        self.render(POLICY, context! { text, policy })
+    }
+
+    fn render(&self, template: &str, context: minijinja::Value) -> Result<String, PromptError> {
+        render(self.task, template, context)
+    }
+}
+
+/// The single prompt, without a word on the form in which the code is wanted.
+///
+/// # Errors
+/// The template does not fit.
+pub fn seed(task: &Task) -> Result<String, PromptError> {
     let seed = &task.description;
     let fields = context! {
         description => &seed.description,
@@ -49,51 +168,20 @@ pub fn conversation_for(task: &Task, interaction: Interaction, manner: Manner) -
         return => &seed.returns,
         raise => &seed.raises,
     };
-    let texts = match interaction {
-        Interaction::Single => vec![
-            environment()
-                .render_str(SINGLE, context! { function => &task.function, description => fields })
-                .map_err(render_error)?,
-        ],
-        _ => task
-            .turns(interaction, manner.turns)
-            .cloned()
-            .ok_or_else(|| PromptError::NoConversation {
-                task: task.id.clone(),
-                interaction,
-                has: task
-                    .interactions()
-                    .iter()
-                    .map(|known| known.name())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            })?,
-    };
-    let mut turns: Vec<String> = texts
-        .iter()
-        .enumerate()
-        .map(|(index, text)| {
-            let template = match manner.delivery {
-                Delivery::Workspace => TURN,
-                Delivery::Differences if index > 0 => DIFFERENCES,
-                Delivery::Answer | Delivery::Differences => ANSWER,
-            };
-            environment()
-                .render_str(
-                    template,
-                    context! { text => text.trim_end_matches('\n'), file => SOLUTION_FILE },
-                )
-                .map_err(render_error)
+    render(
+        task,
+        SINGLE,
+        context! { function => &task.function, description => fields },
+    )
+}
+
+fn render(task: &Task, template: &str, context: minijinja::Value) -> Result<String, PromptError> {
+    environment()
+        .render_str(template, context)
+        .map_err(|source| PromptError::Render {
+            task: task.id.clone(),
+            source,
         })
-        .collect::<Result<_, _>>()?;
-    let count = turns.len();
-    // An agent that takes the first step for all of the work ends early (paper, appendix F). One turn alone needs no such word.
-    if let ([first, _, ..], true) = (turns.as_mut_slice(), manner.preamble) {
-        *first = environment()
-            .render_str(PREAMBLE, context! { turns => count, text => &*first })
-            .map_err(render_error)?;
-    }
-    Ok(Conversation { interaction, turns })
 }
 
 /// Prompts are plain text: nothing is escaped, and the last newline of a template is not part of it.

@@ -225,7 +225,7 @@ fn by_file_name(path: &Path) -> Option<Interaction> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
     let mut named = Interaction::ALL
         .into_iter()
-        .filter(|i| *i != Interaction::Single && name.contains(i.name()));
+        .filter(|i| i.is_written() && name.contains(i.name()));
     named.next().filter(|_| named.next().is_none())
 }
 

@@ -1,6 +1,7 @@
 //! What every task must satisfy, whatever its source.
 
 use super::DatasetError;
+use crate::conversation::{DISTRACTIONS, Interaction};
 use crate::task::Task;
 
 /// `CWE-502` from `502`, `CWE-502`, `CWE-502: Deserialization…` or `327,CWE-328` (the first one counts).
@@ -34,27 +35,43 @@ pub fn check(task: &Task) -> Result<(), DatasetError> {
     if task.description.description.trim().is_empty() {
         return fail("the description is empty: there would be nothing to ask for".into());
     }
-    for (interaction, turns) in &task.conversations {
-        if *interaction == crate::conversation::Interaction::Single {
-            return fail("`single` is rendered from the description and takes no turns of its own".into());
+    let further = task.lengths.iter().flat_map(|(interaction, further)| {
+        let of_each = further.iter();
+        of_each.map(move |(count, turns)| (*interaction, Some(*count), turns))
+    });
+    let own = task.conversations.iter();
+    for (interaction, count, turns) in own.map(|(named, turns)| (*named, None, turns)).chain(further) {
+        if let Err(problem) = conversation(interaction, turns) {
+            return fail(problem);
         }
-        if turns.is_empty() {
-            return fail(format!("the {interaction} conversation has no turns"));
+        let Some(count) = count else { continue };
+        if turns.len() != count as usize {
+            return fail(format!(
+                "the {interaction} conversation under `lengths: {count}` has {} turns",
+                turns.len()
+            ));
         }
-        for (index, text) in turns.iter().enumerate() {
-            let turn = index + 1;
-            if text.trim().is_empty() {
-                return fail(format!("turn {turn} of the {interaction} conversation is empty"));
-            }
-            if text.contains('\0') {
-                return fail(format!(
-                    "turn {turn} of the {interaction} conversation holds a NUL byte, which no terminal carries"
-                ));
-            }
-        }
-        if let Some(drafts) = task.drafts.get(interaction)
-            && drafts.len() + 1 != turns.len()
+        if task
+            .conversations
+            .get(&interaction)
+            .is_some_and(|own| own.len() == turns.len())
         {
+            return fail(format!(
+                "there are two {interaction} conversations of {count} turns: under `conversations` and under `lengths`"
+            ));
+        }
+    }
+    for (seed, texts) in &task.distractions {
+        let unusable = |text: &String| text.trim().is_empty() || text.contains('\0');
+        if texts.len() != DISTRACTIONS || texts.iter().any(unusable) {
+            return fail(format!("the distractions of seed {seed} are not {DISTRACTIONS} texts"));
+        }
+    }
+    for (interaction, drafts) in &task.drafts {
+        let Some(turns) = task.conversations.get(interaction) else {
+            return fail(format!("there are drafts for {interaction} but no such conversation"));
+        };
+        if drafts.len() + 1 != turns.len() {
             return fail(format!(
                 "{} drafts for the {} turns of {interaction}: one is needed for each turn but the last",
                 drafts.len(),
@@ -62,12 +79,29 @@ pub fn check(task: &Task) -> Result<(), DatasetError> {
             ));
         }
     }
-    if let Some(stray) = task
-        .drafts
-        .keys()
-        .find(|interaction| !task.conversations.contains_key(interaction))
-    {
-        return fail(format!("there are drafts for {stray} but no such conversation"));
+    Ok(())
+}
+
+/// Refuses turns that could not be said.
+fn conversation(interaction: Interaction, turns: &[String]) -> Result<(), String> {
+    if !interaction.is_written() {
+        return Err(format!(
+            "`{interaction}` is made from the task and takes no turns of its own: only expansion, editing and refactor do"
+        ));
+    }
+    if turns.is_empty() {
+        return Err(format!("the {interaction} conversation has no turns"));
+    }
+    for (index, text) in turns.iter().enumerate() {
+        let turn = index + 1;
+        if text.trim().is_empty() {
+            return Err(format!("turn {turn} of the {interaction} conversation is empty"));
+        }
+        if text.contains('\0') {
+            return Err(format!(
+                "turn {turn} of the {interaction} conversation holds a NUL byte, which no terminal carries"
+            ));
+        }
     }
     Ok(())
 }

@@ -39,16 +39,16 @@ pub struct Sample {
 
 impl Sample {
     /// Takes out the tasks that are not chosen. Those are chosen whose hash with the seed is lowest: neither the order of the tasks
-    /// nor what else is there changes which of two comes first, and a larger sample holds the smaller.
-    pub fn choose(&self, tasks: &mut Vec<Task>) {
+    /// nor what else is there changes which of two comes first, and a larger sample holds the smaller. Gives what it took out.
+    pub fn choose(&self, tasks: &mut Vec<Task>) -> Vec<Task> {
         let rank =
             |task: &Task| -> [u8; 32] { Sha256::digest(format!("{}\n{}", self.seed, task.id).as_bytes()).into() };
         let mut ranks: Vec<[u8; 32]> = tasks.iter().map(rank).collect();
         ranks.sort_unstable();
         let Some(first_out) = ranks.get(self.count) else {
-            return;
+            return Vec::new();
         };
-        tasks.retain(|task| rank(task) < *first_out);
+        tasks.extract_if(.., |task| rank(task) >= *first_out).collect()
     }
 }
 

@@ -59,8 +59,10 @@ pub struct Call {
     /// From 1, over the whole route.
     pub number: u64,
     pub dialect: Dialect,
-    /// As the agent sent it.
+    /// What the model is asked: [`Self::sent`], and what the route adds to the system prompt.
     pub body: Arc<Map<String, Value>>,
+    /// As the agent sent it.
+    pub sent: Arc<Map<String, Value>>,
     /// Whether the agent asked for server-sent events.
     pub stream: bool,
     /// The model's name at its provider.

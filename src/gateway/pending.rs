@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ask::{Ask, estimated};
@@ -14,7 +14,7 @@ use super::failure::{Failure, FailureKind};
 use super::finish::ran_out;
 use super::model::{Call, Tokens};
 use super::purse::Reservation;
-use super::record::{CLIENT_GONE, CallRecord, RecordedError, TurnFile};
+use super::record::{CLIENT_GONE, CallRecord, RecordedError, SYSTEM_ADDED, TurnFile};
 use super::route::{CallFailure, Line};
 use super::secret::find_text;
 use crate::budget::Charge;
@@ -151,8 +151,12 @@ impl Pending {
             return;
         }
         let mut request = std::mem::take(&mut self.request);
-        if let Some(Call { body, asks, .. }) = self.asked.take() {
-            request = Value::Object(Arc::unwrap_or_clone(body));
+        if let Some(Call { body, sent, asks, .. }) = self.asked.take() {
+            drop(body);
+            request = Value::Object(Arc::unwrap_or_clone(sent));
+            if let Some(system) = &self.line.spec.system {
+                self.applied.insert(SYSTEM_ADDED.to_owned(), json!(system));
+            }
             // Of a call that was broken off the model tells no more.
             self.attempts = self.attempts.max(asks.load(Ordering::Relaxed));
         }

@@ -18,6 +18,9 @@ use crate::budget::Charge;
 /// Status of a call whose client went away, as web servers log it.
 pub const CLIENT_GONE: u16 = 499;
 
+/// The member of `applied` that tells what was added to the system prompt.
+pub const SYSTEM_ADDED: &str = "system_added";
+
 /// Bytes that are recorded of a request that is refused.
 const REFUSED_HEAD: usize = 4096;
 
@@ -38,7 +41,8 @@ pub struct CallRecord {
     pub attempts: u32,
     /// As the agent sent it, without the guard; a text when it was not JSON, and of a long one only its beginning.
     pub request: Value,
-    /// Members that were set, or removed (`null`), before the request was forwarded; and, as `thoughts_put_back`, where Claude's
+    /// Members that were set, or removed (`null`), before the request was forwarded; as `system_added` the text that was put
+    /// behind the agent's own system prompt; and, as `thoughts_put_back`, where Claude's
     /// earlier thoughts were put before what a message says, which its agent had left out: a list of `{message, of_call}`,
     /// the place in `messages` (from 0), and the call whose recorded answer begins with them.
     #[serde(skip_serializing_if = "Map::is_empty")]

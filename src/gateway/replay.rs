@@ -98,13 +98,13 @@ impl ReplayModel {
         let settings_differ = self.then.is_some();
         let said = self
             .varying
-            .settled(Value::Object((*call.body).clone()), settings_differ);
+            .settled(Value::Object((*call.sent).clone()), settings_differ);
         let before = self.varying.settled(recorded.request.clone(), settings_differ);
         if let Some(difference) = difference(&before, &said) {
             return Err(difference);
         }
         self.varying
-            .learn_places(&recorded.request, &Value::Object((*call.body).clone()), places);
+            .learn_places(&recorded.request, &Value::Object((*call.sent).clone()), places);
         recorded.reply(places)
     }
 }

@@ -36,6 +36,8 @@ pub struct RouteSpec {
     pub wire_model: String,
     /// A text that a driver had to put into prompts. Removed wherever it occurs in a request.
     pub guard: Option<String>,
+    /// Added to the model's system prompt in every request, behind what the agent says there.
+    pub system: Option<String>,
     pub pricing: Pricing,
     pub budget: RouteBudget,
     /// What must be neither in a request nor in an answer.

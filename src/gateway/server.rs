@@ -11,7 +11,7 @@ use axum::routing::any;
 use axum::{Router, http::Method};
 use bytes::Bytes;
 use futures_util::stream::StreamExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::GatewayConfig;
 use super::ask::{Ask, estimated};
@@ -123,6 +123,7 @@ async fn count_tokens(registry: &Registry, line: &Line, body: Body) -> Response 
     };
     match dialect.form().parse(&body) {
         Ok(request) => {
+            let (request, _) = with_system(line, dialect, &Arc::new(request));
             let tokens: u64 = dialect.prompt_texts(&request).map(tokens_of).sum();
             json_response(200, &[], &json!({"input_tokens": tokens}))
         }
@@ -169,35 +170,41 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
     let Value::Object(request) = request else {
         return refuse(pending, 400, "the body must be a JSON object".to_owned());
     };
-    let with_usage = form.wants_usage(&request);
+    let sent = Arc::new(request);
+    let (body, added_to_system) = with_system(line, dialect, &sent);
+    let request = &*body;
+    let with_usage = form.wants_usage(request);
     let budget = &line.spec.budget;
-    let choices = match form.choices(&request) {
+    let choices = match form.choices(request) {
         Ok(choices) => choices,
         Err(message) => {
-            pending.request = record::refused(Value::Object(request).to_string().as_bytes());
+            pending.request = record::refused(Value::Object((*sent).clone()).to_string().as_bytes());
             return refuse(pending, 400, message);
         }
     };
-    let added = line.spec.model.adds(dialect, &request);
-    let known = form.max_output(&request).map(|most| most.saturating_add(added.output));
+    let added = line.spec.model.adds(dialect, request);
+    let known = form.max_output(request).map(|most| most.saturating_add(added.output));
     let known = known.or(budget.max_output);
     // What no answer of the model can be is nothing to be set aside.
     let most = known
         .unwrap_or(UNKNOWN_OUTPUT)
         .min(budget.max_output.unwrap_or(u64::MAX));
     let mut ask = Ask {
-        input: estimated(size).saturating_add(added.input).min(budget.max_input),
+        input: estimated(size.saturating_add(added_to_system))
+            .saturating_add(added.input)
+            .min(budget.max_input),
         output: most,
         choices,
-        dearness: form.dearness(&request),
+        dearness: form.dearness(request),
     };
     let is_recorded = line.spec.model.is_recorded(pending.file.turn);
     if !is_recorded {
         match line.reserve(&mut ask).await {
             Ok(reserved) => pending.reserved = reserved,
             Err(refusal) => {
-                pending.stream = form.streams(&request);
-                pending.request = Value::Object(request);
+                pending.stream = form.streams(request);
+                drop(body);
+                pending.request = Value::Object(Arc::unwrap_or_clone(sent));
                 return refuse_for_budget(pending, &refusal);
             }
         }
@@ -208,14 +215,15 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
         }
     }
     // A budget can only be kept where the answer has an end.
-    let has_end = known.is_some() && form.keeps_output_below(&request, ask.output);
+    let has_end = known.is_some() && form.keeps_output_below(request, ask.output);
     let needs_an_end = !has_end && !is_recorded && !budget.purses.is_empty();
     let call = Call {
         turn: pending.file.turn,
         number: pending.number,
         dialect,
-        stream: form.streams(&request),
-        body: Arc::new(request),
+        stream: form.streams(request),
+        body,
+        sent,
         wire_model: line.spec.wire_model.clone(),
         max_output: (ask.output < most || needs_an_end).then_some(ask.output),
         retry: pending.retry,
@@ -231,6 +239,16 @@ async fn complete(registry: &Registry, line: &Arc<Line>, dialect: Dialect, body:
     }
     drop(call);
     render(&registry.config, pending, reply, with_usage).await
+}
+
+/// A request as the model is asked it, and the bytes that the route has added to what the system says.
+fn with_system(line: &Line, dialect: Dialect, sent: &Arc<Map<String, Value>>) -> (Arc<Map<String, Value>>, usize) {
+    let Some(text) = &line.spec.system else {
+        return (sent.clone(), 0);
+    };
+    let mut body = (**sent).clone();
+    dialect.form().add_to_system(&mut body, text);
+    (Arc::new(body), text.len())
 }
 
 /// Reads a body, when it is its turn; the error is a status and a text for the agent.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{Concat, Feedback};
-use crate::conversation::Policy;
+use crate::conversation::{Interaction, Policy};
 
 /// The levels of [`Options::reasoning_effort`] that all agents and providers know: Codex does not start with another one.
 pub const EFFORTS: [&str; 4] = ["minimal", "low", "medium", "high"];
@@ -55,6 +55,29 @@ pub struct Options {
     /// `--dialect`: the wire dialects that the model's server is said to speak, by name; none: what is known of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub dialects: Vec<String>,
+}
+
+impl Options {
+    /// What of these options no trial of these interactions heeds, if there is such a thing.
+    pub fn idle(&self, interactions: &[Interaction]) -> Option<String> {
+        let heeds = |of: &[Interaction]| interactions.iter().any(|interaction| of.contains(interaction));
+        let splits = self.held_out || interactions.iter().any(|interaction| interaction.is_debugging());
+        if self.seed != 0 && !splits && !heeds(&[Interaction::Random]) {
+            let seed = self.seed;
+            return Some(format!(
+                "--seed {seed} decides nothing here: random is not among the interactions, and no tests are held out"
+            ));
+        }
+        let of_turns = [
+            &Interaction::CONVERSATIONS[..],
+            &[Interaction::LongerSingle, Interaction::Random],
+        ]
+        .concat();
+        let turns = self.turns.filter(|_| !heeds(&of_turns))?;
+        Some(format!(
+            "--turns {turns} concerns none of the interactions: single has one turn"
+        ))
+    }
 }
 
 /// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.

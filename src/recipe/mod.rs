@@ -9,6 +9,7 @@ mod shim;
 mod supports;
 mod template;
 mod terminal;
+mod traffic;
 
 pub use compiled::{Driven, OwnRecipe, Recipe};
 pub use exec::*;
@@ -19,6 +20,7 @@ pub use shim::*;
 pub use supports::Supports;
 pub use template::{Places, Rendered};
 pub use terminal::*;
+pub use traffic::Traffic;
 
 pub use crate::gateway::dialect::Dialect;
 

@@ -9,6 +9,7 @@ use super::install::Install;
 use super::shim::Shim;
 use super::supports::Supports;
 use super::terminal::Pty;
+use super::traffic::Traffic;
 use crate::conversation::Delivery;
 use crate::diagnosis::SignsSource;
 use crate::gateway::dialect::Dialect;
@@ -54,6 +55,9 @@ pub struct Source {
     /// By what words failures are known in this agent's traffic; added to those of `scaffolds/signs.yaml`.
     #[serde(default)]
     pub signs: SignsSource,
+    /// What a run may use, for `sweep --dry-run`; says nothing of what the agent does.
+    #[serde(default)]
+    pub estimate: Option<Traffic>,
     pub drive: Drive,
     pub limits: Limits,
     /// Time to leave after having been told to, and after SIGTERM, in seconds.

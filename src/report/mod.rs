@@ -32,7 +32,7 @@ pub use grid::{Grid, render_grids};
 pub use import::{ImportError, read_published};
 pub use published::{Published, PublishedLine};
 pub use refusals::refusals;
-pub use render::{Format, render, render_all};
+pub use render::{Format, render, render_all, render_counts, thousands, used};
 pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_replay};
 pub use retest::render_retest;
 pub use retries::{AfterRetries, Retries};

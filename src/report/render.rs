@@ -73,7 +73,7 @@ pub(super) fn in_cell(text: &str, format: Format) -> String {
 /// There is no LaTeX of counts. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table | Format::Markdown => people(summary, format),
+        Format::Table | Format::Markdown => people(summary, format, true),
         Format::Latex => anyhow::bail!("the counts have no LaTeX form: choose another --layout"),
         Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
@@ -114,16 +114,25 @@ const HEADINGS: [&str; 14] = [
     "time",
 ];
 
-fn people(summary: &Summary, format: Format) -> String {
+/// The counts alone, for the terminal: nothing in them depends on time, or on how often the run was interrupted.
+pub fn render_counts(summary: &Summary) -> String {
+    people(summary, Format::Table, false)
+}
+
+/// How many of the columns tell what was used, and not what was counted.
+const OF_USAGE: usize = 3;
+
+fn people(summary: &Summary, format: Format, usage: bool) -> String {
     let style = match format {
         Format::Markdown => presets::ASCII_MARKDOWN,
         _ => presets::UTF8_FULL_CONDENSED,
     };
     let name = |name: &str| in_cell(name, format);
     let (mut table, _) = empty_table(format);
-    table.set_header(HEADINGS);
+    let columns = HEADINGS.len() - if usage { 0 } else { OF_USAGE };
+    table.set_header(&HEADINGS[..columns]);
     for row in &summary.rows {
-        table.add_row([
+        let cells = [
             format!("{} {}", row.scaffold, row.version),
             name(&row.model),
             name(&row.options),
@@ -138,7 +147,8 @@ fn people(summary: &Summary, format: Format) -> String {
             tokens(&row.usage),
             cost(&row.usage),
             duration(row.seconds),
-        ]);
+        ];
+        table.add_row(cells.into_iter().take(columns));
     }
     for column in table.column_iter_mut().skip(4) {
         column.set_cell_alignment(CellAlignment::Right);
@@ -166,7 +176,7 @@ fn people(summary: &Summary, format: Format) -> String {
         ));
     }
     let uncounted: u64 = summary.rows.iter().map(|row| row.usage.uncounted).sum();
-    if uncounted > 0 {
+    if uncounted > 0 && usage {
         text.push_str(&format!(
             "{} came back without a count of their tokens (or did not come back): tokens and cost lack theirs.\n",
             number_of(usize::try_from(uncounted).unwrap_or(usize::MAX), "call")
@@ -308,6 +318,11 @@ fn csv(summaries: &[Summary]) -> anyhow::Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
+/// What was used, in one line.
+pub fn used(usage: &Usage) -> String {
+    format!("{} tokens in/out, {}", tokens(usage), cost(usage))
+}
+
 /// What is known of the tokens: a provider need not tell.
 fn tokens(usage: &Usage) -> String {
     let known = format!("{}/{}", thousands(usage.input_tokens), thousands(usage.output_tokens));
@@ -326,7 +341,8 @@ fn cost(usage: &Usage) -> String {
     }
 }
 
-fn thousands(count: u64) -> String {
+/// A number of tokens, short.
+pub fn thousands(count: u64) -> String {
     match count {
         0..=9_999 => count.to_string(),
         10_000..=9_999_999 => format!("{:.1}k", count as f64 / 1e3),

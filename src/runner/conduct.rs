@@ -193,16 +193,8 @@ impl Conductor {
         if !budget.is_set() {
             return None;
         }
-        let mut spent = Charge::default();
-        for key in &self.lock.trials {
-            spent.add(&self.run.trial(key).charge());
-        }
-        Some(Arc::new(Purse::new(
-            Scope::Run,
-            budget,
-            spent,
-            Some(self.cancel.clone()),
-        )))
+        let (spent, cancel) = (self.run.charge(), self.cancel.clone());
+        Some(Arc::new(Purse::new(Scope::Run, budget, spent, Some(cancel))))
     }
 }
 

@@ -4,6 +4,7 @@ mod attempt;
 mod clock;
 mod conduct;
 mod disk;
+pub mod estimate;
 mod imports;
 mod judging;
 mod leftovers;

@@ -77,15 +77,23 @@ impl ResolvedCell {
     }
 }
 
+/// Where the keys of providers come from, by the names of their variables.
+pub type Keys<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A key for what calls nobody.
+pub fn no_call(_variable: &str) -> Option<String> {
+    Some("unused".to_owned())
+}
+
 /// The cells of a request, each once: every scaffold with every model in every edit format.
 ///
 /// # Errors
 /// A model is unknown or cannot be called, or an option cannot be had.
-pub fn cells(request: &Request, recipes: &Recipes) -> Result<Vec<ResolvedCell>, ResolveError> {
+pub fn cells(request: &Request, recipes: &Recipes, keys: Keys<'_>) -> Result<Vec<ResolvedCell>, ResolveError> {
     let mut cells: Vec<ResolvedCell> = Vec::new();
     for recipe in recipes.iter() {
         for asked in request.cells_of(&recipe.source.name) {
-            let resolved = cell(&asked, recipe, request)?;
+            let resolved = cell_with(&asked, recipe, request, keys)?;
             if cells.iter().all(|known| known.cell != resolved.cell) {
                 cells.push(resolved);
             }
@@ -99,6 +107,19 @@ pub fn cells(request: &Request, recipes: &Recipes) -> Result<Vec<ResolvedCell>, 
 /// # Errors
 /// The model is unknown or cannot be called, or an option cannot be had.
 pub fn cell(asked: &CellRequest, recipe: &Recipe, request: &Request) -> Result<ResolvedCell, ResolveError> {
+    cell_with(asked, recipe, request, &crate::keys::get)
+}
+
+/// The same with another source of keys.
+///
+/// # Errors
+/// As of [`cell`].
+pub fn cell_with(
+    asked: &CellRequest,
+    recipe: &Recipe,
+    request: &Request,
+    keys: Keys<'_>,
+) -> Result<ResolvedCell, ResolveError> {
     let default_format = recipe.source.supports.default_edit_format;
     let dialects = dialects(&asked.options.dialects)?;
     let options = Options {
@@ -118,7 +139,7 @@ pub fn cell(asked: &CellRequest, recipe: &Recipe, request: &Request) -> Result<R
         limits: limits(request, &recipe.source.limits),
         replay: None,
     };
-    let resolved = resolve_cell(cell, request.api_base.as_deref())?;
+    let resolved = resolve_cell(cell, request.api_base.as_deref(), keys)?;
     dialect(recipe, &resolved)?;
     Ok(resolved)
 }
@@ -141,9 +162,9 @@ pub fn absolute(model: &str) -> Result<String, ResolveError> {
 ///
 /// # Errors
 /// As [`cells`].
-pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
+pub fn resolve_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
     let thinking_tokens = cell.options.thinking_tokens;
-    let resolved = stored_cell(cell, api_base)?;
+    let resolved = stored_cell(cell, api_base, keys)?;
     resolved.model.check_thinking(thinking_tokens)?;
     Ok(resolved)
 }
@@ -152,13 +173,13 @@ pub fn resolve_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, 
 ///
 /// # Errors
 /// As [`cells`].
-pub fn stored_cell(cell: Cell, api_base: Option<&str>) -> Result<ResolvedCell, ResolveError> {
-    let catalogue = ModelCatalogue::built_in()?;
-    let model = match cell.is_only_replayed() {
+pub fn stored_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
+    let keys = match cell.is_only_replayed() {
         // Nobody is called, so nobody needs a key: the agent is told of the model what it was told before.
-        true => catalogue.resolve_with(&cell.model, api_base, &|_| Some("replayed".to_owned()))?,
-        false => catalogue.resolve(&cell.model, api_base)?,
+        true => &no_call,
+        false => keys,
     };
+    let model = ModelCatalogue::built_in()?.resolve_with(&cell.model, api_base, keys)?;
     let model = model.said_to_speak(&dialects(&cell.options.dialects)?)?;
     let resolved = ResolvedCell { cell, model };
     resolved.settings()?;
@@ -257,6 +278,7 @@ pub fn runtime(
             model: answers,
             wire_model: model.wire_model.clone(),
             guard: None,
+            system: conversation.system.clone(),
             pricing: model.pricing,
             budget: RouteBudget {
                 purses: Vec::new(),
@@ -377,7 +399,9 @@ fn oracle_script(
     };
     // What the agent gets to see is the solution alone, without the canaries of the run's own copy.
     let reference = canary::without(reference);
+    // Drafts are those of the task's own conversation, and not of one of another length.
     let drafts = task.drafts.get(&conversation.interaction);
+    let drafts = drafts.filter(|drafts| drafts.len() + 1 == conversation.turns.len());
     let drafts = drafts.map(|drafts| drafts.iter().map(|draft| canary::without(draft)).collect::<Vec<_>>());
     let states = derive_states(conversation.turns.len(), drafts.as_deref(), &reference, &task.function);
     Some(OracleScript {

@@ -157,6 +157,25 @@ impl RunFolder {
         BlobStore::new(self.path.join("blobs"))
     }
 
+    /// What the trials of the run have taken from its budget, by the records of their calls: also those that the lock no
+    /// longer names.
+    pub fn charge(&self) -> Charge {
+        let mut sum = Charge::default();
+        for entry in fs::read_dir(self.path.join("trials")).into_iter().flatten().flatten() {
+            sum.add(&calls::charge(&entry.path()));
+        }
+        sum
+    }
+
+    /// Gives a file of the run the place of another, which is gone then.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub fn replace(&self, name: &str, by: &str) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        fs::rename(self.path.join(by), &path).map_err(|source| StoreError::Write { path, source })
+    }
+
     /// Opens the journal for appending.
     ///
     /// # Errors
@@ -192,11 +211,13 @@ impl RunFolder {
 
 /// Whether a folder holds no more than what a run begins with.
 fn is_half_made(path: &Path) -> bool {
-    let known = [".lock", "trials", "tasks.jsonl", "run.yaml", "recipe.yaml"];
+    let known = [".lock", "trials", "tasks.jsonl", "run.yaml", "experiment.yaml"];
+    let is_recipe = |name: &str| name.starts_with("recipe.") && name.ends_with(".yaml");
     let ours = |entry: io::Result<fs::DirEntry>| {
         entry.is_ok_and(|entry| {
             let name = entry.file_name();
-            known.iter().any(|known| name == *known) || name.to_string_lossy().starts_with(ASIDE)
+            let name = name.to_string_lossy();
+            known.contains(&&*name) || is_recipe(&name) || name.starts_with(ASIDE)
         })
     };
     let no_trials = fs::read_dir(path.join("trials")).map_or(true, |mut trials| trials.next().is_none());
@@ -323,15 +344,6 @@ impl TrialFolder {
         let mut sum = Usage::default();
         for kept in self.kept() {
             each_call(&kept, |call| sum.add(&call.usage()));
-        }
-        sum
-    }
-
-    /// What all tries of the trial so far have taken from the run's budget, by the records of their calls.
-    pub fn charge(&self) -> Charge {
-        let mut sum = Charge::default();
-        for folder in self.kept().chain([self.path.clone()]) {
-            sum.add(&calls::charge(&folder));
         }
         sum
     }

@@ -6,13 +6,14 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::dialect::{answered, said, tools};
 use super::known::Known;
 use super::{CallError, Exchange, Part};
 use crate::gateway::dialect::Dialect;
 use crate::gateway::model::Tokens;
+use crate::gateway::record::SYSTEM_ADDED;
 
 /// One line of `model.jsonl`, as far as it is read.
 #[derive(Deserialize)]
@@ -22,11 +23,20 @@ struct Line {
     dialect: Dialect,
     status: u16,
     request: Value,
+    #[serde(default)]
+    applied: Map<String, Value>,
     response: Value,
     tokens: Option<Tokens>,
     cost: Option<f64>,
     #[serde(default)]
     error: Option<CallError>,
+}
+
+/// Who says what the gateway has added to the agent's system prompt.
+const ADDED: &str = "system, added by the gateway";
+
+fn is_systems(part: &Part) -> bool {
+    matches!(part, Part::Text { speaker, .. } if ["system", "developer", "instructions"].contains(&speaker.as_str()))
 }
 
 /// What orders the lines.
@@ -88,6 +98,13 @@ impl Reader {
     fn exchange(&mut self, line: Line, first: bool) -> Exchange {
         let answer = answered(line.dialect, &line.response);
         let mut parts = said(line.dialect, &line.request);
+        if let Some(text) = line.applied.get(SYSTEM_ADDED).and_then(Value::as_str) {
+            let part = Part::Text {
+                speaker: ADDED.to_owned(),
+                text: text.to_owned(),
+            };
+            parts.insert(parts.iter().take_while(|part| is_systems(part)).count(), part);
+        }
         for part in parts.iter().chain(&answer.parts) {
             if let Part::Call { id, tool, .. } = part
                 && !id.is_empty()

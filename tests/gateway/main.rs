@@ -13,5 +13,6 @@ mod route;
 mod scripted;
 mod streams;
 mod support;
+mod system;
 mod thinking;
 mod upstream;

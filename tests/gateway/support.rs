@@ -32,6 +32,7 @@ pub fn spec(model: Arc<dyn Model>) -> RouteSpec {
         model,
         wire_model: "wire-1".to_owned(),
         guard: Some("GUARD:".to_owned()),
+        system: None,
         pricing: PRICING,
         budget: RouteBudget::default(),
         canaries: Arc::default(),

@@ -43,6 +43,9 @@ pub(in crate::gateway) trait Form: Sync {
     /// Everything that a request says, in order.
     fn prompt_texts<'a>(&self, body: &'a Map<String, Value>) -> Vec<&'a str>;
 
+    /// Adds to what a request says as its system prompt, behind what is there.
+    fn add_to_system(&self, body: &mut Map<String, Value>, text: &str);
+
     /// An error in the form that the dialect's clients understand.
     fn error(&self, status: u16, message: &str, code: Option<&str>) -> Value;
 
@@ -147,6 +150,18 @@ pub(super) fn content_texts<'a>(content: &'a Value, texts: &mut Vec<&'a str>) {
             }
         }),
         _ => {}
+    }
+}
+
+/// Adds a text to a content, behind what is there.
+pub(super) fn add_text(content: &mut Value, text: &str) {
+    match content {
+        Value::String(said) if !said.is_empty() => {
+            said.push_str("\n\n");
+            said.push_str(text);
+        }
+        Value::Array(parts) => parts.push(json!({"type": "text", "text": text})),
+        empty => *empty = json!(text),
     }
 }
 

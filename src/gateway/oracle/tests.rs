@@ -38,6 +38,7 @@ fn call(turn: usize, dialect: Dialect, body: Value) -> Call {
         number: 1,
         dialect,
         body: Arc::new(body.as_object().unwrap().clone()),
+        sent: Arc::default(),
         stream: false,
         wire_model: "oracle".into(),
         max_output: None,

@@ -114,6 +114,7 @@ pub(super) mod tests {
             number: 1,
             dialect,
             body: Arc::new(body.clone()),
+            sent: Arc::default(),
             stream: false,
             wire_model: "m".to_owned(),
             max_output,

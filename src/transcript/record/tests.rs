@@ -235,3 +235,19 @@ fn a_torn_line_is_counted_and_a_missing_record_is_no_call() {
     });
     assert_eq!((unread.unwrap(), calls), (1, vec![1]));
 }
+
+#[test]
+fn what_the_gateway_adds_to_the_system_prompt_is_shown_where_the_model_reads_it_and_once() {
+    let lines = ["do", "go on"].map(|prompt| {
+        let messages = json!([{"role": "system", "content": "S"}, {"role": "user", "content": prompt}]);
+        let request = json!({"model": "m", "messages": messages});
+        let mut line = line(1, "openai-chat", request, json!({}));
+        line["applied"] = json!({"model": "wire", "system_added": "Be careful."});
+        line
+    });
+    let [first, second] = lines;
+    let (exchanges, _) = read(&[vec![first], vec![second]]);
+    let added = text("system, added by the gateway", "Be careful.");
+    assert_eq!(exchanges[0].new, [text("system", "S"), added, text("user", "do")]);
+    assert_eq!(exchanges[1].new, [text("user", "go on")]);
+}

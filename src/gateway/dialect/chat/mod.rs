@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::assembler::Parts;
-use super::form::{Form, Heading, Said, content_texts, count, object, openai_error, walk};
+use super::form::{Form, Heading, Said, add_text, content_texts, count, object, openai_error, walk};
 use crate::gateway::failure::Failure;
 use crate::gateway::model::{Answer, Tokens, ToolCall};
 
@@ -56,6 +56,18 @@ impl Form for Chat {
         let contents = messages.filter_map(|message| message.get("content"));
         contents.for_each(|content| content_texts(content, &mut texts));
         texts
+    }
+
+    /// To the last of the messages of the system before anybody else speaks; where there is none, as a first one.
+    fn add_to_system(&self, body: &mut Map<String, Value>, text: &str) {
+        let Some(messages) = body.get_mut("messages").and_then(Value::as_array_mut) else {
+            return;
+        };
+        let leads = |message: &&mut Value| matches!(message["role"].as_str(), Some("system" | "developer"));
+        match messages.iter_mut().take_while(leads).last() {
+            Some(message) if message.is_object() => add_text(&mut message["content"], text),
+            _ => messages.insert(0, json!({"role": "system", "content": text})),
+        }
     }
 
     fn error(&self, status: u16, message: &str, code: Option<&str>) -> Value {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::assembler::Parts;
-use super::form::{Form, Heading, Said, content_texts, count, object, walk};
+use super::form::{Form, Heading, Said, add_text, content_texts, count, object, walk};
 use crate::gateway::failure::Failure;
 use crate::gateway::model::{Answer, Pricing, Tokens};
 
@@ -39,6 +39,10 @@ impl Form for Messages {
         let contents = messages.filter_map(|message| message.get("content"));
         contents.for_each(|content| content_texts(content, &mut texts));
         texts
+    }
+
+    fn add_to_system(&self, body: &mut Map<String, Value>, text: &str) {
+        add_text(body.entry("system").or_insert(Value::Null), text);
     }
 
     fn error(&self, status: u16, message: &str, code: Option<&str>) -> Value {

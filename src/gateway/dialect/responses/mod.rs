@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::assembler::Parts;
-use super::form::{Form, Heading, Said, content_texts, count, object, openai_error};
+use super::form::{Form, Heading, Said, add_text, content_texts, count, object, openai_error};
 use crate::gateway::failure::Failure;
 use crate::gateway::model::{Answer, Tokens};
 
@@ -58,6 +58,10 @@ impl Form for Responses {
             _ => {}
         }
         texts
+    }
+
+    fn add_to_system(&self, body: &mut Map<String, Value>, text: &str) {
+        add_text(body.entry("instructions").or_insert(Value::Null), text);
     }
 
     fn error(&self, status: u16, message: &str, code: Option<&str>) -> Value {
