@@ -11,7 +11,7 @@ use super::lock::write_lock;
 use super::parts::{check_agents, containment, default_concurrency, no_verdict, runtime, scaffold, start_tester};
 use super::replay::{self, Planned};
 use super::signals::stop_on_signals;
-use super::stored::{at_versions, stored_recipes};
+use super::stored::{at_versions, settle_tasks, stored_recipes};
 use super::sweep::{self, Swept};
 use super::{Failed, Result, agents, gc, tasks};
 use crate::budget::Budget;
@@ -134,6 +134,7 @@ impl Job {
         };
         if let Some(folder) = earlier {
             folder.tidy();
+            settle_tasks(folder)?;
         }
         gc::reap(earlier.map(RunFolder::path), &console).await;
         let tester = start_tester(sandbox).await?;

@@ -53,6 +53,21 @@ pub fn stored_request(run: &Path) -> std::result::Result<Request, Failed> {
     yaml::read(&path.display().to_string(), &text).map_err(Failed::bad_input)
 }
 
+/// Ends what a crash has cut short when the run grew: the tasks that its lock means are in their place, and there are no others.
+/// Only for the process that holds the run.
+pub fn settle_tasks(run: &RunFolder) -> std::result::Result<(), Failed> {
+    let next = run.path().join(NEXT_TASKS);
+    if !next.exists() {
+        return Ok(());
+    }
+    let lock: Lock = run.read_json("lock.json")?;
+    let of = |path: &Path| std::fs::read(path).map(|text| hex::encode(Sha256::digest(&text)));
+    match of(&run.path().join(TASKS)).is_ok_and(|digest| digest == lock.tasks_digest) {
+        true => Ok(std::fs::remove_file(&next)?),
+        false => Ok(run.replace(TASKS, NEXT_TASKS)?),
+    }
+}
+
 /// The run's own copy of its tasks: of the two that there are while a run grows, the one that the lock means.
 pub fn stored_tasks(run: &RunFolder, lock: &Lock) -> std::result::Result<Vec<Task>, Failed> {
     let path = run.path().join(TASKS);

@@ -114,7 +114,8 @@ const HEADINGS: [&str; 14] = [
     "time",
 ];
 
-/// The counts alone, for the terminal: nothing in them depends on time, or on how often the run was interrupted.
+/// The counts alone, for the terminal: nothing in them depends on time, on the machine's load or on how often the run was
+/// interrupted.
 pub fn render_counts(summary: &Summary) -> String {
     people(summary, Format::Table, false)
 }
@@ -234,7 +235,7 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
             text.push_str(&format!("{blank}{table}\n{blank}{note}"));
         }
     }
-    if !summary.warnings.is_empty() {
+    if !summary.warnings.is_empty() && usage {
         text.push_str(&format!(
             "{} warnings: `mtsec-agents report --json` lists them.\n",
             summary.warnings.len()

@@ -1,5 +1,6 @@
 //! `sweep`: an experiment file, in a run folder that can grow.
 
+mod cells;
 mod dry_run;
 mod grow;
 mod plan;
@@ -21,7 +22,7 @@ use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::plan::{InstalledAgent, Lock, TrialKey};
 use crate::recipe::Recipes;
-use crate::report::{render_counts, summarise, used};
+use crate::report::{number_of, render_counts, summarise, used};
 use crate::runner::resolve::ResolvedCell;
 use crate::store::RunFolder;
 use crate::task::Task;
@@ -213,5 +214,12 @@ pub fn print(path: &Path, json: bool, console: &Console) -> std::result::Result<
         usage.add(&row.usage);
     }
     console.say(&format!("Used so far: {}", used(&usage)));
+    if !summary.warnings.is_empty() {
+        let count = number_of(summary.warnings.len(), "warning");
+        console.say(&format!(
+            "{count}: `mtsec-agents report {} --json` lists them",
+            path.display()
+        ));
+    }
     Ok(true)
 }

@@ -5,34 +5,29 @@ use std::path::Path;
 
 use super::super::check::kept_cell;
 use super::super::lock::EXPERIMENT;
-use super::super::stored::{at_versions, stored_recipe, stored_request, stored_tasks};
-use super::super::{Failed, agents};
+use super::super::stored::stored_tasks;
+use super::super::{Failed, said};
+use super::cells::{Named, cells, recipes, resolved};
 use super::{Place, Sweep, Swept, grow};
 use crate::canary;
 use crate::console::Console;
-use crate::conversation::Interaction;
-use crate::experiment::{Experiment, Overrides, WantedCell};
+use crate::dataset::Dataset;
+use crate::experiment::{Experiment, Overrides};
 use crate::gateway::catalogue::ModelSpec;
 use crate::plan::{self, Lock, TrialKey};
-use crate::recipe::{Recipe, Recipes};
-use crate::report::number_of;
+use crate::recipe::Recipes;
+use crate::report::{either, number_of};
 use crate::runner::Request;
-use crate::runner::resolve::{self, ResolvedCell};
+use crate::runner::resolve::ResolvedCell;
 use crate::store::RunFolder;
 use crate::task::Task;
 
 /// A run of the experiment that is there already.
-struct Earlier {
-    folder: RunFolder,
-    lock: Lock,
+pub struct Earlier {
+    pub folder: RunFolder,
+    pub lock: Lock,
     /// Its trials that were run.
     ran: HashSet<TrialKey>,
-}
-
-/// A cell of the file, what it is run with, and where it is written.
-struct Named {
-    resolved: ResolvedCell,
-    wanted: WantedCell,
 }
 
 /// Everything that can be known before anything is started.
@@ -72,25 +67,13 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
         }
     }
 
-    let count = dataset.tasks.len();
-    let tasks = match &earlier {
-        None => {
-            let mut tasks = dataset.tasks;
-            tasks.iter_mut().for_each(|task| canary::plant(task, rand::random()));
-            tasks
-        }
-        Some(Earlier { folder, lock, ran }) => {
-            grow::same_settings(folder.path(), lock, &request)?;
-            let was_run: HashSet<&str> = ran.iter().map(|trial| trial.task.as_str()).collect();
-            let stays = |task: &Task| was_run.contains(task.id.as_str());
-            grow::merge_tasks(folder.path(), stored_tasks(folder, lock)?, dataset.tasks, stays)?
-        }
-    };
-    let spans = own
-        .iter()
-        .map(|cell| (&cell.resolved.cell, cell.wanted.interactions.as_slice()));
-    let mut trials = plan::trials(&tasks[..count], spans, request.attempts);
-    tell_left_out(&tasks[..count], &own, &request.interactions, console);
+    let skipped_rows = dataset.skipped.len();
+    let (tasks, count) = tasks(dataset, &own, earlier.as_ref(), &request, &experiment)?;
+    let spans: Vec<_> = own.iter().map(Named::span).collect();
+    let mut trials = plan::trials(&tasks[..count], spans.iter().copied(), request.attempts);
+    for told in said::left_out(&tasks[..count], &spans, true) {
+        console.warn(&told);
+    }
     let asked = trials.len();
 
     let mut names: BTreeMap<String, String> = BTreeMap::new();
@@ -126,7 +109,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
         tasks,
         trials,
         wanted: asked,
-        skipped_rows: dataset.skipped.len(),
+        skipped_rows,
         names,
         text,
         place,
@@ -179,22 +162,25 @@ impl Earlier {
                 names.extend(self.lock.names.get(&id).map(|name| (id, name.clone())));
             }
         }
-        let told = |count: usize, what: &str| (count > 0).then(|| format!("{} {what}", number_of(count, "trial")));
+        let told = |count: usize, what: &str| {
+            let were = either(count, "was", "were");
+            (count > 0).then(|| format!("{} {were} {what}", number_of(count, "trial")))
+        };
         let words = [
-            told(sorted.reused, "of the file were run before and are not run again"),
+            told(sorted.reused, "run before, and not again"),
             told(
                 sorted.stay.len(),
-                "were run before that the file does not ask for: they stay, behind the others",
+                "run before that the file does not ask for, and kept behind the others",
             ),
             told(
                 sorted.dropped,
-                "were planned that the file does not ask for any more: they are left out",
+                "planned that the file does not ask for any more, and left out",
             ),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         if !words.is_empty() {
             console.say(&format!(
-                "{}: {} asked for; {}",
+                "{}: the file asks for {}; {}",
                 path.display(),
                 number_of(asked, "trial"),
                 words.join("; ")
@@ -230,110 +216,37 @@ fn request(sweep: &Sweep, experiment: &Experiment) -> Request {
     }
 }
 
-/// The recipes of all scaffolds; of those that the run has already, its own copies, in their places.
-fn recipes(request: &mut Request, wanted: &[WantedCell], earlier: Option<&Earlier>) -> Result<Recipes, Failed> {
-    let mut recipes: Vec<Recipe> = Vec::new();
-    if let Some(Earlier { folder, lock, .. }) = earlier {
-        for (index, scaffold) in stored_request(folder.path())?.scaffolds.iter().enumerate() {
-            recipes.push(stored_recipe(folder.path(), scaffold, index)?);
-            request.scaffolds.push(scaffold.clone());
-        }
-        // What a crash has kept from the lock is not part of the run.
-        let is_used = |recipe: &Recipe| lock.cells.iter().any(|cell| cell.scaffold == recipe.source.name);
-        let used = recipes.iter().rposition(is_used).map_or(0, |last| last + 1);
-        recipes.truncate(used);
-        request.scaffolds.truncate(used);
-    }
-    let before = recipes.len();
-    for cell in wanted {
-        let scaffold = &cell.asked.scaffold;
-        match request.scaffolds.iter().position(|known| known == scaffold) {
-            None => {
-                recipes.push(agents::recipe(scaffold)?);
-                request.scaffolds.push(scaffold.clone());
-            }
-            Some(index) if index < before && Recipe::is_path(scaffold) && Path::new(scaffold).exists() => {
-                let digest = |recipe: &Recipe| recipe.own.as_ref().map(|own| own.digest.clone());
-                if digest(&agents::recipe(scaffold)?) != digest(&recipes[index]) {
-                    return Err(Failed::bad_input(anyhow::anyhow!(
-                        "{scaffold}: it is not the recipe that the run was started with, or its program has changed: give it another `name` and file, or the run another --job-name"
-                    )));
-                }
-            }
-            Some(_) => {}
-        }
-    }
-    at_versions(recipes, request)
-}
-
-/// The cells that the file asks for, each once, needing no key.
-fn cells(
-    experiment: &Experiment,
-    wanted: &[WantedCell],
+/// The run's own copies of the tasks, with all that is said in the cells, and how many of them the file asks for: the others are
+/// of trials that stay.
+fn tasks(
+    mut dataset: Dataset,
+    cells: &[Named],
+    earlier: Option<&Earlier>,
     request: &Request,
-    recipes: &Recipes,
-    as_written: bool,
-) -> Result<Vec<Named>, Failed> {
-    let mut cells: Vec<Named> = Vec::new();
-    for cell in wanted {
-        let resolved = resolved(experiment, cell, request, recipes, &resolve::no_call)?;
-        let Some(same) = cells.iter_mut().find(|known| known.resolved.cell == resolved.cell) else {
-            cells.push(Named {
-                resolved,
-                wanted: cell.clone(),
-            });
-            continue;
-        };
-        // The file can name what a recipe does anyway.
-        if let (true, Some(one), Some(other)) = (as_written, &same.wanted.name, &cell.name) {
-            let (line, column) = same.wanted.place;
-            let message = format!("cell `{other}` is the same as `{one}` ({line}:{column}): leave one of them out");
-            return Err(Failed::bad_input(experiment.wrong(cell, message)));
-        }
-        let named = &mut same.wanted;
-        named.name = named.name.take().or_else(|| cell.name.clone());
-        for interaction in &cell.interactions {
-            if !named.interactions.contains(interaction) {
-                named.interactions.push(*interaction);
-            }
-        }
-    }
-    Ok(cells)
-}
-
-/// A cell of the file with its recipe and model; what is wrong is told at its place.
-fn resolved(
     experiment: &Experiment,
-    wanted: &WantedCell,
-    request: &Request,
-    recipes: &Recipes,
-    keys: resolve::Keys<'_>,
-) -> Result<ResolvedCell, Failed> {
-    let index = request
-        .scaffolds
-        .iter()
-        .position(|known| *known == wanted.asked.scaffold);
-    let recipe = index.and_then(|index| recipes.iter().nth(index));
-    let recipe = recipe.ok_or_else(|| anyhow::anyhow!("no recipe of {} was read", wanted.asked.scaffold))?;
-    resolve::cell_with(&wanted.asked, recipe, request, keys)
-        .map_err(|error| Failed::bad_input(experiment.wrong(wanted, error.to_string())))
-}
-
-/// Tasks that lack what a cell asks for are left out of it, and never silently.
-fn tell_left_out(tasks: &[Task], cells: &[Named], interactions: &[Interaction], console: &Console) {
-    for interaction in interactions {
-        let asking = || {
-            cells
-                .iter()
-                .filter(|cell| cell.wanted.interactions.contains(interaction))
-        };
-        let lacks = |task: &&Task| asking().any(|cell| !task.offers(*interaction, &cell.resolved.cell.options));
-        let without = tasks.iter().filter(lacks).count();
-        if without > 0 {
-            console.warn(&format!(
-                "{without} of {} tasks cannot be run with {interaction} in every cell that asks for it, and are left out where they cannot",
-                tasks.len()
-            ));
+) -> Result<(Vec<Task>, usize), Failed> {
+    for cell in cells {
+        if let Some(idle) = cell.resolved.cell.options.idle(&cell.wanted.interactions) {
+            return Err(Failed::bad_input(experiment.wrong(&cell.wanted, idle)));
         }
     }
+    let count = dataset.tasks.len();
+    let mut left = Vec::new();
+    match earlier {
+        None => {
+            let plant = |task: &mut Task| canary::plant(task, rand::random());
+            dataset.tasks.iter_mut().for_each(plant);
+        }
+        Some(Earlier { folder, lock, ran }) => {
+            grow::same_settings(folder.path(), lock, request)?;
+            let was_run: HashSet<&str> = ran.iter().map(|trial| trial.task.as_str()).collect();
+            let stays = |task: &Task| was_run.contains(task.id.as_str());
+            dataset.tasks = grow::merge_tasks(folder.path(), stored_tasks(folder, lock)?, dataset.tasks, stays)?;
+            left = dataset.tasks.split_off(count);
+        }
+    }
+    let spans: Vec<_> = cells.iter().map(Named::span).collect();
+    let mut tasks = said::complete(&dataset, &spans)?;
+    tasks.append(&mut left);
+    Ok((tasks, count))
 }
