@@ -6,7 +6,7 @@ mod files;
 mod schema;
 
 use mtsec_agents::dataset;
-use mtsec_agents::experiment::{Experiment, ExperimentError, Overrides, Sample, WantedCell};
+use mtsec_agents::experiment::{Experiment, ExperimentError, Overrides, Sample, Table, WantedCell};
 use mtsec_agents::plan::Key;
 
 fn read(text: &str) -> Result<Experiment, ExperimentError> {
@@ -164,11 +164,11 @@ fn paths_start_at_the_folder_of_the_file() {
 }
 
 #[test]
-fn a_try_with_another_model_has_each_cell_once_and_calls_no_critic() {
+fn a_try_with_a_scripted_model_has_each_cell_once_and_calls_no_critic() {
     let experiment = read(
         "matrix: {scaffold: [aider, llm], model: [o3, gpt-4o], interaction: single}
 include:
-  - {scaffold: llm, model: o1, critic: gpt-4o, interaction: debugging-natural}
+  - {scaffold: llm, model: o1, critic: gpt-4o, thinking_tokens: 0, interaction: debugging-natural}
 cells:
   first: {scaffold: aider, model: o3, edit_format: whole, interaction: single}
   second: {scaffold: aider, model: gpt-4o, edit_format: whole, interaction: editing}
@@ -187,6 +187,11 @@ cells:
             "llm oracle [] single,debugging-natural",
             "first: aider oracle [whole] single,editing",
         ]
+    );
+    // Another real model does not make it another experiment.
+    assert_eq!(
+        with(&["gpt-5"], &[])[2],
+        "llm gpt-5 [thinking=0 critic=gpt-4o] debugging-natural"
     );
     assert_eq!(
         with(&["oracle", "nop"], &["llm"]),
@@ -212,6 +217,48 @@ matrix: {interaction: [random, single], policy: [last, none], model: [o1, o3], s
     for cell in &one {
         assert!(other.iter().any(|same| same.asked == cell.asked), "{cell:?}");
     }
+}
+
+#[test]
+fn columns_are_written_as_one_mapping_or_a_list_and_read_the_same_from_the_file_alone() {
+    let text = "
+matrix: {scaffold: [aider, llm], model: o3, no_lint: [false, true], repo_map: [0, 1024], feedback: 2}
+exclude: [{scaffold: llm, no_lint: true}, {scaffold: llm, repo_map: 1024}]
+defaults: {interaction: [single, editing]}
+table:
+  lines: [repo_map]
+  columns:
+    - {title: A, where: {scaffold: aider, no_lint: true, interaction: single}}
+    - title: B
+      where:
+        - {scaffold: aider, no_lint: false, repo_map: 1024, interaction: editing}
+        - {scaffold: llm, interaction: editing}
+      after_retries: 1
+      baseline: A
+";
+    let table = read(text).unwrap_or_else(|error| panic!("{error}")).table;
+    #[derive(serde::Deserialize)]
+    struct OfExperiment {
+        table: Table,
+    }
+    let alone: OfExperiment = mtsec_agents::yaml::read("file", text).unwrap();
+    assert_eq!(alone.table, table);
+    let written = mtsec_agents::yaml::write(&table).unwrap();
+    assert_eq!(mtsec_agents::yaml::read::<Table>("table", &written).unwrap(), table);
+    let pairs = |pairs: &[(Key, &str)]| pairs.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    assert_eq!(
+        table.columns[1].alternatives,
+        [
+            pairs(&[
+                (Key::Scaffold, "aider"),
+                (Key::NoLint, "false"),
+                (Key::RepoMap, "1024"),
+                (Key::Interaction, "editing")
+            ]),
+            pairs(&[(Key::Scaffold, "llm"), (Key::Interaction, "editing")]),
+        ]
+    );
+    assert_eq!(table.columns[1].after_retries, Some(1));
 }
 
 #[test]
@@ -302,6 +349,8 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         with("table:\n  columns:\n    - {title: A}\n    - {title: A}"),
         with("table:\n  columns:\n    - {title: A, after_retries: 1}"),
         with("table:\n  columns:\n    - {where: {model: o3}}"),
+        "matrix: {scaffold: llm, model: o3, policy: [none, last]}\ntable:\n  lines: [model]".into(),
+        "matrix: {scaffold: llm, model: o3, policy: [none, last]}\ntable:\n  columns:\n    - {title: A, where: {policy: [none, last], interaction: single}}".into(),
     ];
     let told: Vec<String> = texts
         .iter()
@@ -316,4 +365,26 @@ fn what_is_found_wrong_later_is_told_at_the_cell() {
     let cells = experiment.cells(&Overrides::default());
     let message = experiment.wrong(&cells[1], "there is no such model").to_string();
     assert!(message.ends_with("file.yaml:3:15: there is no such model"), "{message}");
+}
+
+#[test]
+fn the_example_of_the_readme_is_one() {
+    let readme = include_str!("../README.md");
+    let start = readme.find("# yaml-language-server").unwrap();
+    let text = &readme[start..start + readme[start..].find("```").unwrap()];
+    let experiment = read(text).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(
+        shown(&experiment.cells(&Overrides::default())),
+        [
+            "aider o3 [] single,expansion",
+            "aider o3 [policy=system] expansion",
+            "aider o3 [policy=last] expansion",
+            "llm o3 [] single,expansion",
+            "llm o3 [policy=system] expansion",
+            "llm o3 [policy=last] expansion",
+            "aider o3 [whole] expansion",
+            "aider o3 [udiff] expansion",
+            "mapped: aider o3 [repo-map=1024] single,expansion",
+        ]
+    );
 }

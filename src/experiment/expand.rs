@@ -9,6 +9,7 @@ use super::error::Wrong;
 use super::written::{File, Mapping, Setting, Value, place};
 use super::{Overrides, WantedCell};
 use crate::conversation::Interaction;
+use crate::gateway::catalogue::ModelSpec;
 use crate::plan::{CellRequest, Key};
 
 /// The cells of a file.
@@ -68,9 +69,14 @@ pub fn overridden(cells: &[WantedCell], overrides: &Overrides) -> Vec<WantedCell
     }
     if !models.is_empty() {
         changed = with_each(&changed, models, |asked, model| {
+            if !matches!(ModelSpec::parse(&model), ModelSpec::Named(_)) {
+                // A try without cost must not call the critic of the file: it is the cell's own model.
+                asked.options.critic = None;
+                // And what a script does not heed makes no cell of its own.
+                asked.options.reasoning_effort = None;
+                asked.options.thinking_tokens = None;
+            }
             asked.model = model;
-            // The critic is the cell's own model: a try without cost must not call another.
-            asked.options.critic = None;
         });
     }
     changed
@@ -219,7 +225,7 @@ fn take_out(cells: &mut [WantedCell], exclude: &Spanned<Mapping>, folder: &Folde
 }
 
 /// A value as [`Key::asked`] tells it.
-pub fn said(folder: &Folder<'_>, key: Key, value: &Value) -> Result<String, Wrong> {
+fn said(folder: &Folder<'_>, key: Key, value: &Value) -> Result<String, Wrong> {
     let mut scratch = CellRequest::default();
     set(&mut scratch, folder, key, value)?;
     Ok(match (key, &value.text) {

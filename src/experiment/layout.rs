@@ -1,22 +1,23 @@
 //! The table of a file, checked against the cells that it is of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_yaml::Spanned;
 
 use super::WantedCell;
 use super::assign::Folder;
 use super::error::Wrong;
-use super::expand::{keys, said};
+use super::expand::keys;
 use super::table::{Column, Table};
-use super::written::{Mapping, WrittenColumn, WrittenTable, place};
+use super::written::{WrittenColumn, WrittenTable, place};
+use crate::conversation::Interaction;
 use crate::plan::Key;
 use crate::recipe::Recipe;
 
 /// The table that is written.
-pub fn table(written: &WrittenTable, cells: &[WantedCell], folder: &Folder<'_>) -> Result<Table, Wrong> {
+pub fn table(written: &Spanned<WrittenTable>, cells: &[WantedCell], folder: &Folder<'_>) -> Result<Table, Wrong> {
     let mut lines: Vec<Key> = Vec::new();
-    for line in &written.lines {
+    for line in &written.value.lines {
         let key = line
             .value
             .parse()
@@ -27,7 +28,7 @@ pub fn table(written: &WrittenTable, cells: &[WantedCell], folder: &Folder<'_>) 
         lines.push(key);
     }
     let mut columns: Vec<Column> = Vec::new();
-    for written in &written.columns {
+    for written in &written.value.columns {
         let column = column(&written.value, cells, folder)?;
         if columns.iter().any(|earlier| earlier.title == column.title) {
             let message = format!(
@@ -38,7 +39,7 @@ pub fn table(written: &WrittenTable, cells: &[WantedCell], folder: &Folder<'_>) 
         }
         columns.push(column);
     }
-    for written in &written.columns {
+    for written in &written.value.columns {
         let Some(baseline) = &written.value.baseline else {
             continue;
         };
@@ -60,19 +61,25 @@ pub fn table(written: &WrittenTable, cells: &[WantedCell], folder: &Folder<'_>) 
             return Err(Wrong::new(place(baseline), message));
         }
     }
-    Ok(Table {
-        caption: written.caption.clone(),
+    let table = Table {
+        caption: written.value.caption.clone(),
         lines,
         columns,
-        shares: written.shares.clone(),
-    })
+        shares: written.value.shares.clone(),
+    };
+    match two_in_one_place(&table, cells) {
+        Some(message) => Err(Wrong::new(place(written), message)),
+        None => Ok(table),
+    }
 }
 
 fn column(written: &WrittenColumn, cells: &[WantedCell], folder: &Folder<'_>) -> Result<Column, Wrong> {
     let mut alternatives = Vec::new();
     let mut retries = 0;
     for mapping in &written.alternatives {
-        for alternative in spread(mapping, folder)? {
+        // Every value is one that the key takes. Paths are not looked at: what the report compares with is whole.
+        keys(&mapping.value, folder)?;
+        for alternative in mapping.value.combinations()? {
             let selected: Vec<&WantedCell> = cells.iter().filter(|cell| may_match(&alternative, cell)).collect();
             if selected.is_empty() {
                 let values: Vec<String> = alternative
@@ -87,8 +94,6 @@ fn column(written: &WrittenColumn, cells: &[WantedCell], folder: &Folder<'_>) ->
         }
     }
     if written.alternatives.is_empty() {
-        // Every row has all of no values.
-        alternatives.push(BTreeMap::new());
         retries = most_retries(cells);
     }
     if let Some(after) = &written.after_retries
@@ -113,35 +118,114 @@ fn most_retries<'a>(cells: impl IntoIterator<Item = &'a WantedCell>) -> u32 {
     retries.max().unwrap_or(0)
 }
 
-/// The alternatives of a mapping: one for each combination of values, for a key may have a list of them.
-fn spread(written: &Spanned<Mapping>, folder: &Folder<'_>) -> Result<Vec<BTreeMap<Key, String>>, Wrong> {
-    let mut alternatives = vec![BTreeMap::new()];
-    for (key, setting) in keys(&written.value, folder)? {
-        let mut longer = Vec::new();
-        for alternative in &alternatives {
-            for value in &setting.values {
-                let mut alternative = alternative.clone();
-                alternative.insert(key, said(folder, key, value)?);
-                longer.push(alternative);
-            }
-        }
-        alternatives = longer;
-    }
-    Ok(alternatives)
+/// Whether any row of the cell may have these values.
+fn may_match(wanted: &BTreeMap<Key, String>, cell: &WantedCell) -> bool {
+    let mut interactions = cell.interactions.iter();
+    interactions.any(|interaction| may_have(wanted, cell, *interaction))
 }
 
-/// Whether a row of the cell may have these values. What is left to the recipe, and the name in a recipe of the user's, is not
-/// known here.
-fn may_match(wanted: &BTreeMap<Key, String>, cell: &WantedCell) -> bool {
-    cell.interactions.iter().any(|interaction| {
-        wanted.iter().all(|(key, value)| {
-            let has = key.asked(&cell.asked, *interaction);
-            let is_open = match key {
-                Key::Scaffold => Recipe::is_path(&has),
-                Key::EditFormat => has.is_empty(),
-                _ => false,
-            };
-            is_open || has == *value
-        })
+/// Whether a row may have these values. What is left to the recipe, and the name in a recipe of the user's, is not known here.
+fn may_have(wanted: &BTreeMap<Key, String>, cell: &WantedCell, interaction: Interaction) -> bool {
+    wanted.iter().all(|(key, value)| {
+        let has = key.asked(&cell.asked, interaction);
+        let is_open = match key {
+            Key::Scaffold => Recipe::is_path(&has),
+            Key::EditFormat => has.is_empty(),
+            _ => false,
+        };
+        is_open || has == *value
     })
+}
+
+/// Why the rows of these cells cannot be laid out: two of them would stand in one place.
+pub fn two_in_one_place(table: &Table, cells: &[WantedCell]) -> Option<String> {
+    let rows: Vec<(&WantedCell, Interaction)> = cells
+        .iter()
+        .flat_map(|cell| cell.interactions.iter().map(move |interaction| (cell, *interaction)))
+        .collect();
+    let lines = lines(table, &rows);
+    let mut seen: HashMap<(Vec<String>, &str), (&WantedCell, Interaction)> = HashMap::new();
+    for (cell, interaction) in rows {
+        let line: Vec<String> = lines.iter().map(|key| key.asked(&cell.asked, interaction)).collect();
+        let titles: Vec<&str> = match table.columns.is_empty() {
+            true => vec![interaction.name()],
+            false => {
+                let has = |column: &&Column| {
+                    let mut alternatives = column.alternatives.iter();
+                    column.alternatives.is_empty() || alternatives.any(|wanted| may_have(wanted, cell, interaction))
+                };
+                let columns = table.columns.iter().filter(has);
+                columns.map(|column| column.title.as_str()).collect()
+            }
+        };
+        for title in titles {
+            if let Some((other, its)) = seen.insert((line.clone(), title), (cell, interaction)) {
+                let differs = |key: &Key| key.asked(&other.asked, its) != key.asked(&cell.asked, interaction);
+                let keys: Vec<&str> = Key::ALL.into_iter().filter(differs).map(Key::name).collect();
+                return Some(format!(
+                    "two cells would stand in one place, line `{}`, column `{title}`: put {} into `lines`, or into the `where` of columns",
+                    line.join(", "),
+                    keys.join(" or ")
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// By what lines are told apart: as asked for, or everything in which rows differ and by which no column selects.
+fn lines(table: &Table, rows: &[(&WantedCell, Interaction)]) -> Vec<Key> {
+    if !table.lines.is_empty() {
+        return table.lines.clone();
+    }
+    let selects = |key: Key| match table.columns.is_empty() {
+        true => key == Key::Interaction,
+        false => {
+            let mut alternatives = table.columns.iter().flat_map(|column| &column.alternatives);
+            alternatives.any(|wanted| wanted.contains_key(&key))
+        }
+    };
+    let differs = |key: Key| {
+        let values: HashSet<String> = rows.iter().map(|(cell, kind)| key.asked(&cell.asked, *kind)).collect();
+        values.len() > 1
+    };
+    let found: Vec<Key> = Key::ALL
+        .into_iter()
+        .filter(|key| !selects(*key) && differs(*key))
+        .collect();
+    match found.is_empty() {
+        true => vec![Key::Scaffold, Key::Model],
+        false => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::experiment::{Experiment, Overrides};
+
+    use super::two_in_one_place;
+
+    #[test]
+    fn a_try_without_cost_has_a_place_for_every_row_of_the_papers_tables() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.path().extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let experiment = Experiment::read(&entry.path()).unwrap();
+            for models in [
+                vec!["oracle".to_owned()],
+                vec!["oracle".to_owned(), "oracle:insecure".to_owned()],
+            ] {
+                let scaffolds = Vec::new();
+                let cells = experiment.cells(&Overrides { models, scaffolds });
+                assert_eq!(two_in_one_place(&experiment.table, &cells), None, "{:?}", entry.path());
+            }
+            seen += 1;
+        }
+        assert!(seen > 10);
+    }
 }

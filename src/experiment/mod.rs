@@ -76,7 +76,10 @@ impl Experiment {
     fn understand(path: &Path, folder: &Path, written: &File) -> Result<Self, Wrong> {
         let name = name(path, written)?;
         let cells = expand::cells(written, &Folder(folder))?;
-        let table = layout::table(&written.table, &cells, &Folder(folder))?;
+        let table = match &written.table {
+            Some(table) => layout::table(table, &cells, &Folder(folder))?,
+            None => Table::default(),
+        };
         let mut tasks = written.tasks.clone();
         for path in &mut tasks.paths {
             let whole = folder.join(&*path);

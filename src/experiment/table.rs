@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::written::one_or_more;
 use crate::plan::Key;
 
 /// A line for each group of rows that agree in `lines`, a column for each selection of rows.
@@ -24,8 +26,9 @@ pub struct Table {
 #[serde(default, deny_unknown_fields)]
 pub struct Column {
     pub title: String,
-    /// A row belongs here that has all values of any of these; see [`Key::value`].
-    #[serde(rename = "where")]
+    /// A row belongs here that has all values of any of these, see [`Key::value`]; none: every row does. Written as one mapping or a
+    /// list of them, each value may be a list: one alternative for each combination.
+    #[serde(rename = "where", deserialize_with = "alternatives")]
     pub alternatives: Vec<BTreeMap<Key, String>>,
     /// The verdict after at most so many retries with feedback; `None`: the last.
     pub after_retries: Option<u32>,
@@ -41,4 +44,17 @@ pub enum Share {
     CorrectSecure,
     /// C&I.
     CorrectInsecure,
+}
+
+fn alternatives<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<BTreeMap<Key, String>>, D::Error> {
+    let mut alternatives = Vec::new();
+    for mapping in one_or_more(source)? {
+        alternatives.extend(
+            mapping
+                .value
+                .combinations()
+                .map_err(|wrong| D::Error::custom(wrong.message))?,
+        );
+    }
+    Ok(alternatives)
 }

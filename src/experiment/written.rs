@@ -1,15 +1,17 @@
 //! The file as it is written: what may be written in it, and where it is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_yaml::Spanned;
 
+use super::error::Wrong;
 use super::settings::{self, Settings, Tasks};
 use super::table::Share;
 use crate::budget::Budget;
-use crate::plan::{ContainmentKind, SandboxKind, TestTurns};
+use crate::plan::{ContainmentKind, Key, SandboxKind, TestTurns};
 
 /// Line and column of the file, from 1.
 pub type Place = (u64, u64);
@@ -59,7 +61,7 @@ pub struct File {
     /// By their names, in the order of the file.
     pub cells: Named,
     pub defaults: Mapping,
-    pub table: WrittenTable,
+    pub table: Option<Spanned<WrittenTable>>,
 }
 
 impl File {
@@ -113,6 +115,32 @@ pub struct WrittenColumn {
 /// Keys with their values, in the order of the file; what the keys are is looked at later.
 #[derive(Debug, Clone, Default)]
 pub struct Mapping(pub Vec<(Spanned<String>, Setting)>);
+
+impl Mapping {
+    /// Every combination of its values, as they are written; `null` is empty, as in [`Key::value`].
+    ///
+    /// # Errors
+    /// A key is none.
+    pub fn combinations(&self) -> Result<Vec<BTreeMap<Key, String>>, Wrong> {
+        let mut combinations = vec![BTreeMap::new()];
+        for (written, setting) in &self.0 {
+            let key: Key = written
+                .value
+                .parse()
+                .map_err(|message: String| Wrong::new(place(written), message))?;
+            let mut longer = Vec::new();
+            for combination in &combinations {
+                for value in &setting.values {
+                    let mut combination = combination.clone();
+                    combination.insert(key, value.text.clone().unwrap_or_default());
+                    longer.push(combination);
+                }
+            }
+            combinations = longer;
+        }
+        Ok(combinations)
+    }
+}
 
 /// One value, or a list of them.
 #[derive(Debug, Clone)]
@@ -239,7 +267,7 @@ impl<'de> Deserialize<'de> for OneOrMore {
 }
 
 /// One mapping, or a list of them.
-fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Spanned<Mapping>>, D::Error> {
+pub fn one_or_more<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<Spanned<Mapping>>, D::Error> {
     /// What stands in a mapping's stead where it is one: its entries are read with their places.
     enum Mappings {
         One(Mapping),

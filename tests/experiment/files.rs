@@ -56,6 +56,8 @@ fn each_asks_for_what_its_table_shows() {
         ("table7.yaml", 30, 30),
         // Four models in two interactions; its three columns are one trial's verdicts.
         ("table8.yaml", 4, 8),
+        // 16 models, with and without the agent, four columns.
+        ("table9.yaml", 32, 128),
     ];
     let found: Vec<(String, usize, usize)> = files()
         .into_iter()
