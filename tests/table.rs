@@ -112,7 +112,10 @@ fn what_cannot_be_laid_out_says_what_to_change() {
             "add one of model to `lines`",
         ],
     );
-    refused("table: {columns: [{title: a, baseline: b}]}\n", &["experiment.yaml:3:40:"]);
+    refused(
+        "table: {columns: [{title: a, baseline: b}]}\n",
+        &["experiment.yaml:3:40:"],
+    );
     refused("table: {rows: []}\n", &["experiment.yaml:3:"]);
     give_table(&run, "");
     let (_, err) = finished(place.path(), &["report", "jobs/mine", "--layout", "table"], 2);

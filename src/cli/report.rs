@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::compare::open_side;
+use super::lock::EXPERIMENT;
 use super::printed::Printed;
 use super::statistics::Statistics;
 use super::{Failed, Result};
@@ -12,7 +13,7 @@ use crate::console::Console;
 use crate::exit_code::Exit;
 use crate::experiment::{Experiment, Table};
 use crate::report::{
-    By, Format, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty,
+    By, Format, Method, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty,
     experiment_table, paper_table, refusals, render_all, render_grids, render_table, summarise,
 };
 use crate::store::RunFolder;
@@ -164,14 +165,28 @@ impl Report {
             return table.ok_or_else(missing).map(Some);
         }
         for run in &self.runs {
-            let path = run.join("experiment.yaml");
-            if path.is_file()
-                && let Some(table) = table_of(&path)?
-            {
+            if let Some(table) = own_table(run)? {
                 return Ok(Some(table));
             }
         }
         Ok(None)
+    }
+}
+
+/// The table of a run of an experiment, for people; `None` where its file says nothing of one.
+pub fn of_experiment(run: &Path) -> std::result::Result<Option<String>, Failed> {
+    let Some(table) = own_table(run)? else { return Ok(None) };
+    let side = open_side(&whole(run), |_| Ok(()))?;
+    let table = experiment_table(&table, &[side], &[], Method::default()).map_err(Failed::bad_input)?;
+    Ok(Some(render_table(&table, Format::Table)?))
+}
+
+/// What the experiment file of a run says of its table.
+fn own_table(run: &Path) -> std::result::Result<Option<Table>, Failed> {
+    let path = run.join(EXPERIMENT);
+    match path.is_file() {
+        true => table_of(&path),
+        false => Ok(None),
     }
 }
 

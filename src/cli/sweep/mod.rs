@@ -15,6 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use super::budgets::Budgets;
 use super::check::{check_writable, same_agents};
 use super::live::{Job, Start, create};
+use super::report::of_experiment;
 use super::run::{at_least_one, check_job_name};
 use super::select::Selection;
 use super::{Failed, Result};
@@ -202,11 +203,17 @@ impl Swept {
 pub fn print(path: &Path, json: bool, console: &Console) -> std::result::Result<bool, Failed> {
     let run = RunFolder::open(path)?;
     let summary = summarise(&run)?;
-    // HERE the table of the experiment is printed, where its file has one: by the function that `report` uses for a run with
-    // an experiment.yaml.
     let text = match json {
         true => format!("{}\n", serde_json::to_string_pretty(&summary)?),
-        false => render_counts(&summary),
+        false => {
+            // What cannot be laid out ends no run: `report` can print it with another table.
+            let table = of_experiment(path).unwrap_or_else(|error| {
+                console.warn(&format!("there is no table: {error}"));
+                None
+            });
+            let table = table.map(|table| format!("\n{table}"));
+            render_counts(&summary) + &table.unwrap_or_default()
+        }
     };
     console.result(&text)?;
     let mut usage = Usage::default();
