@@ -52,6 +52,14 @@ pub fn without(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !is_canary(line)).collect()
 }
 
+/// The text with everything that looks like a canary hidden.
+pub fn hidden(text: &str) -> String {
+    let hidden = CANARY
+        .as_ref()
+        .map(|canary| canary.replace_all(text.as_bytes(), b"\xe2\x80\xa6"));
+    hidden.map_or_else(|| text.to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// The canaries of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Canaries {

@@ -1,8 +1,14 @@
 //! What the tester says of one tree.
 
+mod explanation;
+mod split;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+
+pub use explanation::{Explanation, FailedCase, Group, ShownCase};
+pub use split::{Counted, Split};
 
 /// The verdict on a tree (MT-Sec paper, section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,13 +72,6 @@ pub struct Judgement {
     pub left_out: usize,
     /// Wall time from the request to the verdict, in milliseconds.
     pub wall_ms: f64,
-}
-
-/// Places of cases in both groups, from 0, ascending.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    pub capability: Vec<usize>,
-    pub safety: Vec<usize>,
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -473,3 +473,40 @@ fn a_run_keeps_its_own_copy_of_the_first_turns_of_random() {
     let turns = |text: &str| text.split_once("\n--- ").map(|(_, turns)| turns.to_owned());
     assert_eq!(turns(&from_copy), turns(&from_all));
 }
+
+#[test]
+fn of_the_bare_models_answers_in_random_the_last_is_judged() {
+    let place = tempfile::tempdir().unwrap();
+    let tasks =
+        [("own", "CWE-1", "double"), ("b", "CWE-2", "one"), ("c", "CWE-3", "two")].map(|(id, cwe, function)| {
+            let mut task = tiny_task(id);
+            task["cwe"] = json!(cwe);
+            task["function"] = json!(function);
+            task
+        });
+    write(place.path(), "t.jsonl", &tasks);
+    let secure = tasks[0]["references"]["secure"].as_str().unwrap();
+    // What was said before is about something else, and would break everything.
+    let answers =
+        ["import nothing_like_this", "1 / 0", secure].map(|code| json!({"text": format!("```python\n{code}\n```")}));
+    std::fs::write(place.path().join("s.yaml"), json!({"replies": answers}).to_string()).unwrap();
+    let run = [
+        "run",
+        "llm",
+        "-m",
+        "script:s.yaml",
+        "--tasks",
+        "t.jsonl",
+        "-i",
+        "own",
+        "--interaction",
+        "random",
+    ];
+    finished(place.path(), &[&run[..], &["--job-name", "r"]].concat(), 0);
+    let rows = common::report(&place.path().join("jobs/r"));
+    assert_eq!(
+        (&rows[0]["n"], &rows[0]["correct_secure"]),
+        (&1.into(), &1.into()),
+        "{rows:?}"
+    );
+}

@@ -12,7 +12,10 @@ fn a_line_has_its_shares_errors_and_markers_against_the_single_turn() {
     mixed_run(place.path(), "mixed");
     let report = |more: &[&str]| finished(place.path(), &[&["report", "jobs/mixed"], more].concat(), 0).0;
     let table: Value = serde_json::from_str(&report(&["--layout", "paper", "--json"])).unwrap();
-    assert_eq!(table["interactions"], json!(["single", "editing"]));
+    assert_eq!(
+        table["columns"],
+        json!([{"title": "single", "baseline": null}, {"title": "editing", "baseline": "single"}])
+    );
     assert_eq!(table["lines"].as_array().unwrap().len(), 1);
     let [single, editing] = [0, 1].map(|index| &table["lines"][0]["entries"][index]);
     // 16 of 18 and 6 of 18: 12 lost, 2 won.
@@ -45,10 +48,13 @@ fn a_line_has_its_shares_errors_and_markers_against_the_single_turn() {
         json!({"b": 12, "c": 2})
     );
     let text = report(&["--layout", "paper"]);
-    assert!(text.contains("33.3 ± 11.1*") && text.contains("88.9 ± 7.4"), "{text}");
+    assert!(
+        text.contains("33.3 ± 11.1* (-55.6)") && text.contains("88.9 ± 7.4"),
+        "{text}"
+    );
     assert_eq!(text.matches("SCRIPTED").count(), 1, "{text}");
     let latex = report(&["--format", "latex"]);
-    assert!(latex.contains("$33.3 \\pm 11.1^{*}$"), "{latex}");
+    assert!(latex.contains("$33.3 \\pm 11.1^{*}$ ($-55.6$)"), "{latex}");
     assert!(latex.contains("b = 12, c = 2, pairs = 18, p = 0.0129"), "{latex}");
     for line in latex
         .lines()
@@ -56,8 +62,8 @@ fn a_line_has_its_shares_errors_and_markers_against_the_single_turn() {
     {
         assert_eq!(
             line.matches(" & ").count() + line.matches("multicolumn").count(),
-            7,
-            "eight columns: {line}"
+            8,
+            "nine columns: {line}"
         );
     }
     let csv = report(&["--layout", "paper", "--format", "csv"]);
@@ -89,7 +95,7 @@ fn several_runs_are_lines_of_one_table_and_the_best_is_bold() {
     assert_eq!(brittleness, [&json!(0.0), &json!(-100.0), &Value::Null]);
     let (latex, _) = finished(place.path(), &[&runs[..], &["--format", "latex"]].concat(), 0);
     assert!(
-        latex.contains("jobs/best & llm ") && latex.contains(", oracle & "),
+        latex.contains("jobs/best & llm ") && latex.contains(" & oracle & "),
         "{latex}"
     );
     assert!(latex.contains("single ($n$ = 3--18)"), "{latex}");

@@ -8,21 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::traces::{Watch, entries, mounts, until};
-use common::{json_lines, report};
+use common::{agents, holds, json_lines, report};
 use mtsec_agents::plan::{Cell, Lock};
-use serde_json::Value;
-
-const AGENTS: [&str; 3] = ["aider", "codex", "llm"];
-
-/// The agents that take part: OpenHands is 1.6 GB, and comes only where it is asked for.
-fn agents() -> Vec<&'static str> {
-    let mut agents = AGENTS.to_vec();
-    match std::env::var("MTSEC_TEST_AGENTS").as_deref() {
-        Ok("all") => agents.push("openhands"),
-        _ => eprintln!("skipped: OpenHands, which takes part only with MTSEC_TEST_AGENTS=all"),
-    }
-    agents
-}
 
 /// A folder for runs, with a temporary folder of its own by which everything that they start is known.
 struct Arena {
@@ -180,16 +167,6 @@ fn in_the_middle(run: &Path, agent: &str) -> bool {
 fn interrupt(run: &Child) {
     let id = nix::unistd::Pid::from_raw(run.id() as i32);
     nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGINT).unwrap();
-}
-
-/// Whether any text in a value holds this one.
-fn holds(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(string) => string.contains(text),
-        Value::Array(values) => values.iter().any(|value| holds(value, text)),
-        Value::Object(members) => members.values().any(|value| holds(value, text)),
-        _ => false,
-    }
 }
 
 #[test]

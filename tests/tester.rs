@@ -3,6 +3,8 @@
 
 #[path = "tester/death.rs"]
 mod death;
+#[path = "tester/explain.rs"]
+mod explain;
 #[path = "tester/hostile.rs"]
 mod hostile;
 #[path = "tester/packages.rs"]

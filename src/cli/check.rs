@@ -8,7 +8,7 @@ use super::live::{Job, Start};
 use super::lock::recipe_file;
 use super::stored::stored_tasks;
 use super::sweep::Swept;
-use super::{Failed, Result, said, tasks};
+use super::{Failed, Result, held_out, said, tasks};
 use crate::budget::Budget;
 use crate::console::Console;
 use crate::containment;
@@ -88,6 +88,7 @@ impl Job {
                 (cells, tasks, lock.trials, lock.skipped_rows)
             }
         };
+        held_out::check(&cells, &trials)?;
         resolve::check_models(&cells, &tasks).map_err(Failed::bad_input)?;
         resolve::check_budgets(&cells, &self.budgets()?).map_err(Failed::bad_input)?;
         if let Some(path) = self.request.tasks.iter().find(|path| path.to_str().is_none()) {

@@ -16,8 +16,8 @@ use crate::task::Task;
 
 /// Compare two sides pair by pair: the same tasks under another scaffold, model, option or interaction
 ///
-/// A side is a run, or those rows of it that KEY=VALUE choose; keys are scaffold, model, options, interaction and cell. Rows are
-/// compared that agree in everything else: what has one value on each side, or is named, is what is compared. A pair is a
+/// A side is a run, or those rows of it that KEY=VALUE choose; keys are scaffold, model, interaction, cell, name (in an experiment
+/// file), options, and each option by its name in experiment files, such as edit_format or policy. Rows are compared that agree in everything else: what has one value on each side, or is named, is what is compared. A pair is a
 /// task (and attempt) with a verdict on both sides; what is left out is counted.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -40,7 +40,8 @@ const EXAMPLES: &str = "\
 Examples:
   mtsec-agents compare jobs/aider jobs/codex                                        two scaffolds, interaction by interaction
   mtsec-agents compare jobs/mine,interaction=single jobs/mine                       every conversation against the single turn
-  mtsec-agents compare jobs/mine,options=diff jobs/mine,options=whole --holm        two edit formats
+  mtsec-agents compare jobs/mine,edit_format=diff jobs/mine,edit_format=whole --holm
+  mtsec-agents compare jobs/table2,policy=none jobs/table2,policy=system            the security policy in the system prompt
   mtsec-agents compare jobs/mine,model=o3 jobs/mine,model=gpt-5 -i CWE-79 --format md
 
 b counts pairs that have the verdict in A only, c those in B only. Markers: * below .05, ** below .01, *** below .001.";

@@ -9,6 +9,7 @@ use super::sweep::Sweeping;
 use crate::plan::{InstalledAgent, Lock, Settings};
 use crate::recipe::Recipes;
 use crate::runner::Request;
+use crate::runner::resolve::ResolvedCell;
 use crate::store::RunFolder;
 use crate::tester::Tester;
 use crate::yaml;
@@ -70,7 +71,11 @@ pub fn write_lock(
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),
         skipped_rows: checked.skipped_rows,
-        scripted: checked.cells.iter().any(|cell| cell.model.is_scripted())
+        scripted: checked
+            .cells
+            .iter()
+            .flat_map(ResolvedCell::models)
+            .any(|model| model.is_scripted())
             || checked.source.as_ref().is_some_and(|source| source.lock.scripted),
         settings: Settings {
             api_base: request.api_base.clone(),

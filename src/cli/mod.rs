@@ -7,6 +7,8 @@ mod compare;
 mod completions;
 mod doctor;
 mod gc;
+mod held_out;
+mod import_results;
 mod live;
 mod lock;
 mod models;
@@ -55,6 +57,7 @@ Examples:
   mtsec-agents sweep experiments/demo.yaml                 an experiment file: a matrix of cells in one run, which can grow
   mtsec-agents resume jobs/2026-01-31__12-00-00            finish a run that was interrupted
   mtsec-agents report jobs/2026-01-31__12-00-00 --layout paper
+  mtsec-agents report jobs/2026-01-31__12-00-00 --by cwe
   mtsec-agents compare jobs/aider jobs/codex               what differs, pair by pair, and is it chance?
   mtsec-agents retest jobs/2026-01-31__12-00-00 -k 5       are its verdicts a matter of chance?
   mtsec-agents replay jobs/2026-01-31__12-00-00            the agents again, with the recorded answers: no cost
@@ -73,6 +76,7 @@ enum Command {
     Resume(resume::Resume),
     Report(report::Report),
     Compare(compare::Compare),
+    ImportResults(import_results::ImportResults),
     Retest(retest::Retest),
     Replay(Box<replay::Replay>),
     #[command(subcommand)]
@@ -96,6 +100,7 @@ impl Cli {
             Command::Resume(command) => command.carry_out(&console),
             Command::Report(command) => command.carry_out(&console),
             Command::Compare(command) => command.carry_out(&console),
+            Command::ImportResults(command) => command.carry_out(&console),
             Command::Retest(command) => command.carry_out(&console),
             Command::Replay(command) => command.carry_out(&console),
             Command::Tasks(command) => command.carry_out(&console),

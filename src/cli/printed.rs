@@ -7,7 +7,7 @@ use crate::report::Format;
 /// How a table is printed.
 #[derive(Debug, Args)]
 pub struct Printed {
-    /// table, md, latex (of `report`, in the paper's layout), csv or json
+    /// table, md, latex (of `report`, but not of counts), csv or json
     #[arg(long, default_value = "table")]
     format: Format,
     /// The same as --format json

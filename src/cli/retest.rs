@@ -51,6 +51,11 @@ impl Retest {
         let lock: Lock = run.read_json("lock.json").map_err(Failed::bad_input)?;
         let mut tasks = stored_tasks(&run, &lock)?;
         self.filter.apply(&mut tasks)?;
+        let options = lock
+            .cells
+            .iter()
+            .map(|cell| (cell.id(), cell.options.clone()))
+            .collect();
         let mut trials = lock.trials;
         trials.retain(|trial| tasks.iter().any(|task| task.id == trial.task));
         runtime()?.block_on(async {
@@ -72,6 +77,7 @@ impl Retest {
                     .into_iter()
                     .map(|task| (task.id.clone(), Arc::new(task)))
                     .collect(),
+                options,
                 tester,
                 rounds: self.rounds,
                 concurrent: std::thread::available_parallelism().map_or(1, usize::from),

@@ -100,13 +100,14 @@ pub struct Run {
     /// For llm: after the first turn, ask for differences instead of whole programs
     #[arg(long, help_heading = "Agent")]
     code_diff: bool,
-    /// Where the task's security policy is said: none, system, first, last or every
+    /// Where the task's security policy is said: none, system (the gateway adds it to the model's system prompt), first, last
+    /// or every turn
     #[arg(long, value_name = "PLACE", default_value = "none", help_heading = "Conversation")]
     policy: Policy,
-    /// The conversations of so many turns [default: each task's own]
+    /// The conversations of so many turns; single has one, random three [default: each task's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "Conversation")]
     turns: Option<u32>,
-    /// Decides what is chosen by chance: the first turns of random, and the tests that are held out
+    /// Decides what is chosen by chance: the first turns of random, and the tests that are held out; refused where nothing is
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Conversation")]
     seed: u64,
     /// After the last turn tell the agent which tests fail, at most so often

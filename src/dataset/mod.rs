@@ -5,6 +5,7 @@
 mod builtin;
 mod distraction;
 mod error;
+pub mod feedback;
 mod folder;
 mod merge;
 #[cfg(feature = "parquet")]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::written::Place;
+use super::mapping::Place;
 use crate::yaml::YamlError;
 
 /// An experiment file cannot be used.

@@ -6,7 +6,8 @@ use serde_yaml::Spanned;
 
 use super::assign::{Folder, assign, interaction};
 use super::error::Wrong;
-use super::written::{File, Mapping, Setting, Value, place};
+use super::mapping::{Mapping, Setting, Value, place};
+use super::written::File;
 use super::{Overrides, WantedCell};
 use crate::conversation::Interaction;
 use crate::gateway::catalogue::ModelSpec;

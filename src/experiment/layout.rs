@@ -8,8 +8,9 @@ use super::WantedCell;
 use super::assign::Folder;
 use super::error::Wrong;
 use super::expand::keys;
+use super::mapping::place;
 use super::table::{Column, Table};
-use super::written::{WrittenColumn, WrittenTable, place};
+use super::written::{WrittenColumn, WrittenTable};
 use crate::conversation::Interaction;
 use crate::plan::Key;
 use crate::recipe::Recipe;
@@ -163,7 +164,8 @@ pub fn two_in_one_place(table: &Table, cells: &[WantedCell]) -> Option<String> {
                 let differs = |key: &Key| key.asked(&other.asked, its) != key.asked(&cell.asked, interaction);
                 let keys: Vec<&str> = Key::ALL.into_iter().filter(differs).map(Key::name).collect();
                 return Some(format!(
-                    "two cells would stand in one place, line `{}`, column `{title}`: put {} into `lines`, or into the `where` of columns",
+                    "two cells would stand in one place, line `{}`, column `{title}`: \
+                     put {} into `lines`, or into the `where` of columns",
                     line.join(", "),
                     keys.join(" or ")
                 ));

@@ -4,6 +4,7 @@ mod assign;
 mod error;
 mod expand;
 mod layout;
+mod mapping;
 mod schema;
 mod settings;
 mod table;
@@ -110,7 +111,7 @@ impl Experiment {
 /// The name that the file gives itself, or the file's own.
 fn name(path: &Path, written: &File) -> Result<String, Wrong> {
     let (name, place) = match &written.name {
-        Some(name) => (name.value.clone(), written::place(name)),
+        Some(name) => (name.value.clone(), mapping::place(name)),
         None => {
             let stem = path.file_stem().unwrap_or_default();
             (stem.to_string_lossy().into_owned(), (1, 1))

@@ -1,5 +1,5 @@
-//! The JSON Schema of experiment files, for editors. Made from the words themselves, so that none is missing; tests hold it to the
-//! reader.
+//! The JSON Schema of experiment files, for editors. Made from the words themselves, so that none is missing; tests hold it
+//! to the reader.
 
 use serde_json::{Map, Value, json};
 
@@ -47,13 +47,25 @@ fn members() -> Value {
     let texts = |what: &str| json!({"type": "array", "items": {"type": "string"}, "description": what});
     let reference =
         |name: &str, what: &str| json!({"allOf": [{"$ref": format!("#/definitions/{name}")}], "description": what});
-    let list = |name: &str, what: &str| json!({"type": "array", "items": {"$ref": format!("#/definitions/{name}")}, "description": what});
+    let list = |name: &str, what: &str| {
+        let items = json!({"$ref": format!("#/definitions/{name}")});
+        json!({"type": "array", "items": items, "description": what})
+    };
     json!({
-        "name": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$", "description": "The default name of the run folder; without it the file's own"},
+        "name": {
+            "type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$",
+            "description": "The default name of the run folder; without it the file's own",
+        },
         "about": {"type": "string", "description": "What this is, in a sentence or two"},
         "tasks": reference("tasks", "The tasks; without it the built-in ones"),
-        "attempts": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1, "description": "Attempts at each task, interaction and cell"},
-        "retries": {"type": "integer", "minimum": 0, "default": 1, "description": "How often an infrastructure failure is tried again"},
+        "attempts": {
+            "type": "integer", "minimum": 1, "maximum": 1000, "default": 1,
+            "description": "Attempts at each task, interaction and cell",
+        },
+        "retries": {
+            "type": "integer", "minimum": 0, "default": 1,
+            "description": "How often an infrastructure failure is tried again",
+        },
         "test_turns": {"enum": ["last", "all"], "default": "last", "description": "Which snapshots are judged"},
         "agent_versions": texts("Other versions than the pinned ones: SCAFFOLD=VERSION"),
         "api_base": {"type": "string", "description": "Another endpoint, for all models"},
@@ -67,12 +79,21 @@ fn members() -> Value {
         "agent_trial_limit": seconds("Most agent time of a trial"),
         "trial_budget": reference("budget", "The most that every try of a trial may use of its models"),
         "run_budget": reference("budget", "The most that the whole run may use"),
-        "sandbox": {"enum": ["namespaces", "docker"], "default": "namespaces", "description": "What is around the code that is judged"},
-        "containment": {"enum": ContainmentKind::ALL.map(ContainmentKind::name), "default": "namespaces", "description": "What holds the agents"},
+        "sandbox": {
+            "enum": ["namespaces", "docker"], "default": "namespaces",
+            "description": "What is around the code that is judged",
+        },
+        "containment": {
+            "enum": ContainmentKind::ALL.map(ContainmentKind::name), "default": "namespaces",
+            "description": "What holds the agents",
+        },
         "matrix": reference("values", "Every combination of these values is a cell; `interaction` is what the cell is run with"),
         "exclude": list("values", "Taken out of the matrix: the combinations that have one of the values of every key that is named"),
         "include": list("values", "Added to the matrix: each is a small matrix of its own"),
-        "cells": {"type": "object", "additionalProperties": {"$ref": "#/definitions/cell"}, "description": "Cells that have a name"},
+        "cells": {
+            "type": "object", "additionalProperties": {"$ref": "#/definitions/cell"},
+            "description": "Cells that have a name",
+        },
         "defaults": reference("values", "What the matrix, an include or a cell has where it does not name the key"),
         "table": reference("table", "How the results are laid out"),
     })
@@ -84,8 +105,14 @@ fn tasks() -> Value {
         "type": "object",
         "additionalProperties": false,
         "properties": {
-            "paths": {"type": "array", "items": {"type": "string"}, "description": "Folders and files of rows, from the folder of this file; none: the built-in tasks"},
-            "rows_are": {"enum": [null, Interaction::Expansion.name(), Interaction::Editing.name(), Interaction::Refactor.name()], "description": "What the turns of MT-Sec rows are, where neither row nor file name says it"},
+            "paths": {
+                "type": "array", "items": {"type": "string"},
+                "description": "Folders and files of rows, from the folder of this file; none: the built-in tasks",
+            },
+            "rows_are": {
+                "enum": [null, Interaction::Expansion.name(), Interaction::Editing.name(), Interaction::Refactor.name()],
+                "description": "What the turns of MT-Sec rows are, where neither row nor file name says it",
+            },
             "include": globs("Only tasks whose id or CWE matches one of these globs"),
             "exclude": globs("No task whose id or CWE matches one of these globs"),
             "sample": {
@@ -110,7 +137,10 @@ fn table() -> Value {
         "additionalProperties": false,
         "properties": {
             "caption": {"type": "string"},
-            "lines": {"type": "array", "uniqueItems": true, "items": {"enum": keys}, "description": "A line for each combination of values of these keys; without it those in which the cells differ and by which no column selects"},
+            "lines": {
+                "type": "array", "uniqueItems": true, "items": {"enum": keys},
+                "description": "A line for each combination of these keys' values; without it all in which cells differ and no column selects",
+            },
             "columns": {
                 "type": "array",
                 "description": "Without it one for each interaction, conversations tested against the single turn",
@@ -125,14 +155,23 @@ fn table() -> Value {
                                 {"$ref": "#/definitions/values"},
                                 {"type": "array", "items": {"$ref": "#/definitions/values"}},
                             ],
-                            "description": "Which trials: those that have one of the values of every key; of a list, those of any. Without it all",
+                            "description": "The trials that have one of the values of every key; of a list those of any; without it all",
                         },
-                        "after_retries": {"type": "integer", "minimum": 0, "description": "The verdict after at most so many retries with feedback; without it the last"},
-                        "baseline": {"type": "string", "description": "The title of the column that this one is tested against"},
+                        "after_retries": {
+                            "type": "integer", "minimum": 0,
+                            "description": "The verdict after at most so many retries with feedback; without it the last",
+                        },
+                        "baseline": {
+                            "type": "string",
+                            "description": "The title of the column that this one is tested against",
+                        },
                     },
                 },
             },
-            "shares": {"type": "array", "items": {"enum": ["correct_secure", "correct_insecure"]}, "description": "Without it both"},
+            "shares": {
+                "type": "array", "items": {"enum": ["correct_secure", "correct_insecure"]},
+                "description": "Without it both",
+            },
         },
     })
 }
@@ -156,7 +195,8 @@ fn one_or_more(value: Value) -> Value {
 
 /// A value of a key.
 fn value(key: Key) -> Value {
-    let whole = |least: u32, most: u32, what: &str| json!({"type": "integer", "minimum": least, "maximum": most, "description": what});
+    let whole = |least: u64, most: u64, what: &str| json!({"type": "integer", "minimum": least, "maximum": most, "description": what});
+    let text = |examples: &[&str], what: &str| json!({"type": "string", "minLength": 1, "examples": examples, "description": what});
     let truth = |what: &str| json!({"type": "boolean", "description": what});
     let words = |words: Vec<&str>, what: &str| json!({"enum": words, "description": what});
     let or_null = |mut value: Value| {
@@ -169,10 +209,15 @@ fn value(key: Key) -> Value {
     };
     match key {
         Key::Scaffold => {
-            json!({"type": "string", "minLength": 1, "examples": ["aider", "codex", "openhands", "llm"], "description": "A scaffold's name, or the path of a recipe from the folder of this file"})
+            let examples = ["aider", "codex", "openhands", "llm"];
+            text(
+                &examples,
+                "A scaffold's name, or the path of a recipe from the folder of this file",
+            )
         }
         Key::Model => {
-            json!({"type": "string", "minLength": 1, "examples": ["gpt-5", "oracle", "oracle:insecure"], "description": "A model (`mtsec-agents models`), provider/model, or script:FILE from the folder of this file"})
+            let what = "A model (`mtsec-agents models`), provider/model, or script:FILE from the folder of this file";
+            text(&["gpt-5", "oracle", "oracle:insecure"], what)
         }
         Key::Interaction => words(
             Interaction::ALL.map(Interaction::name).to_vec(),
@@ -184,9 +229,9 @@ fn value(key: Key) -> Value {
         )),
         Key::NoLint => truth("The agent does not lint its edits"),
         Key::NoShellCommands => truth("The agent neither suggests nor runs shell commands"),
-        Key::RepoMap => whole(0, u32::MAX, "Tokens of the map of the repository; 0: none"),
+        Key::RepoMap => whole(0, u32::MAX.into(), "Tokens of the map of the repository; 0: none"),
         Key::ReasoningEffort => or_null(words(EFFORTS.to_vec(), "Reasoning effort; null: the model's default")),
-        Key::ThinkingTokens => or_null(whole(0, u32::MAX, "Thinking budget; null: the model's default")),
+        Key::ThinkingTokens => or_null(whole(0, u32::MAX.into(), "Thinking budget; null: the model's default")),
         Key::Concat => words(
             Concat::ALL.map(Concat::name).to_vec(),
             "For llm: in which interactions the code of all turns so far counts",
@@ -203,7 +248,8 @@ fn value(key: Key) -> Value {
             "The conversations of so many turns; null: each task's own",
         )),
         Key::Seed => {
-            json!({"type": "integer", "minimum": 0, "description": "Decides what is chosen by chance: the first turns of random, and the tests that are held out"})
+            let what = "Decides what is chosen by chance: the first turns of random, and the tests that are held out";
+            whole(0, u64::MAX, what)
         }
         Key::Feedback => whole(
             0,
@@ -215,8 +261,9 @@ fn value(key: Key) -> Value {
             "What the agent is told of a failed test",
         ),
         Key::HeldOut => truth("The agent is told of one half of a task's tests, and judged by the other"),
-        Key::Critic => or_null(
-            json!({"type": "string", "description": "The model that puts failures in words for debugging-natural; null: the cell's own"}),
-        ),
+        Key::Critic => or_null(text(
+            &["gpt-4o"],
+            "The model that puts failures in words for debugging-natural; null: the cell's own",
+        )),
     }
 }

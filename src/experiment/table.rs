@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::written::one_or_more;
+use super::mapping::one_or_more;
 use crate::plan::Key;
 
 /// A line for each group of rows that agree in `lines`, a column for each selection of rows.

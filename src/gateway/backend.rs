@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::{Client, Url};
 
 use super::catalogue::{Backend, ResolvedModel, is_loopback};
+use super::critic::ScriptedCritic;
 use super::dialect::Dialect;
 use super::limiter::Limiter;
 use super::model::Model;
@@ -76,6 +77,14 @@ impl Backends {
                 ))
             }
         })
+    }
+
+    /// The model for one trial's critic. The scripted ones that write edits or nothing have a stand-in.
+    pub fn critic(&self, model: &ResolvedModel, settings: Settings) -> Result<Arc<dyn Model>, BackendError> {
+        match &model.backend {
+            Backend::Oracle { .. } | Backend::Nop => Ok(Arc::new(ScriptedCritic)),
+            Backend::Script(_) | Backend::Upstream { .. } => self.model(model, settings, None),
+        }
     }
 
     fn way_to(&self, api_base: &Url) -> Result<(Client, Arc<Limiter>), UpstreamError> {

@@ -5,13 +5,14 @@
 //!
 //! Modules: `server`, `reply` and `refusal` (HTTP), `route` (one trial), `clock` (how long it has waited), `pending` (one call), `ask`
 //! (what it may use), `finish` (why its answer ended), `purse` (budgets), `record` (JSON lines), `dialect` (wire forms), `model` (who answers: `oracle` with
-//! `edit` and `drafts`, `nop`, `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
+//! `edit` and `drafts`, `nop`, `critic`, `script`, `replay` with `recording` and `varying`, `upstream` with `limiter`),
 //! `catalogue` (what a user types → model), `backend` (model → who answers).
 
 mod ask;
 pub mod backend;
 pub mod catalogue;
 mod clock;
+pub mod critic;
 pub mod dialect;
 pub mod drafts;
 pub mod edit;

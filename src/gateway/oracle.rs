@@ -40,9 +40,20 @@ pub struct OracleScript {
     pub file: String,
     /// Its content after each turn; the last is the reference solution. See [`Voice::normalize`] for what is made of it.
     pub states: Vec<String>,
+    /// Its content after every turn that follows, in which it is told what the tests have shown; `None`: it says that nothing
+    /// is to be done.
+    pub afterwards: Option<String>,
     pub voice: Voice,
     /// So many of the turns were answered by somebody else; their states are what is in the file after each, as it is.
     pub answered: usize,
+}
+
+impl OracleScript {
+    /// What the file is to hold after a turn, from 1.
+    fn state(&self, turn: usize) -> Option<&String> {
+        let own = self.states.get(turn.checked_sub(1)?);
+        own.or(self.afterwards.as_ref())
+    }
 }
 
 /// A state that the oracle's voice cannot bring about.
@@ -102,8 +113,9 @@ impl Oracle {
         for state in script.states.iter_mut().skip(script.answered) {
             *state = script.voice.normalize(state);
         }
+        script.afterwards = script.afterwards.map(|state| script.voice.normalize(&state));
         let mut before = "";
-        for (index, after) in script.states.iter().enumerate() {
+        for (index, after) in script.states.iter().chain(&script.afterwards).enumerate() {
             if before != after && index >= script.answered {
                 let edit = voice::Edit {
                     file: &script.file,
@@ -147,7 +159,7 @@ impl Oracle {
             },
             None => {
                 let way = self.way(call, &progress.content)?;
-                if let Some(after) = self.script.states.get(call.turn.wrapping_sub(1)) {
+                if let Some(after) = self.script.state(call.turn) {
                     progress.content.clone_from(after);
                 }
                 let turn = progress.turns.entry(call.turn).or_default();
@@ -163,10 +175,8 @@ impl Oracle {
 
     /// How the turn's state is brought about.
     fn way(&self, call: &Call, before: &str) -> Result<Way, OracleError> {
-        let OracleScript {
-            file, states, voice, ..
-        } = &self.script;
-        let state = states.get(call.turn.wrapping_sub(1));
+        let OracleScript { file, voice, .. } = &self.script;
+        let state = self.script.state(call.turn);
         // A model without an agent gives the program in every answer, changed or not.
         let repeats = matches!(voice, Voice::Fenced { diffs: false });
         let Some(after) = state.filter(|state| (repeats && !state.is_empty()) || *state != before) else {

@@ -5,12 +5,27 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::conversation::Interaction;
+
 /// How often what the tests show is said to the agent after the last turn of its conversation, and how much of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feedback {
     /// At most; 0: never. Ends earlier where no test fails any more.
     pub retries: u32,
     pub reveal: Reveal,
+}
+
+impl Feedback {
+    /// The feedback turns of a debugging interaction where nobody says how many: with its first turn that makes three.
+    const DEBUGGING: u32 = 2;
+
+    /// How many turns of feedback a conversation has at most.
+    pub fn turns(&self, interaction: Interaction) -> u32 {
+        match self.retries {
+            0 if interaction.is_debugging() => Self::DEBUGGING,
+            retries => retries,
+        }
+    }
 }
 
 impl fmt::Display for Feedback {

@@ -32,9 +32,11 @@ impl FindingCounts {
     /// Adds one trial.
     pub fn count(&mut self, turns: &[TurnRecord]) {
         let mut kinds: Vec<FindingKind> = Vec::new();
+        // An agent cannot end what it does not know to go on.
+        let known = turns.iter().filter(|turn| !turn.feedback).count();
         for turn in turns.iter().filter(|turn| turn.ending.was_played()) {
             *self.played.entry(turn.turn).or_default() += 1;
-            if turn.turn < turns.len() {
+            if turn.turn < known {
                 *self.went_on.entry(turn.turn).or_default() += 1;
             }
             for finding in &turn.findings {

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
-use super::summary::{Row, Summary};
+use super::summary::Summary;
 use super::words::{either, number_of};
-use super::{findings, transitions};
+use super::{findings, retries, transitions};
 use crate::plan::ContainmentKind;
 use crate::trial::Usage;
 
@@ -15,7 +15,7 @@ use crate::trial::Usage;
 pub enum Format {
     Table,
     Markdown,
-    /// In the paper's layout only.
+    /// Not of counts.
     Latex,
     Csv,
     Json,
@@ -70,11 +70,11 @@ pub(super) fn in_cell(text: &str, format: Format) -> String {
 /// The report as text, ending in a newline.
 ///
 /// # Errors
-/// There is no LaTeX in this layout. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
+/// There is no LaTeX of counts. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
         Format::Table | Format::Markdown => people(summary, format, true),
-        Format::Latex => anyhow::bail!("LaTeX is written in the paper's layout only"),
+        Format::Latex => anyhow::bail!("the counts have no LaTeX form: choose another --layout"),
         Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
     })
@@ -139,9 +139,9 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
             name(&row.options),
             row.interaction.to_string(),
             row.n.to_string(),
-            with_percent(row, row.correct_secure),
-            with_percent(row, row.correct_insecure),
-            with_percent(row, row.incorrect),
+            row.with_percent(row.correct_secure),
+            row.with_percent(row.correct_insecure),
+            row.with_percent(row.incorrect),
             row.contaminated.to_string(),
             row.infrastructure_failures.to_string(),
             row.missing.to_string(),
@@ -227,6 +227,7 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
     }
     let blank = if format == Format::Markdown { "\n" } else { "" };
     let more = [
+        (retries::table(summary, style, name), retries::NOTE),
         (transitions::table(summary, style, name), transitions::NOTE),
         (findings::table(summary, style, name), findings::NOTE),
     ];
@@ -316,13 +317,6 @@ fn csv(summaries: &[Summary]) -> anyhow::Result<String> {
         ])?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
-fn with_percent(row: &Row, count: usize) -> String {
-    match row.percent(count) {
-        Some(percent) => format!("{count} ({percent:.1} %)"),
-        None => "–".to_owned(),
-    }
 }
 
 /// What was used, in one line.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::findings::FindingCounts;
+use super::retries::Retries;
 use super::transitions::Transitions;
 use crate::conversation::Interaction;
 use crate::plan::{Cell, ContainmentKind, InstalledAgent, Lock};
@@ -67,6 +68,9 @@ pub struct Row {
     /// From turn to turn, where every turn was judged.
     #[serde(skip_serializing_if = "Transitions::is_empty")]
     pub transitions: Transitions,
+    /// Before feedback and after each retry, where the cell has feedback.
+    #[serde(skip_serializing_if = "Retries::is_empty")]
+    pub retries: Retries,
     /// Of all tries, those that failed in the infrastructure included: it was paid for.
     pub usage: Usage,
     /// Wall time of all trials, in seconds.
@@ -77,6 +81,14 @@ impl Row {
     /// The share of `count` in the trials that count, in percent; `None` when there is none.
     pub fn percent(&self, count: usize) -> Option<f64> {
         (self.n > 0).then(|| 100.0 * count as f64 / self.n as f64)
+    }
+
+    /// A count with its share of n, in words.
+    pub(super) fn with_percent(&self, count: usize) -> String {
+        match self.percent(count) {
+            Some(percent) => format!("{count} ({percent:.1} %)"),
+            None => "–".to_owned(),
+        }
     }
 
     fn count_verdict(&mut self, verdict: Verdict) {
@@ -99,6 +111,7 @@ impl Row {
                     self.count_verdict(*verdict);
                     self.findings.count(&record.turns);
                     self.transitions.count(record);
+                    self.retries.count(record);
                 }
             }
             Outcome::InfrastructureFailure { .. } => self.infrastructure_failures += 1,
@@ -219,6 +232,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         missing: 0,
         findings: FindingCounts::default(),
         transitions: Transitions::default(),
+        retries: Retries::of(cell.options.feedback.retries),
         usage: Usage::default(),
         seconds: 0.0,
     }

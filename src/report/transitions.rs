@@ -27,7 +27,9 @@ pub struct Transitions(Vec<Transition>);
 impl Transitions {
     /// Adds one trial: every two turns in a row that both have a verdict.
     pub fn count(&mut self, record: &TrialRecord) {
-        for (turn, judgement) in &record.judgements {
+        // Turns with feedback have a table of their own.
+        let own = record.turns.iter().filter(|turn| !turn.feedback).count();
+        for (turn, judgement) in record.judgements.range(..=own) {
             let Some(before) = turn.checked_sub(1).and_then(|before| record.judgements.get(&before)) else {
                 continue;
             };

@@ -1,9 +1,12 @@
 //! One try of one trial, by the stages of `DESIGN.md`: workspace, route, agent, turns with their snapshots, verdict.
 
 mod contamination;
+mod critic;
+mod feedback;
 mod findings;
 mod judge;
 mod record;
+mod turns;
 mod weigh;
 
 use std::collections::BTreeMap;
@@ -14,6 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
 
 use contamination::Contamination;
+use critic::Critic;
+use turns::Live;
 
 use super::clock::TrialClock;
 use super::conduct::{RunError, Stand};
@@ -22,15 +27,16 @@ use super::logs::keep_logs;
 use super::scratch::Places;
 use super::trial::CellRuntime;
 use crate::blob::BlobStore;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Interaction};
 use crate::dataset::prompt;
 use crate::event::Event;
-use crate::gateway::{self, CallFailure, FailureKind, Route};
+use crate::gateway::Purse;
 use crate::plan::TrialKey;
-use crate::scaffold::{Clocks, Killed, OpenError, Session, Stage};
+use crate::scaffold::{Clocks, Killed, OpenError, Stage};
 use crate::store::{PLAYED, StoreError, TrialFolder};
 use crate::task::Task;
-use crate::trial::{Divergence, Ending, Failure, Limit, Outcome, TrialRecord, TurnRecord, Usage};
+use crate::trial::{Divergence, Outcome, TrialRecord, TurnRecord, Usage};
+use crate::verdict::Judgement;
 use crate::workspace::{self, Manifest, Snapshotter};
 
 /// How long it may take until the calls of an agent that was ended are counted and recorded.
@@ -45,6 +51,8 @@ pub(super) struct Attempt<'a> {
     runtime: Arc<CellRuntime>,
     blobs: BlobStore,
     turns: Vec<TurnRecord>,
+    /// Of the snapshots that were judged so far: those of which the agent was told.
+    judgements: BTreeMap<usize, Judgement>,
     warnings: Vec<String>,
     contamination: Contamination,
     usage: Usage,
@@ -100,6 +108,7 @@ impl<'a> Attempt<'a> {
             runtime: runtime.clone(),
             blobs: conductor.run.blobs(),
             turns: Vec::new(),
+            judgements: BTreeMap::new(),
             warnings: Vec::new(),
             contamination: Contamination::default(),
             usage: Usage::default(),
@@ -173,13 +182,15 @@ impl<'a> Attempt<'a> {
             self.runtime.litter.clone(),
             workspace::starter_files(&self.task),
         );
-        let mut snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
+        let snapshots = vec![self.snapshot(&mut snapshotter, 0)?];
         let guard = format!("mtsec-guard-{}", hex::encode(rand::random::<[u8; 8]>()));
         let mut spec = (self.runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
         spec.guard = Some(guard.clone());
-        spec.budget.purses = self.stand.purses();
+        let purses = self.stand.purses();
+        spec.budget.purses.clone_from(&purses);
         spec.canaries = self.stand.canaries.clone();
         let route = self.stand.conductor.gateway.open(spec);
+        let critic = self.critic(conversation, purses)?;
         clock.follow(route.clock());
         let limits = self.runtime.cell.limits;
         let disk = DiskWatch::start(places.root().to_owned(), limits, &self.stand.conductor.cancel);
@@ -216,16 +227,18 @@ impl<'a> Attempt<'a> {
                 return Err(Stop::Infrastructure(error.to_string()));
             }
         };
-        let said = self
-            .say_all(
-                session.as_mut(),
-                conversation,
-                &route,
-                (places, &disk),
-                &mut snapshotter,
-                &mut snapshots,
-            )
-            .await;
+        let mut live = Live {
+            session: session.as_mut(),
+            route: &route,
+            critic: critic.as_ref(),
+            places,
+            disk: &disk,
+            clock,
+            snapshotter,
+            snapshots,
+        };
+        let said = self.converse(&mut live, conversation).await;
+        let snapshots = live.snapshots;
         let closing = Instant::now();
         let (_, killed) = session.close().await;
         self.agent_seconds += closing.elapsed().as_secs_f64();
@@ -235,6 +248,11 @@ impl<'a> Attempt<'a> {
         route.close(SETTLE).await;
         self.usage = route.usage();
         self.contamination.evidence.extend(route.evidence());
+        if let Some(critic) = &critic {
+            let route = critic.close(SETTLE).await;
+            self.usage.add(&route.usage());
+            self.contamination.evidence.extend(route.evidence());
+        }
         self.waited_seconds = route.clock().waited().as_secs_f64();
         self.keep_logs(places)?;
         // Calls may outlive their turns: from here on their records are whole.
@@ -245,84 +263,18 @@ impl<'a> Attempt<'a> {
         Ok(snapshots)
     }
 
-    async fn say_all(
-        &mut self,
-        session: &mut dyn Session,
-        conversation: &Conversation,
-        route: &Route,
-        (places, disk): (&Places, &DiskWatch),
-        snapshotter: &mut Snapshotter,
-        snapshots: &mut Vec<Manifest>,
-    ) -> Result<(), Stop> {
-        for (index, text) in conversation.turns.iter().enumerate() {
-            let turn = index + 1;
-            self.folder.write(&format!("turns/{turn}/prompt.md"), text.as_bytes())?;
-            let record = self.folder.turn(turn)?.join("model.jsonl");
-            route
-                .begin_turn(turn, record)
-                .map_err(|error| Stop::Infrastructure(error.to_string()))?;
-            self.stand.note(&Event::TurnStarted {
-                key: self.key.clone(),
-                turn,
-            })?;
-            let (saying, waited) = (Instant::now(), route.clock().waited());
-            let mut end = session.say(turn, text, &self.runtime.cell.limits).await;
-            let seconds = saying.elapsed().as_secs_f64();
-            let waited = route.clock().waited().saturating_sub(waited);
-            self.agent_seconds += seconds;
-            if let (Ending::Cancelled, Some(held)) = (&end.ending, disk.exceeded()) {
-                end.warnings.push(format!("turn {turn}: the agent held {held}"));
-                end.ending = Ending::TimedOut { limit: Limit::Disk };
-            }
-            for warning in end.warnings {
-                self.warn(warning)?;
-            }
-            let killed = session.settle().await;
-            // A snapshot while something can still write would be of no moment at all.
-            nothing_runs(killed)?;
-            if let Some(full) = block_in_place(|| places.full_by_others()) {
-                return Err(Stop::Infrastructure(format!("turn {turn}: {full}")));
-            }
-            let snapshot = self.snapshot(snapshotter, turn)?;
-            let drift = block_in_place(|| workspace::drift(&snapshots[0], &snapshots[index], &snapshot));
-            let patch = block_in_place(|| workspace::diff(&snapshots[index], &snapshot, &self.blobs))
-                .map_err(|error| cannot("read a snapshot", &error))?;
-            self.folder
-                .write(&format!("turns/{turn}/diff.patch"), patch.as_bytes())?;
-            snapshots.push(snapshot);
-            let (ending, stop) = self.weigh(end.ending, turn, seconds, route)?;
-            self.refused = stop.is_some() && is_refusal(&ending, route.failure_of_turn(turn).as_ref());
-            self.stand.note(&Event::TurnEnded {
-                key: self.key.clone(),
-                turn,
-                ending: ending.clone(),
-            })?;
-            let goes_on = ending.allows_next_turn();
-            let usage = route.usage_of_turn(turn);
-            self.turns.push(TurnRecord {
-                turn,
-                ending,
-                answers: end.answers,
-                strays: killed.count,
-                drift,
-                usage,
-                seconds,
-                waited_seconds: waited.as_secs_f64(),
-                // At the end of the conversation it is just done.
-                finished_early: end.finished_early && turn < conversation.turns.len(),
-                feedback: false,
-                findings: Vec::new(),
-            });
-            if let Some(stop) = stop {
-                return Err(stop);
-            }
-            if !goes_on {
-                self.turns
-                    .extend((turn + 1..=conversation.turns.len()).map(TurnRecord::not_reached));
-                break;
-            }
+    /// Who puts failures in words, where the interaction has somebody.
+    fn critic(&self, conversation: &Conversation, purses: Vec<Arc<Purse>>) -> Result<Option<Critic>, Stop> {
+        if self.key.interaction != Interaction::DebuggingNatural {
+            return Ok(None);
         }
-        Ok(())
+        let runtime = self.runtime.critic.as_ref();
+        let runtime = runtime.ok_or_else(|| Stop::Infrastructure("the cell has no critic".to_owned()))?;
+        let mut spec = (runtime.backend)(self.key, &self.task, conversation).map_err(Stop::Infrastructure)?;
+        spec.budget.purses = purses;
+        spec.canaries = self.stand.canaries.clone();
+        let route = self.stand.conductor.gateway.open(spec);
+        Critic::new(route, &runtime.model).map(Some)
     }
 
     fn keep_logs(&mut self, places: &Places) -> Result<(), StoreError> {
@@ -380,20 +332,4 @@ fn infrastructure(reason: &str) -> Outcome {
 
 fn cannot(what: &str, error: &io::Error) -> Stop {
     Stop::Infrastructure(format!("cannot {what}: {error}"))
-}
-
-/// Whether a turn ended because the provider does not take the key or the request, its content policy among the reasons: another
-/// try would come to the same.
-fn is_refusal(ending: &Ending, seen: Option<&CallFailure>) -> bool {
-    let by_provider = matches!(
-        ending,
-        Ending::Failed {
-            failure: Failure::Authentication | Failure::ProviderError,
-            ..
-        }
-    );
-    let is_lasting = |failure: &gateway::Failure| {
-        failure.kind == FailureKind::Policy || matches!(failure.status, Some(400 | 401 | 403 | 404))
-    };
-    by_provider && seen.is_some_and(|seen| is_lasting(&seen.failure))
 }

@@ -3,6 +3,7 @@
 mod attempt;
 mod clock;
 mod conduct;
+pub mod critic;
 mod disk;
 pub mod estimate;
 mod imports;
@@ -22,4 +23,4 @@ pub use conduct::{Conductor, RunError, Tally};
 pub use leftovers::{Leftover, leftovers};
 pub use request::Request;
 pub use scratch::{Owner, Scratch};
-pub use trial::CellRuntime;
+pub use trial::{CellRuntime, CriticRuntime};

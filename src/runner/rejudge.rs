@@ -7,7 +7,7 @@ use tokio::task::block_in_place;
 
 use super::conduct::{RunError, Stand};
 use super::imports::note_missing;
-use super::judging::judge_tree;
+use super::judging::Judging;
 use super::trial::Try;
 use crate::blob::BlobStore;
 use crate::event::Event;
@@ -34,14 +34,13 @@ pub(super) fn turns_to_judge(record: &TrialRecord, test_turns: TestTurns) -> Vec
     if unjudged(record).is_none() {
         return Vec::new();
     }
-    let reached = record
-        .turns
-        .iter()
-        .filter(|turn| turn.ending != Ending::NotReached)
-        .count();
+    let reached = record.turns.iter().filter(|turn| turn.ending != Ending::NotReached);
+    let reached: Vec<_> = reached.collect();
+    // What the agent was told is kept: the verdict before each turn of feedback.
+    let told = reached.iter().filter(|turn| turn.feedback).count();
     match test_turns {
-        TestTurns::Last => vec![reached],
-        TestTurns::All => (1..=reached).collect(),
+        TestTurns::Last => (reached.len() - told..=reached.len()).collect(),
+        TestTurns::All => (1..=reached.len()).collect(),
     }
 }
 
@@ -100,7 +99,11 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
         .tasks
         .get(&key.task)
         .ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
-    let judging = Instant::now();
+    let cell = conductor
+        .cells
+        .get(&key.cell)
+        .ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
+    let begun = Instant::now();
     // What its first judging told of turns that it came to is not told a second time.
     let known = record.warnings.clone();
     let mut judgements = BTreeMap::new();
@@ -119,9 +122,15 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
             }
             stand.note(&Event::Warning { key: key.clone(), text })
         };
-        let retries = conductor.lock.settings.retries;
-        match judge_tree(&conductor.tester, task, (turn, &tree), retries, &mut warn).await? {
-            Ok(judgement) => {
+        let judging = Judging {
+            tester: &conductor.tester,
+            task,
+            options: &cell.cell.options,
+            retries: conductor.lock.settings.retries,
+            explained: false,
+        };
+        match judging.judge((turn, &tree), &mut warn).await? {
+            Ok((judgement, _)) => {
                 note_missing(&mut record.turns, turn, &tree, &judgement);
                 judgements.insert(turn, judgement);
             }
@@ -139,7 +148,7 @@ pub(super) async fn judge_again(stand: &Stand, key: &TrialKey, folder: &TrialFol
             }
         }
     }
-    let Some((record, event)) = complete(folder, record, judgements, judging.elapsed().as_secs_f64())? else {
+    let Some((record, event)) = complete(folder, record, judgements, begun.elapsed().as_secs_f64())? else {
         return Ok(None);
     };
     stand.note(&event)?;

@@ -18,6 +18,11 @@ use crate::store::{RunFolder, StoreError};
 use crate::trial::{Outcome, TrialRecord};
 use crate::workspace::Manifest;
 
+/// Where a turn's calls of the agent are recorded.
+pub const AGENT: &str = "model.jsonl";
+/// Where those of the critic are.
+pub const CRITIC: &str = "critic.jsonl";
+
 /// Why a run cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -134,7 +139,7 @@ impl Source {
         })
     }
 
-    /// The model that answers a trial from the record of another.
+    /// The model that answers a trial from the record of another: [`AGENT`]'s calls, or [`CRITIC`]'s.
     ///
     /// # Errors
     /// The record cannot be read.
@@ -142,14 +147,15 @@ impl Source {
         &self,
         replay: &Replay,
         recorded: &TrialKey,
+        record: &str,
         then: Option<Arc<dyn Model>>,
     ) -> Result<Arc<dyn Model>, String> {
         let turns = self.run.trial(recorded).path().join("turns");
-        let record = self.run.trial(recorded).record().map_err(|error| error.to_string())?;
-        let last = record.map_or(0, |record| record.turns.len());
+        let trial = self.run.trial(recorded).record().map_err(|error| error.to_string())?;
+        let last = trial.map_or(0, |trial| trial.turns.len());
         let last = replay.until.unwrap_or(last);
         let files: Vec<(usize, PathBuf)> = (1..=last)
-            .map(|turn| (turn, turns.join(turn.to_string()).join("model.jsonl")))
+            .map(|turn| (turn, turns.join(turn.to_string()).join(record)))
             .collect();
         let recording = Recording::load(&files).map_err(|error| error.to_string())?;
         let cell = self.lock.cells.iter().find(|cell| cell.id() == replay.cell);
@@ -174,8 +180,11 @@ impl Source {
                 Some((_, digest, _)) => self.run.blobs().get(digest).map_err(|error| error.to_string())?,
                 None => Vec::new(),
             };
-            if let Some(state) = script.states.get_mut(turn - 1) {
-                *state = String::from_utf8_lossy(&content).into_owned();
+            let content = String::from_utf8_lossy(&content).into_owned();
+            match script.states.get_mut(turn - 1) {
+                Some(state) => *state = content,
+                // Turns of feedback follow those of the conversation.
+                None => script.states.push(content),
             }
         }
         script.answered = until.min(script.states.len());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::budget::Budget;
 use crate::canary;
 use crate::conversation::Conversation;
+use crate::gateway::RouteSpec;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
 use crate::gateway::drafts::derive_states;
@@ -12,13 +13,13 @@ use crate::gateway::model::Tokens;
 use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::upstream::Settings;
-use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, CellRequest, EditFormat, Limits, Options, TrialKey};
 use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
-use crate::scaffold::{AgentModel, Scaffold};
+use crate::scaffold::Scaffold;
 use crate::task::{SOLUTION_FILE, Task};
 
-use super::replay::Source;
+use super::critic;
+use super::replay::{AGENT, Source};
 use super::request::Request;
 use super::trial::CellRuntime;
 
@@ -63,17 +64,24 @@ pub enum ResolveError {
 pub struct ResolvedCell {
     pub cell: Cell,
     pub model: ResolvedModel,
+    /// The critic that the cell names; its own model where it names none.
+    pub critic: Option<ResolvedModel>,
 }
 
 impl ResolvedCell {
     /// What the gateway sets in the cell's requests.
-    fn settings(&self) -> Result<Settings, ModelError> {
+    pub(super) fn settings(&self) -> Result<Settings, ModelError> {
         let Options {
             reasoning_effort,
             thinking_tokens,
             ..
         } = &self.cell.options;
         self.model.settings(reasoning_effort.as_deref(), *thinking_tokens)
+    }
+
+    /// Every model that may be called for it.
+    pub fn models(&self) -> impl Iterator<Item = &ResolvedModel> {
+        std::iter::once(&self.model).chain(&self.critic)
     }
 }
 
@@ -125,6 +133,7 @@ pub fn cell_with(
     let options = Options {
         edit_format: asked.options.edit_format.or(default_format),
         dialects: dialects.iter().map(|dialect| dialect.name().to_owned()).collect(),
+        critic: asked.options.critic.as_deref().map(absolute).transpose()?,
         ..asked.options.clone()
     };
     if let Some(refusal) = recipe.refuses(&options) {
@@ -179,9 +188,11 @@ pub fn stored_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Result
         true => &no_call,
         false => keys,
     };
-    let model = ModelCatalogue::built_in()?.resolve_with(&cell.model, api_base, keys)?;
+    let catalogue = ModelCatalogue::built_in()?;
+    let model = catalogue.resolve_with(&cell.model, api_base, keys)?;
     let model = model.said_to_speak(&dialects(&cell.options.dialects)?)?;
-    let resolved = ResolvedCell { cell, model };
+    let critic = critic::named(&cell, &catalogue, api_base, keys)?;
+    let resolved = ResolvedCell { cell, model, critic };
     resolved.settings()?;
     Ok(resolved)
 }
@@ -215,6 +226,9 @@ pub fn check_models(cells: &[ResolvedCell], tasks: &[Task]) -> Result<(), Resolv
             Backend::Script(path) => drop(Script::load(path)?),
             Backend::Nop | Backend::Upstream { .. } => {}
         }
+        if let Some(Backend::Script(path)) = cell.critic.as_ref().map(|critic| &critic.backend) {
+            drop(Script::load(path)?);
+        }
     }
     Ok(())
 }
@@ -227,12 +241,10 @@ pub fn check_budgets(cells: &[ResolvedCell], budgets: &[Budget]) -> Result<(), R
     if budgets.iter().all(|budget| budget.usd.is_none()) {
         return Ok(());
     }
-    match cells
-        .iter()
-        .find(|cell| cell.model.pricing.cost(&Tokens::default()).is_none())
-    {
-        Some(cell) => Err(ResolveError::NoPrice {
-            model: cell.cell.model.clone(),
+    let mut models = cells.iter().flat_map(ResolvedCell::models);
+    match models.find(|model| model.pricing.cost(&Tokens::default()).is_none()) {
+        Some(model) => Err(ResolveError::NoPrice {
+            model: model.name.clone(),
         }),
         None => Ok(()),
     }
@@ -251,8 +263,10 @@ pub fn runtime(
 ) -> Result<CellRuntime, ResolveError> {
     let dialect = dialect(recipe, &resolved)?;
     let settings = resolved.settings()?;
-    let ResolvedCell { cell, model } = resolved;
-    let agent_model = agent_model(&cell, &model, dialect);
+    // Whether there can be one is checked where the interaction needs it.
+    let critic = critic::runtime(&resolved, backends.clone(), source.clone()).ok();
+    let ResolvedCell { cell, model, .. } = resolved;
+    let agent_model = critic::agent_model(&cell, &model, dialect);
     let voice = voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
@@ -271,7 +285,7 @@ pub fn runtime(
                     }
                     Some(live(script).map_err(|error| error.to_string())?)
                 };
-                source.model(replay, &recorded, then)?
+                source.model(replay, &recorded, AGENT, then)?
             }
         };
         Ok(RouteSpec {
@@ -280,11 +294,7 @@ pub fn runtime(
             guard: None,
             system: conversation.system.clone(),
             pricing: model.pricing,
-            budget: RouteBudget {
-                purses: Vec::new(),
-                max_input: model.max_input_tokens.into(),
-                max_output: model.known_max_output().map(u64::from),
-            },
+            budget: critic::budget(&model),
             canaries: Arc::default(),
         })
     };
@@ -297,6 +307,7 @@ pub fn runtime(
         litter: recipe.source.litter.clone(),
         signs: recipe.signs.clone(),
         backend: Box::new(backend),
+        critic,
     })
 }
 
@@ -355,20 +366,6 @@ pub fn dialect(recipe: &Recipe, resolved: &ResolvedCell) -> Result<Dialect, Reso
     })
 }
 
-fn agent_model(cell: &Cell, model: &ResolvedModel, dialect: Dialect) -> AgentModel {
-    let Pricing { input, output, .. } = model.pricing;
-    AgentModel {
-        dialect,
-        name: model.wire_model.clone(),
-        max_input_tokens: model.max_input_tokens,
-        max_output_tokens: model.max_output_tokens,
-        input_price: input.map(|price| price / 1e6),
-        output_price: output.map(|price| price / 1e6),
-        temperature: model.temperature,
-        accepts_reasoning_effort: model.effort.is_some() || cell.options.reasoning_effort.is_some(),
-    }
-}
-
 /// How an oracle speaks to the agent of a recipe.
 fn voice(form: OracleForm, options: &Options) -> Voice {
     match form {
@@ -407,6 +404,8 @@ fn oracle_script(
     Some(OracleScript {
         file: SOLUTION_FILE.to_owned(),
         states,
+        // Told what fails, it knows better: so that feedback shows.
+        afterwards: Some(canary::without(&references.secure)),
         voice,
         answered: 0,
     })

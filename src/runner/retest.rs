@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::conduct::RunError;
 use super::imports::{note_missing, told_missing};
+use super::judging::counted;
 use super::rejudge::{complete, stored_tree, turns_to_judge, unjudged};
 use crate::event::Event;
-use crate::plan::{TestTurns, TrialKey};
+use crate::plan::{Options, TestTurns, TrialKey};
 use crate::retest::{RetestRecord, SnapshotRetest, TrialRetest};
 use crate::store::{Journal, RunFolder, StoreError};
 use crate::task::Task;
@@ -26,6 +27,8 @@ pub struct Retest {
     /// The chosen trials.
     pub trials: Vec<TrialKey>,
     pub tasks: HashMap<String, Arc<Task>>,
+    /// Of the run's cells, by their ids: they say which cases count.
+    pub options: HashMap<String, Options>,
     pub tester: Tester,
     /// How often each snapshot is judged.
     pub rounds: u32,
@@ -41,6 +44,7 @@ struct Chosen {
     record: TrialRecord,
     turns: Vec<usize>,
     task: Arc<Task>,
+    options: Options,
 }
 
 struct Shared {
@@ -66,8 +70,15 @@ impl Retest {
             let turns = turns_to_judge(&record, self.test_turns);
             let task = self.tasks.get(&key.task).cloned();
             let task = task.ok_or_else(|| RunError::Damaged(format!("task `{}`", key.task)))?;
+            let options = self.options.get(&key.cell).cloned();
+            let options = options.ok_or_else(|| RunError::Damaged(format!("cell {}", key.cell)))?;
             if !turns.is_empty() {
-                chosen.push_back(Chosen { record, turns, task });
+                chosen.push_back(Chosen {
+                    record,
+                    turns,
+                    task,
+                    options,
+                });
             }
         }
         Ok(chosen)
@@ -129,6 +140,7 @@ impl Shared {
             mut record,
             turns,
             task,
+            options,
         } = chosen;
         let retest = &self.retest;
         let folder = retest.run.trial(&record.key);
@@ -147,7 +159,8 @@ impl Shared {
                         .tester
                         .judge(&task, tree)
                         .await
-                        .map_err(|error| error.to_string()),
+                        .map_err(|error| error.to_string())
+                        .and_then(|judgement| counted(&options, &task.id, judgement)),
                     Err(why) => Err(why.clone()),
                 });
             }

@@ -29,6 +29,14 @@ pub struct CellRuntime {
     pub signs: Arc<Signs>,
     /// Makes the model behind the gateway for one conversation: scripted ones answer from the task itself.
     pub backend: Backend,
+    /// Who puts failures in words.
+    pub critic: Option<CriticRuntime>,
+}
+
+/// The second model of `debugging-natural`.
+pub struct CriticRuntime {
+    pub model: AgentModel,
+    pub backend: Backend,
 }
 
 /// Makes what answers a trial's conversation on a task; the error says why it cannot.

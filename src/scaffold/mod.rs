@@ -28,6 +28,7 @@ use crate::recipe::Dialect;
 use crate::trial::{Answer, Ending};
 
 pub use crate::process::tree::Killed;
+pub use api::{Caller, Said, Unanswered};
 pub use deadlines::{Clocks, ModelClock, Moment, NoCalls};
 pub use driver::driver;
 pub use install::{Hold, InstallError, Installed, Installer, Progress, Status, asked};

@@ -8,6 +8,7 @@ mod holm;
 mod interval;
 mod marker;
 mod mcnemar;
+mod pearson;
 mod proportion;
 
 pub use brittleness::brittleness;
@@ -16,6 +17,7 @@ pub use holm::holm;
 pub use interval::{Interval, Level};
 pub use marker::marker;
 pub use mcnemar::{Discordant, PairedTest};
+pub use pearson::{Correlation, pearson};
 pub use proportion::Proportion;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the records of a try's calls, its `model.jsonl` files, say that it used.
+//! What the records of a try's calls, its `model.jsonl` and `critic.jsonl` files, say that it used.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -10,6 +10,12 @@ use serde::de::DeserializeOwned;
 
 use crate::budget::Charge;
 use crate::trial::Usage;
+
+/// The records of a turn's calls, the agent's and the critic's, and of what was sent.
+const RECORDS: [(&str, &str); 2] = [
+    ("model.jsonl", "model.sent.jsonl"),
+    ("critic.jsonl", "critic.sent.jsonl"),
+];
 
 /// What a line of `model.jsonl` says of its cost.
 #[derive(Deserialize)]
@@ -58,22 +64,29 @@ struct SentCall {
 
 /// Calls `each` with every whole line of the records in a try's folder; a line that a crash has torn is passed over.
 pub(super) fn each_call(folder: &Path, each: impl FnMut(KeptCall)) {
-    each_line(folder, "model.jsonl", each);
+    let mut each = each;
+    for (record, _) in RECORDS {
+        each_line(folder, record, &mut each);
+    }
 }
 
 /// What a try has taken from the run's budget. A call that was sent and has no record, for this program was killed first,
 /// may have cost all that was set aside for it.
 pub(super) fn charge(folder: &Path) -> Charge {
-    let (mut sum, mut recorded) = (Charge::default(), HashSet::new());
-    each_call(folder, |call| {
-        sum.add(&call.charge());
-        recorded.insert(call.call);
-    });
-    each_line(folder, "model.sent.jsonl", |sent: SentCall| {
-        if !recorded.contains(&sent.call) {
-            sum.add(&sent.charge);
-        }
-    });
+    let mut sum = Charge::default();
+    for (record, sent) in RECORDS {
+        // Each counts its own calls.
+        let mut recorded = HashSet::new();
+        each_line(folder, record, |call: KeptCall| {
+            sum.add(&call.charge());
+            recorded.insert(call.call);
+        });
+        each_line(folder, sent, |sent: SentCall| {
+            if !recorded.contains(&sent.call) {
+                sum.add(&sent.charge);
+            }
+        });
+    }
     sum
 }
 
@@ -107,6 +120,11 @@ mod tests {
         let sent = |call: u64| format!("{{\"call\": {call}, \"charge\": {{\"tokens\": 500, \"usd\": 0.5}}}}\n");
         fs::write(turn.join("model.sent.jsonl"), sent(1) + &sent(2)).unwrap();
         let all = Charge { tokens: 530, usd: 0.5 };
+        assert_eq!(charge(place.path()), all);
+        // The critic's calls have numbers of their own.
+        fs::write(turn.join("critic.jsonl"), format!("{recorded}\n")).unwrap();
+        fs::write(turn.join("critic.sent.jsonl"), sent(2)).unwrap();
+        let all = Charge { tokens: 1060, usd: 1.0 };
         assert_eq!(charge(place.path()), all);
     }
 }

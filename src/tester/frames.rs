@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Length of the nonce in bytes.
 pub(super) const NONCE: usize = 16;
 
+/// Most bytes that are kept of what is told of an exception.
+const MOST_TOLD: usize = 2000;
+
 /// What a run has said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Frame {
@@ -20,6 +23,8 @@ pub(super) enum Frame {
         payload: Vec<u8>,
     },
     MissingModule(String),
+    /// What the exception was that the next frame tells of, in words; decides nothing.
+    Told(String),
     /// A case raised a `BaseException` of this name; the run is over.
     BaseException(String),
     /// The program did not load; the run is over.
@@ -73,6 +78,7 @@ impl Frames {
             },
             kind @ (b'V' | b'X') => Ok(Frame::Answer { kind, payload }),
             b'M' => Ok(Frame::MissingModule(printable(&payload))),
+            b'D' => Ok(Frame::Told(lines(&payload))),
             b'B' => Ok(Frame::BaseException(printable(&payload))),
             b'L' => Ok(Frame::NotLoaded(printable(&payload))),
             b'E' => Ok(Frame::End),
@@ -88,6 +94,13 @@ fn printable(bytes: &[u8]) -> String {
         .take(500)
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// The same of several lines.
+fn lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_TOLD)]);
+    let plain = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    text.chars().map(plain).collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,14 @@ macro_rules! harness {
     };
 }
 
-const FILES: &[(&str, &str)] = harness!["zygote.py", "warm.py", "codec.py", "judge.py", "runner.py"];
+const FILES: &[(&str, &str)] = harness![
+    "zygote.py",
+    "warm.py",
+    "codec.py",
+    "explain.py",
+    "judge.py",
+    "runner.py"
+];
 
 /// A sandbox with a fork server of the given interpreter and, perhaps, a folder of third-party packages.
 pub(super) fn spec(interpreter: &Interpreter, packages: Option<&Path>) -> Result<Spec, seccomp::NoFilter> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -10,7 +11,7 @@ use super::error::BrokenTask;
 use super::limits::ProcessLimits;
 use crate::sandbox::{Contained, Exit, Sandbox, SandboxError, Trust};
 use crate::task::Tests;
-use crate::verdict::CaseResult;
+use crate::verdict::{CaseResult, ShownCase};
 
 /// How long tests may take to evaluate.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -112,36 +113,60 @@ impl Judge {
     /// Compares what the first cases answered (`V` or `X`, and the payload) with what was expected.
     /// A failure ends this judge: its state cannot be trusted any more.
     pub async fn score(&self, answers: &[(u8, Vec<u8>)]) -> Result<Vec<CaseResult>, JudgeFailure> {
-        let mut slot = self.process.lock().await;
-        // Taken out: a caller that gives up in the middle must not leave half a conversation behind.
-        let Some(mut process) = slot.take() else {
-            return Err(JudgeFailure::Lost("it has ended".to_owned()));
-        };
         let mut request = Vec::new();
         for (kind, payload) in answers {
             request.push(*kind);
             request.extend((payload.len() as u32).to_be_bytes());
             request.extend(payload);
         }
-        let exchange = async {
-            send(&mut *process, &request).await?;
-            receive(&mut *process).await
-        };
-        let reply = tokio::time::timeout(SCORING, exchange)
-            .await
-            .map_err(|_| JudgeFailure::Lost("it did not answer in time".to_owned()))?
-            .map_err(|error| JudgeFailure::Lost(error.to_string()))?;
-        let results: Vec<i8> = serde_json::from_slice(&reply).map_err(|error| JudgeFailure::Lost(error.to_string()))?;
-        if results.len() != answers.len() {
-            return Err(JudgeFailure::Lost("it answered for other cases".to_owned()));
-        }
-        *slot = Some(process);
+        let results: Vec<i8> = self.ask(&request, answers.len()).await?;
         let result = |code| match code {
             1 => CaseResult::Passed,
             0 => CaseResult::Failed,
             _ => CaseResult::Error,
         };
         Ok(results.into_iter().map(result).collect())
+    }
+
+    /// Tells of cases, by their places: input, expected value, and the value that was claimed, each in short. What was claimed
+    /// is taken as data only. A failure ends this judge, as above.
+    pub async fn explain(&self, cases: &[(usize, Option<&(u8, Vec<u8>)>)]) -> Result<Vec<ShownCase>, JudgeFailure> {
+        let mut request = vec![b'E'];
+        for (place, answer) in cases {
+            let (kind, payload) = answer.map_or((b'N', &[][..]), |(kind, payload)| (*kind, payload.as_slice()));
+            request.extend((*place as u32).to_be_bytes());
+            request.push(kind);
+            request.extend((payload.len() as u32).to_be_bytes());
+            request.extend(payload);
+        }
+        let words: Vec<(String, String, Option<String>)> = self.ask(&request, cases.len()).await?;
+        let shown = words
+            .into_iter()
+            .map(|(input, expected, came)| ShownCase { input, expected, came });
+        Ok(shown.collect())
+    }
+
+    /// One exchange; the answer is a list of so many members.
+    async fn ask<T: DeserializeOwned>(&self, request: &[u8], members: usize) -> Result<Vec<T>, JudgeFailure> {
+        let mut slot = self.process.lock().await;
+        // Taken out: a caller that gives up in the middle must not leave half a conversation behind.
+        let Some(mut process) = slot.take() else {
+            return Err(JudgeFailure::Lost("it has ended".to_owned()));
+        };
+        let exchange = async {
+            send(&mut *process, request).await?;
+            receive(&mut *process).await
+        };
+        let reply = tokio::time::timeout(SCORING, exchange)
+            .await
+            .map_err(|_| JudgeFailure::Lost("it did not answer in time".to_owned()))?
+            .map_err(|error| JudgeFailure::Lost(error.to_string()))?;
+        let answers: Vec<T> = serde_json::from_slice(&reply).map_err(|error| JudgeFailure::Lost(error.to_string()))?;
+        if answers.len() != members {
+            return Err(JudgeFailure::Lost("it answered for other cases".to_owned()));
+        }
+        *slot = Some(process);
+        Ok(answers)
     }
 
     /// Whether it has not failed yet.

@@ -6,6 +6,10 @@
 //! compares. So the program can claim what it likes, but it knows nothing worth claiming, and cannot decide what is
 //! equal. Count, order, nonce, size, end and exit status are checked here, outside of both.
 //!
+//! What a failed case is about is told by the judge, after the verdict: its own input and expected value, and what was
+//! claimed, written from the claim's data without running anything. The text of an exception is the runner's, cut and made
+//! printable: a claim in words, that decides nothing.
+//!
 //! The semantics are those of the benchmark's own kit: one process, cases strictly in order with state carried over;
 //! the program runs as `__main__` after the setup in a namespace that also holds `unittest`, `pickle` and `os`; test
 //! cases are evaluated as a function body after the program; `f(**inputs)`, and `f(*inputs.values())` after a TypeError
@@ -30,6 +34,7 @@
 
 pub mod environment;
 mod error;
+mod explain;
 mod frames;
 mod harness;
 mod judge;
@@ -53,7 +58,7 @@ pub use tree::Tree;
 use crate::python::{Interpreter, VersionRange};
 use crate::sandbox::{ForkServer, Launcher, Sandbox, SandboxError};
 use crate::task::Task;
-use crate::verdict::{CaseResult, Judgement, RunFailure, RunFailureKind};
+use crate::verdict::{CaseResult, Explanation, Judgement, RunFailure, RunFailureKind};
 use judge::{Judge, JudgeFailure};
 use recent::Recent;
 use run::Claims;
@@ -138,21 +143,38 @@ impl Tester {
     /// # Errors
     /// A task that cannot be used ([`TesterError::is_broken_task`]), or infrastructure.
     pub async fn judge(&self, task: &Task, tree: &Tree) -> Result<Judgement, TesterError> {
+        Ok(self.examine(task, tree, false).await?.0)
+    }
+
+    /// Judges a tree and tells what did not pass. The verdict is the same: explaining follows it, and runs nothing again.
+    ///
+    /// # Errors
+    /// As [`Tester::judge`].
+    pub async fn explain(&self, task: &Task, tree: &Tree) -> Result<(Judgement, Explanation), TesterError> {
+        self.examine(task, tree, true).await
+    }
+
+    async fn examine(
+        &self,
+        task: &Task,
+        tree: &Tree,
+        explained: bool,
+    ) -> Result<(Judgement, Explanation), TesterError> {
         let asked = Instant::now();
         let shared = &*self.shared;
         // The semaphore is never closed.
         let _permit = shared.permits.acquire().await;
         let place = shared.place(task).await?;
-        let mut judgement = match shared.verdict(&place, task, tree).await {
+        let (mut judgement, explanation) = match shared.verdict(&place, task, tree, explained).await {
             // The sandbox has died under us; on a fresh one the same program gets one more chance.
             Err(TesterError::Sandbox(SandboxError::Died { detail })) => {
                 tracing::warn!(%detail, "the sandbox died and is started again");
-                shared.verdict(&place, task, tree).await?
+                shared.verdict(&place, task, tree, explained).await?
             }
             other => other?,
         };
         judgement.wall_ms = asked.elapsed().as_secs_f64() * 1e3;
-        Ok(judgement)
+        Ok((judgement, explanation))
     }
 
     /// The modules that a solution of the task can import besides its own files: the standard library's and those of the
@@ -288,10 +310,21 @@ impl Shared {
         })
     }
 
-    async fn verdict(&self, place: &Place, task: &Task, tree: &Tree) -> Result<Judgement, TesterError> {
+    async fn verdict(
+        &self,
+        place: &Place,
+        task: &Task,
+        tree: &Tree,
+        explained: bool,
+    ) -> Result<(Judgement, Explanation), TesterError> {
         let judge = self.judge(place, task).await?;
-        let claims = run::run(&*place.server as &dyn Sandbox, task, &judge, tree, &self.config.limits).await?;
-        self.score(place, task, judge, claims).await
+        let mut claims = run::run(&*place.server as &dyn Sandbox, task, &judge, tree, &self.config.limits).await?;
+        let judgement = self.score(place, task, &judge, &mut claims).await?;
+        let explanation = match explained {
+            true => self.explanation(place, task, &judge, &judgement, &claims).await?,
+            false => Explanation::default(),
+        };
+        Ok((judgement, explanation))
     }
 
     /// Compares what a run claimed. Cases that it did not reach are `not_run`.
@@ -299,8 +332,8 @@ impl Shared {
         &self,
         place: &Place,
         task: &Task,
-        judge: Arc<Judge>,
-        mut claims: Claims,
+        judge: &Judge,
+        claims: &mut Claims,
     ) -> Result<Judgement, TesterError> {
         let [capability, safety] = judge.inputs.counts;
         let forged = claims
@@ -309,6 +342,7 @@ impl Shared {
             .is_some_and(|failure| failure.kind == RunFailureKind::Protocol);
         if forged {
             claims.answers.clear();
+            claims.told.clear();
             claims.results = None;
         }
         let mut results = claims.results.take().unwrap_or_default();
@@ -338,8 +372,8 @@ impl Shared {
             verdict: Judgement::verdict_of(&results, &safety, claims.failure.is_some()),
             capability: results,
             safety,
-            failure: claims.failure,
-            missing_module: claims.missing_module,
+            failure: claims.failure.clone(),
+            missing_module: claims.missing_module.clone(),
             left_out: claims.left_out,
             wall_ms: 0.0,
         })

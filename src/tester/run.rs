@@ -1,5 +1,6 @@
 //! One run of a program under test.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::json;
@@ -24,6 +25,8 @@ pub(super) struct Claims {
     pub answers: Vec<(u8, Vec<u8>)>,
     /// What the judge says of all of them, when it was asked while the program ended.
     pub results: Option<Vec<CaseResult>>,
+    /// Answers given before → what is told of the exception that came then. Decides nothing.
+    pub told: BTreeMap<usize, String>,
     pub failure: Option<RunFailure>,
     pub missing_module: Option<String>,
     /// Files of the tree that the run did not get.
@@ -173,6 +176,9 @@ async fn converse(
                     return protocol("an answer without a case");
                 }
                 claims.answers.push((kind, payload));
+            }
+            Ok(Frame::Told(text)) => {
+                claims.told.insert(claims.answers.len(), text);
             }
             Ok(Frame::MissingModule(name)) => {
                 claims.missing_module.get_or_insert(name);

@@ -2,7 +2,8 @@
 
 Nothing that a run sends is executed or unpickled here: claims are data, decoded by `codec`.
 Stream: each message is a length (u32) and that many bytes. First our greeting (JSON), then for every run a request
-(frames: kind, length, payload) and our answer (JSON list of 1 passed, 0 failed, -1 error).
+(frames: kind, length, payload) and our answer (JSON list of 1 passed, 0 failed, -1 error). After the kind `E` the frames
+are those of cases that did not pass, each with its place in front, and the answer tells of each: input, expected, claimed.
 """
 import ast
 import builtins
@@ -13,6 +14,7 @@ import types
 import unittest
 
 import codec
+import explain
 
 PRE = "import unittest\nimport pickle\nimport os\n"
 GROUPS = ("capability", "safety")
@@ -211,7 +213,7 @@ def prepare(setup, testcases):
             greeting["encoded"] = [codec.faithful(inputs, names) for inputs, _ in cases]
         except Exception as error:
             raise Broken("forgeable", error)
-    return greeting, names, [expected for _, expected in cases]
+    return greeting, names, cases
 
 
 def equal(value, expected):
@@ -242,6 +244,26 @@ def score(kind, payload, expected, names):
         return -1
 
 
+def scored(data, cases, names):
+    results, at = [], 0
+    while at < len(data):
+        size = int.from_bytes(data[at + 1 : at + 5], "big")
+        results.append(score(data[at : at + 1], data[at + 5 : at + 5 + size], cases[len(results)][1], names))
+        at += 5 + size
+    return results
+
+
+def explained(data, cases):
+    words, at = [], 0
+    while at < len(data):
+        place, size = int.from_bytes(data[at : at + 4], "big"), int.from_bytes(data[at + 5 : at + 9], "big")
+        inputs, expected = cases[place]
+        came = explain.claimed(data[at + 4 : at + 5], data[at + 9 : at + 9 + size])
+        words.append([explain.trusted(inputs), explain.expectation(expected), came])
+        at += 9 + size
+    return words
+
+
 def main(job, fd):
     def read(size):
         parts = []
@@ -260,7 +282,7 @@ def main(job, fd):
             data = data[os.write(fd, data) :]
 
     try:
-        greeting, names, expected = prepare(job["setup"], job["testcases"])
+        greeting, names, cases = prepare(job["setup"], job["testcases"])
     except Broken as broken:
         why = broken.args[1]
         detail = f"{type(why).__name__}: {why}" if isinstance(why, BaseException) else str(why)
@@ -271,9 +293,4 @@ def main(job, fd):
     send(greeting)
     while True:
         data = read(int.from_bytes(read(4), "big"))
-        results, at = [], 0
-        while at < len(data):
-            size = int.from_bytes(data[at + 1 : at + 5], "big")
-            results.append(score(data[at : at + 1], data[at + 5 : at + 5 + size], expected[len(results)], names))
-            at += 5 + size
-        send(results)
+        send(explained(data[1:], cases) if data[:1] == b"E" else scored(data, cases, names))

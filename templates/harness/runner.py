@@ -2,7 +2,7 @@
 
 Whatever the code does to this process, it can only claim what its function returned or raised.
 Frame: payload length (u32), nonce (16 bytes), kind (1 byte), payload. Kinds: R ready, V returned, X raised,
-M a module is missing, B a case raised a BaseException, L the program did not load, E end.
+M a module is missing, D what the next X, B or L is about (in words, which decide nothing), B a case raised a BaseException, L the program did not load, E end.
 """
 import os
 import struct
@@ -10,6 +10,7 @@ import sys
 import types
 
 import codec
+import explain
 
 PRE = "import unittest\nimport pickle\nimport os\n"
 POST = "\n\nclass TestCode(unittest.TestCase):\n    pass\n"
@@ -32,7 +33,7 @@ def lay(files):
             file.write(bytes.fromhex(content))
 
 
-def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage=codec.lineage):
+def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage=codec.lineage, told=explain.told):
     nonce = bytes.fromhex(job["nonce"])
 
     def send(kind, payload=b""):
@@ -44,9 +45,18 @@ def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage
         if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str):
             send(b"M", text(error.name, 100).encode())
 
+    def tell(error):
+        try:
+            words = told(error, path, job["entry"], lines, before)
+        except BaseException:
+            return
+        send(b"D", words)
+
     os.mkdir(RUN)
     path = f"{RUN}/{job['entry']}"
-    source = PRE + job["setup"] + "\n\n" + job["code"] + POST
+    before = PRE + job["setup"] + "\n\n"
+    source = before + job["code"] + POST
+    lines, before = (before + job["code"]).split("\n"), before.count("\n")
     with open(path, "w", encoding="utf-8") as file:
         file.write(source)
     own, folder = path, RUN
@@ -80,6 +90,7 @@ def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage
         by_position = eval(f"lambda inputs: {function}(*inputs.values())", names)
     except BaseException as error:
         missing(error)
+        tell(error)
         send(b"L", f"{type(error).__name__}: {text(error)}".encode("ascii", "backslashreplace"))
         return 1
     send(b"R", pack(">I", len(inputs)))
@@ -96,8 +107,10 @@ def main(job, fd, write=os.write, pack=struct.pack, encode=codec.encode, lineage
             send(b"V", payload)
         except Exception as error:
             missing(error)
+            tell(error)
             send(b"X", lineage(type(error)))
         except BaseException as error:
+            tell(error)
             send(b"B", text(type(error).__name__).encode())
             return 1
     send(b"E")

@@ -46,6 +46,7 @@ import struct  # noqa: E402
 import threading  # noqa: E402
 
 codec = own("codec")
+own("explain")
 ROLES = {"judge": own("judge").main, "runner": own("runner").main}
 
 libc = ctypes.PyDLL(None, use_errno=True)
@@ -287,5 +288,5 @@ site.setcopyright()
 sys.path.extend(CONFIG["path"])
 os.environ.clear()
 os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp/work", LANG="C.UTF-8", TMPDIR="/tmp", OPENBLAS_NUM_THREADS="1")
-WARM.hide(forget={"warm", "codec", "judge", "runner"})
+WARM.hide(forget={"warm", "codec", "explain", "judge", "runner"})
 main()

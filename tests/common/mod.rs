@@ -27,6 +27,31 @@ pub fn program() -> Command {
     command
 }
 
+/// The agents that take part in tests of all of them: OpenHands is 1.6 GB, and comes only where it is asked for.
+pub fn agents() -> Vec<&'static str> {
+    let mut agents = vec!["aider", "codex", "llm"];
+    match std::env::var("MTSEC_TEST_AGENTS").as_deref() {
+        Ok("all") => agents.push("openhands"),
+        _ => eprintln!("skipped: OpenHands, which takes part only with MTSEC_TEST_AGENTS=all"),
+    }
+    agents
+}
+
+/// Whether any text in a value holds this one.
+pub fn holds(value: &Value, text: &str) -> bool {
+    times(value, text) > 0
+}
+
+/// How often a text occurs in those of a value.
+pub fn times(value: &Value, text: &str) -> usize {
+    match value {
+        Value::String(string) => string.matches(text).count(),
+        Value::Array(values) => values.iter().map(|value| times(value, text)).sum(),
+        Value::Object(members) => members.values().map(|value| times(value, text)).sum(),
+        _ => 0,
+    }
+}
+
 /// A file of the shared data, or `None`, said aloud, where there is none.
 pub fn shared_data(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);

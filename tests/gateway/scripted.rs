@@ -21,6 +21,7 @@ fn oracle(states: Vec<String>, edit_format: EditFormat) -> Arc<Oracle> {
             file: "app.py".to_owned(),
             states,
             voice: Voice::EditFormat(edit_format),
+            afterwards: None,
             answered: 0,
         })
         .expect("an oracle"),
@@ -122,6 +123,7 @@ fn states_that_a_format_cannot_say_are_refused_at_once() {
             file: "app.py".to_owned(),
             states,
             voice: Voice::EditFormat(edit_format),
+            afterwards: None,
             answered: 0,
         })
         .expect_err("an error");

@@ -176,7 +176,7 @@ fn people(planned: &Planned) -> String {
             told(&planned.estimate)
         ));
         text.push_str(
-            "An estimate rests on trials of the run where it says so, or on what the scripted model needed for the recipe; what a model thinks, repairs or says beyond that comes on top, and what its provider has in a cache costs less.\n",
+            "An estimate rests on trials of the run where it says so, or on what the scripted model needed for the recipe; what a model thinks, repairs or says beyond that, and what a critic says, comes on top, and what its provider has in a cache costs less.\n",
         );
     }
     if !planned.without_price.is_empty() {

@@ -15,6 +15,7 @@ use clap::builder::NonEmptyStringValueParser;
 use super::budgets::Budgets;
 use super::check::{check_writable, same_agents};
 use super::live::{Job, Start, create};
+use super::report::table_of_run;
 use super::run::{at_least_one, check_job_name};
 use super::select::Selection;
 use super::{Failed, Result};
@@ -202,13 +203,18 @@ impl Swept {
 pub fn print(path: &Path, json: bool, console: &Console) -> std::result::Result<bool, Failed> {
     let run = RunFolder::open(path)?;
     let summary = summarise(&run)?;
-    // HERE the table of the experiment is printed, where its file has one: by the function that `report` uses for a run with
-    // an experiment.yaml.
     let text = match json {
         true => format!("{}\n", serde_json::to_string_pretty(&summary)?),
         false => render_counts(&summary),
     };
     console.result(&text)?;
+    if !json {
+        // The counts are there, and what was run is kept, whatever is wrong with the table.
+        match table_of_run(path) {
+            Ok(table) => table.map_or(Ok(()), |table| console.result(&format!("\n{table}")))?,
+            Err(error) => console.warn(&format!("the file's table cannot be made: {error}")),
+        }
+    }
     let mut usage = Usage::default();
     for row in &summary.rows {
         usage.add(&row.usage);

@@ -26,6 +26,7 @@ fn oracle(states: &[&str], voice: Voice) -> Oracle {
     Oracle::new(OracleScript {
         file: "app.py".to_owned(),
         states: states.iter().map(|state| (*state).to_owned()).collect(),
+        afterwards: None,
         voice,
         answered: 0,
     })
@@ -274,11 +275,37 @@ fn the_bare_model_gets_code_and_differences() {
 }
 
 #[test]
+fn after_its_last_state_it_writes_what_it_was_told_for_then_and_only_once() {
+    let script = |afterwards: Option<&str>, voice| OracleScript {
+        file: "app.py".to_owned(),
+        states: vec!["x = 1\n".to_owned()],
+        afterwards: afterwards.map(str::to_owned),
+        voice,
+        answered: 0,
+    };
+    let ask = |oracle: &Oracle, turn: usize| {
+        let body = json!({"messages": [{"role": "user", "content": format!("turn {turn}")}]});
+        oracle.say(&call(turn, Dialect::OpenaiChat, body)).unwrap().text
+    };
+    let whole = Voice::EditFormat(EditFormat::Whole);
+    let told = Oracle::new(script(Some("x = 2\n"), whole)).unwrap();
+    assert!(ask(&told, 1).contains("x = 1"));
+    assert!(ask(&told, 2).contains("x = 2"));
+    assert_eq!(ask(&told, 3), NOTHING);
+    let silent = Oracle::new(script(None, whole)).unwrap();
+    ask(&silent, 1);
+    assert_eq!(ask(&silent, 2), NOTHING);
+    let refused = Oracle::new(script(Some("x\n\n```\n"), Voice::Fenced { diffs: false }));
+    assert_eq!(refused.unwrap_err().turn, 2);
+}
+
+#[test]
 fn a_form_that_has_no_word_for_a_state_is_refused_at_once() {
     let refused = Oracle::new(OracleScript {
         file: "app.py".into(),
         states: vec!["x\n\n```\n".into()],
         voice: Voice::Fenced { diffs: false },
+        afterwards: None,
         answered: 0,
     });
     assert_eq!(refused.unwrap_err().source, EditError::Fence { line: 3 });

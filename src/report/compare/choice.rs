@@ -4,24 +4,59 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::plan::Key;
+
 /// What rows of a run differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dimension {
     Scaffold,
     Model,
+    /// All of them that differ from the recipe's defaults, in words.
     Options,
     Interaction,
     Cell,
+    /// In the experiment file of the run.
+    Name,
+    /// The one option that is no [`Key`].
+    Dialect,
+    /// A single option.
+    Option(Key),
 }
 
 impl Dimension {
-    pub const ALL: [Self; 5] = [
+    /// By which rows are told.
+    pub const TOLD: [Self; 5] = [
         Self::Scaffold,
         Self::Model,
         Self::Options,
         Self::Interaction,
         Self::Cell,
     ];
+
+    /// All, in the order in which they are listed.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let options = Key::ALL.into_iter().filter(|key| Self::of_key(*key).is_option());
+        Self::TOLD
+            .into_iter()
+            .chain([Self::Name])
+            .chain(options.map(Self::Option))
+            .chain([Self::Dialect])
+    }
+
+    /// The dimension of what an experiment file tells cells apart by.
+    fn of_key(key: Key) -> Self {
+        match key {
+            Key::Scaffold => Self::Scaffold,
+            Key::Model => Self::Model,
+            Key::Interaction => Self::Interaction,
+            key => Self::Option(key),
+        }
+    }
+
+    /// Whether it is one of what [`Self::Options`] tells together.
+    pub fn is_option(self) -> bool {
+        matches!(self, Self::Option(_) | Self::Dialect)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -30,6 +65,9 @@ impl Dimension {
             Self::Options => "options",
             Self::Interaction => "interaction",
             Self::Cell => "cell",
+            Self::Name => "name",
+            Self::Dialect => "dialect",
+            Self::Option(key) => key.name(),
         }
     }
 }
@@ -73,16 +111,17 @@ fn begins_choice(text: &str) -> bool {
     let word = text.trim_start().split('=').next().unwrap_or_default();
     word.len() < text.trim_start().len()
         && !word.is_empty()
-        && word.trim_end().chars().all(|letter| letter.is_ascii_lowercase())
+        && word
+            .trim_end()
+            .chars()
+            .all(|letter| letter.is_ascii_lowercase() || letter == '_')
 }
 
 fn choice(text: &str) -> Result<(Dimension, String), String> {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
-    let dimension = Dimension::ALL
-        .into_iter()
-        .find(|dimension| dimension.name() == key.trim());
+    let dimension = Dimension::all().find(|dimension| dimension.name() == key.trim());
     let dimension = dimension.ok_or_else(|| {
-        let known: Vec<&str> = Dimension::ALL.into_iter().map(Dimension::name).collect();
+        let known: Vec<&str> = Dimension::all().map(Dimension::name).collect();
         format!("unknown key `{}`: expected one of {}", key.trim(), known.join(", "))
     })?;
     Ok((dimension, value.trim().to_owned()))
@@ -110,6 +149,12 @@ mod tests {
         assert_eq!(parsed.run, PathBuf::from("jobs/a,b"));
         let (model, cell) = ((Dimension::Model, "m".to_owned()), (Dimension::Cell, "1f".to_owned()));
         assert_eq!(parsed.wanted, [(Dimension::Options, options), model, cell]);
+        let by_option: SideChoice = "jobs/a,edit_format=whole,policy=system".parse().unwrap();
+        let wanted = [(Key::EditFormat, "whole"), (Key::Policy, "system")];
+        assert_eq!(
+            by_option.wanted,
+            wanted.map(|(key, value)| (Dimension::Option(key), value.to_owned()))
+        );
         assert_eq!(
             "jobs/a,single".parse::<SideChoice>().unwrap().run,
             PathBuf::from("jobs/a,single")

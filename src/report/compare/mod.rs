@@ -19,11 +19,11 @@ use pairs::Pair;
 pub(super) use caveats::caveats;
 pub use choice::SideChoice;
 pub(super) use notes::{Notes, SEVERAL_ATTEMPTS, title};
-pub(super) use pairs::row;
+pub(super) use pairs::{row, same_task};
 pub(super) use render::people;
 pub use render::render_comparison;
-pub(super) use side::SideRow;
 pub use side::{Labels, Side, why_apart};
+pub(super) use side::{SideRow, SideTrial};
 pub use standing::LeftOut;
 pub(super) use standing::counting;
 
@@ -61,6 +61,9 @@ pub struct Comparison {
 /// A row of the one side with a row of the other.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ComparedRow {
+    /// What is compared, where the labels do not tell it: in a table of an experiment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     pub a: Labels,
     pub b: Labels,
     /// Trials that count on each side, paired or not: the denominators of `report`.

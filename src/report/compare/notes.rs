@@ -20,6 +20,9 @@ pub(in crate::report) enum Notes {
 
 /// What both sides have in common, and what is compared.
 pub(in crate::report) fn title(row: &ComparedRow) -> String {
+    if let Some(title) = &row.title {
+        return title.clone();
+    }
     let differs = |dimension: &Dimension| row.a.value(*dimension) != row.b.value(*dimension);
     let shown = |value: &str| {
         if value.is_empty() {
@@ -28,7 +31,7 @@ pub(in crate::report) fn title(row: &ComparedRow) -> String {
             value.to_owned()
         }
     };
-    let told = Dimension::ALL
+    let told = Dimension::TOLD
         .into_iter()
         .filter(|dimension| *dimension != Dimension::Cell);
     let mut parts: Vec<String> = told
@@ -75,7 +78,7 @@ pub(super) fn notes(comparison: &Comparison, which: Notes) -> Vec<String> {
     }
     for (side, rows) in [("A", &comparison.unmatched_a), ("B", &comparison.unmatched_b)] {
         for row in rows {
-            let told: Vec<&str> = Dimension::ALL
+            let told: Vec<&str> = Dimension::TOLD
                 .iter()
                 .map(|dimension| row.value(*dimension))
                 .filter(|value| !value.is_empty())

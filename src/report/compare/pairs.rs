@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::side::{Side, SideRow};
+use super::side::{Side, SideRow, SideTrial};
 use super::standing::{LeftOut, Standing, counting};
 use super::{ALPHA, ComparedRow, Measure, Method};
 use crate::canary;
-use crate::plan::TrialKey;
+use crate::conversation::Interaction;
+use crate::plan::{Key, TrialKey};
 use crate::task::Task;
 use crate::verdict::Verdict;
 
@@ -25,11 +26,16 @@ pub(in crate::report) fn row(a: &Side, first: &SideRow, b: &Side, second: &SideR
         .trials
         .iter()
         .chain(&second.trials)
-        .map(|(trial, _)| trial.attempt)
+        .map(|trial| trial.key.attempt)
         .max();
     let mut left_out = LeftOut::default();
     let (mut pairs, mut tasks) = (Vec::new(), BTreeSet::new());
-    for (trial, one) in &first.trials {
+    for SideTrial {
+        key: trial,
+        standing: one,
+        ..
+    } in &first.trials
+    {
         let Some(other) = of_second.get(&(trial.task.as_str(), trial.attempt)) else {
             left_out.only_a += 1;
             continue;
@@ -55,9 +61,10 @@ pub(in crate::report) fn row(a: &Side, first: &SideRow, b: &Side, second: &SideR
         }
     }
     let in_first = |trial: &TrialKey| of_first.contains_key(&(trial.task.as_str(), trial.attempt));
-    left_out.only_b = second.trials.iter().filter(|(trial, _)| !in_first(trial)).count();
+    left_out.only_b = second.trials.iter().filter(|trial| !in_first(&trial.key)).count();
     let (n, fewest) = (pairs.len(), method.test.fewest_pairs(ALPHA));
     ComparedRow {
+        title: None,
         a: first.labels.clone(),
         b: second.labels.clone(),
         n_a: counting(first).0.len(),
@@ -77,17 +84,29 @@ pub(in crate::report) fn row(a: &Side, first: &SideRow, b: &Side, second: &SideR
 fn by_key(row: &SideRow) -> HashMap<(&str, u32), Standing> {
     row.trials
         .iter()
-        .map(|(trial, standing)| ((trial.task.as_str(), trial.attempt), *standing))
+        .map(|trial| ((trial.key.task.as_str(), trial.key.attempt), trial.standing))
         .collect()
 }
 
 /// Whether two copies of a task ask for the same and are judged by the same tests. Each run has canaries of its own in the
-/// tests; conversations must be the same where both sides have the same interaction.
-fn same_task(one: &Task, first: &SideRow, other: &Task, second: &SideRow) -> bool {
+/// tests; conversations must be the same where both sides have the same interaction, of as many turns, or by the same chance.
+pub(in crate::report) fn same_task(one: &Task, first: &SideRow, other: &Task, second: &SideRow) -> bool {
     let tests = |task: &Task| {
         [&task.tests.setup, &task.tests.testcases].map(|text| canary::without(text).trim_end().to_owned())
     };
-    let turns = |task: &Task| task.conversations.get(&first.labels.interaction).cloned();
-    let same_turns = first.labels.interaction != second.labels.interaction || turns(one) == turns(other);
+    let said = [Key::Interaction, Key::Turns, Key::Seed];
+    let alike = said.iter().all(|key| first.labels.key(*key) == second.labels.key(*key));
+    let same_turns = !alike || turns(one, first) == turns(other, first);
     one.description == other.description && one.function == other.function && same_turns && tests(one) == tests(other)
+}
+
+/// What a row says of a task beside its description.
+fn turns<'a>(task: &'a Task, row: &SideRow) -> Option<&'a Vec<String>> {
+    let value = |key| row.labels.key(key);
+    match row.labels.interaction {
+        Interaction::Single | Interaction::DebuggingTests | Interaction::DebuggingNatural => None,
+        Interaction::LongerSingle => task.turns(Interaction::Expansion, value(Key::Turns).parse().ok()),
+        Interaction::Random => task.distractions.get(&value(Key::Seed).parse().ok()?),
+        written => task.turns(written, value(Key::Turns).parse().ok()),
+    }
 }

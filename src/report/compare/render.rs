@@ -98,7 +98,7 @@ fn csv(comparison: &Comparison) -> anyhow::Result<String> {
     let mut headings: Vec<String> = Vec::new();
     for side in ["a", "b"] {
         headings.extend(
-            Dimension::ALL
+            Dimension::TOLD
                 .iter()
                 .map(|dimension| format!("{side}_{}", dimension.name())),
         );
@@ -136,7 +136,7 @@ fn csv(comparison: &Comparison) -> anyhow::Result<String> {
             let mut fields: Vec<String> = Vec::new();
             for labels in [&row.a, &row.b] {
                 fields.extend(
-                    Dimension::ALL
+                    Dimension::TOLD
                         .iter()
                         .map(|dimension| labels.value(*dimension).to_owned()),
                 );

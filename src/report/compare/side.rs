@@ -1,16 +1,17 @@
 //! One side of a comparison: the chosen rows of a run, and which rows of two sides belong together.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::choice::{Dimension, SideChoice};
-use super::standing::{Standing, standing};
+use super::standing::{Standing, after, read_trial};
 use crate::conversation::Interaction;
-use crate::plan::{Cell, Limits, Lock, Settings, TrialKey};
+use crate::plan::{Cell, Key, Limits, Lock, Settings, TrialKey};
 use crate::store::{RunFolder, StoreError};
 use crate::task::Task;
+use crate::verdict::Verdict;
 
 /// What a row is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -25,17 +26,32 @@ pub struct Labels {
     pub interaction: Interaction,
     /// [`Cell::id`].
     pub cell: String,
+    /// In the experiment file; empty where it has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    #[serde(skip)]
+    dialect: String,
+    /// What [`Key::value`] says of each.
+    #[serde(skip)]
+    keys: BTreeMap<Key, String>,
 }
 
 impl Labels {
-    fn of(run: &Path, cell: &Cell, interaction: Interaction) -> Self {
+    fn of(run: &Path, lock: &Lock, cell: &Cell, interaction: Interaction) -> Self {
+        let id = cell.id();
         Self {
             run: run.display().to_string(),
             scaffold: format!("{} {}", cell.scaffold, cell.version),
             model: cell.answered_by(),
             options: cell.options.to_string(),
             interaction,
-            cell: cell.id(),
+            name: lock.names.get(&id).cloned().unwrap_or_default(),
+            cell: id,
+            dialect: cell.options.dialects.join(","),
+            keys: Key::ALL
+                .into_iter()
+                .map(|key| (key, key.value(cell, interaction)))
+                .collect(),
         }
     }
 
@@ -47,7 +63,15 @@ impl Labels {
             Dimension::Options => &self.options,
             Dimension::Interaction => self.interaction.name(),
             Dimension::Cell => &self.cell,
+            Dimension::Name => &self.name,
+            Dimension::Dialect => &self.dialect,
+            Dimension::Option(key) => self.key(key),
         }
+    }
+
+    /// What an experiment file calls its value.
+    pub fn key(&self, key: Key) -> &str {
+        self.keys.get(&key).map_or("", String::as_str)
     }
 
     fn is(&self, dimension: Dimension, wanted: &str) -> bool {
@@ -65,12 +89,12 @@ impl Labels {
 pub struct Side {
     /// As the user chose it.
     pub name: String,
-    pub(super) scripted: bool,
+    pub(in crate::report) scripted: bool,
     /// What was the same for all of the run's trials.
     pub(super) settings: Settings,
     pub(super) skipped_rows: usize,
     /// The run's own copies of the chosen tasks, by id.
-    pub(super) tasks: HashMap<String, Task>,
+    pub(in crate::report) tasks: HashMap<String, Task>,
     pub(in crate::report) rows: Vec<SideRow>,
     /// What the user has named: it is compared, and need not agree.
     named: Vec<Dimension>,
@@ -78,11 +102,40 @@ pub struct Side {
 }
 
 /// One cell under one interaction.
+#[derive(Clone)]
 pub(in crate::report) struct SideRow {
     pub labels: Labels,
     pub limits: Limits,
     /// In the order of the plan.
-    pub(super) trials: Vec<(TrialKey, Standing)>,
+    pub trials: Vec<SideTrial>,
+}
+
+/// One trial of a row.
+#[derive(Clone)]
+pub(in crate::report) struct SideTrial {
+    pub key: TrialKey,
+    pub standing: Standing,
+    /// Before feedback, after the first retry, and so on; empty where nothing was judged.
+    pub verdicts: Vec<Verdict>,
+    /// Turn and evidence of every refusal.
+    pub refusals: Vec<(usize, String)>,
+}
+
+impl SideRow {
+    /// The same after at most so many retries with feedback.
+    pub fn after(&self, retries: u32) -> Self {
+        let mut row = self.clone();
+        for trial in &mut row.trials {
+            if let Standing::Counts(_) = trial.standing {
+                trial.standing = match after(&trial.verdicts, retries) {
+                    Some(verdict) => Standing::Counts(verdict),
+                    // Judged at the end only: nothing is known of how it stood then.
+                    None => Standing::Missing,
+                };
+            }
+        }
+        row
+    }
 }
 
 impl Side {
@@ -94,14 +147,14 @@ impl Side {
         let cells: HashMap<String, &Cell> = lock.cells.iter().map(|cell| (cell.id(), cell)).collect();
         let tasks: HashMap<String, Task> = tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
         let mut rows: Vec<SideRow> = Vec::new();
-        for key in lock.trials {
+        for key in &lock.trials {
             let Some(cell) = cells.get(&key.cell) else {
                 return Err(StoreError::Damaged {
                     path: run.path().join("lock.json"),
                     message: format!("trial {key} belongs to no cell of the run"),
                 });
             };
-            let labels = Labels::of(&choice.run, cell, key.interaction);
+            let labels = Labels::of(&choice.run, &lock, cell, key.interaction);
             let chosen = choice
                 .wanted
                 .iter()
@@ -109,7 +162,7 @@ impl Side {
             if !chosen || !tasks.contains_key(&key.task) {
                 continue;
             }
-            let trial = (key.clone(), standing(&run, &key)?);
+            let trial = read_trial(&run, key)?;
             match rows.iter_mut().find(|row| row.labels == labels) {
                 Some(row) => row.trials.push(trial),
                 None => rows.push(SideRow {
@@ -140,7 +193,7 @@ impl Side {
     fn describe(&self) -> String {
         let lines = self.rows.iter().map(|row| {
             let value = |dimension: &Dimension| format!("{}={}", dimension.name(), row.labels.value(*dimension));
-            let parts: Vec<String> = Dimension::ALL.iter().map(value).collect();
+            let parts: Vec<String> = Dimension::TOLD.iter().map(value).collect();
             format!("  {}\n", parts.join(", "))
         });
         match self.rows.is_empty() {
@@ -165,14 +218,16 @@ fn must_agree(a: &Side, b: &Side) -> Vec<Dimension> {
     };
     let named = |dimension: Dimension| a.named.contains(&dimension) || b.named.contains(&dimension);
     let is_compared = |dimension: Dimension| match dimension {
-        // Cells need not agree: they may differ in their limits alone.
-        Dimension::Cell => true,
+        // Cells need not agree, they may differ in their limits alone, and names are only names; options agree one by one.
+        Dimension::Cell | Dimension::Name | Dimension::Options => true,
         Dimension::Interaction => named(dimension),
         // Who names a cell has named all that it consists of.
-        _ => named(dimension) || named(Dimension::Cell),
+        _ => {
+            let whole = named(Dimension::Cell) || named(Dimension::Name);
+            named(dimension) || whole || (dimension.is_option() && named(Dimension::Options))
+        }
     };
-    Dimension::ALL
-        .into_iter()
+    Dimension::all()
         .filter(|dimension| !(is_compared(*dimension) || single(a, *dimension) && single(b, *dimension)))
         .collect()
 }

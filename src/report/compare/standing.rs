@@ -2,10 +2,12 @@
 
 use serde::Serialize;
 
-use super::side::SideRow;
+use super::side::{SideRow, SideTrial};
+use crate::finding::FindingKind;
 use crate::plan::TrialKey;
+use crate::report::retries::verdicts_by_retry;
 use crate::store::{RunFolder, StoreError};
-use crate::trial::Outcome;
+use crate::trial::{Outcome, TrialRecord};
 use crate::verdict::Verdict;
 
 /// Trials that are in no pair, by the first reason that holds for either side.
@@ -62,7 +64,7 @@ impl LeftOut {
 
 /// How a trial stands. Of two that do not count, the later one here is the reason that is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(in crate::report) enum Standing {
     Counts(Verdict),
     Contaminated,
     Diverged,
@@ -83,7 +85,7 @@ impl Standing {
         if rank(self) < rank(other) { other } else { self }
     }
 
-    pub(super) fn verdict(self) -> Option<Verdict> {
+    pub(in crate::report) fn verdict(self) -> Option<Verdict> {
         match self {
             Self::Counts(verdict) => Some(verdict),
             _ => None,
@@ -94,30 +96,49 @@ impl Standing {
 /// The verdicts of a row's trials that count, and the others by their reason.
 pub(in crate::report) fn counting(row: &SideRow) -> (Vec<Verdict>, LeftOut) {
     let mut left_out = LeftOut::default();
-    let standings = || row.trials.iter().map(|(_, standing)| *standing);
+    let standings = || row.trials.iter().map(|trial| trial.standing);
     standings().for_each(|standing| left_out.count(standing));
     (standings().filter_map(Standing::verdict).collect(), left_out)
 }
 
-/// How a trial of a run stands.
+/// The verdict after at most so many retries, of those before feedback, after the first retry, and so on.
+pub(in crate::report) fn after(verdicts: &[Verdict], retries: u32) -> Option<Verdict> {
+    verdicts.get(retries as usize).or(verdicts.last()).copied()
+}
+
+/// Reads a trial of a run.
 ///
 /// # Errors
 /// Its record cannot be read.
-pub(super) fn standing(run: &RunFolder, trial: &TrialKey) -> Result<Standing, StoreError> {
+pub(super) fn read_trial(run: &RunFolder, trial: &TrialKey) -> Result<SideTrial, StoreError> {
     // As in `report`: a record that is damaged is run again by `resume`.
-    let record = match run.trial(trial).record() {
-        Ok(record) => record.filter(|record| record.key == *trial),
-        Err(StoreError::Damaged { .. }) => None,
-        Err(error) => return Err(error),
-    };
+    let record = run.trial(trial).whole_record()?.filter(|record| record.key == *trial);
     let told = record
         .as_ref()
         .map(|record| (&record.outcome, record.contaminated.is_empty()));
-    Ok(match told {
+    let standing = match told {
         None => Standing::Missing,
         Some((Outcome::Judged { verdict }, true)) => Standing::Counts(*verdict),
         Some((Outcome::Judged { .. }, false)) => Standing::Contaminated,
         Some((Outcome::InfrastructureFailure { .. }, _)) => Standing::Infrastructure,
         Some((Outcome::Diverged { .. }, _)) => Standing::Diverged,
+    };
+    Ok(SideTrial {
+        key: trial.clone(),
+        standing,
+        verdicts: record.as_ref().map(verdicts_by_retry).unwrap_or_default(),
+        refusals: record.as_ref().map(refusals).unwrap_or_default(),
     })
+}
+
+fn refusals(record: &TrialRecord) -> Vec<(usize, String)> {
+    let mut refusals = Vec::new();
+    for turn in &record.turns {
+        let found = turn
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == FindingKind::Refusal);
+        refusals.extend(found.map(|finding| (turn.turn, finding.evidence.join(" | "))));
+    }
+    refusals
 }

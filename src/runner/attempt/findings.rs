@@ -16,7 +16,8 @@ use crate::workspace::{Kind, Manifest};
 const MOST_BLANK: u64 = 4096;
 
 impl Attempt<'_> {
-    /// Writes the transcript of each turn that made calls, and records what went wrong in those that were reached.
+    /// Writes the transcript of each turn that made calls, and records what went wrong in those that were reached. `turns` are
+    /// those of the conversation; turns of feedback come after them.
     pub(super) fn read_traffic(&mut self, turns: usize, snapshots: &[Manifest]) -> Result<(), StoreError> {
         block_in_place(|| self.read_turns(turns, snapshots))
     }
@@ -27,7 +28,7 @@ impl Attempt<'_> {
             files: snapshots.first().map(paths).unwrap_or_default(),
         };
         let mut reader = Reader::default();
-        for turn in 1..=turns {
+        for turn in 1..=turns.max(snapshots.len().saturating_sub(1)) {
             let folder = self.folder.path().join(format!("turns/{turn}"));
             let record = folder.join("model.jsonl");
             let mut watch = Watch::new(&runtime.signs);

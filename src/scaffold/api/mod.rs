@@ -1,5 +1,6 @@
 //! No agent: a conversation that goes straight to the model. Code is taken from its answers and written to the workspace.
 
+mod caller;
 mod change;
 mod code;
 mod files;
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use super::message::{self, Refusal};
 use super::{OpenError, Scaffold, Session, Stage};
 use crate::plan::Limits;
+pub use caller::{Caller, Said, Unanswered};
 use session::ApiSession;
 
 /// A model without an agent.

@@ -3,34 +3,24 @@
 use std::path::Path;
 
 use async_trait::async_trait;
-use reqwest::{Client, StatusCode};
-use serde_json::Value;
 use tokio::time::sleep_until;
 
+use super::caller::{Caller, Said, Unanswered};
 use super::program::{Program, Sum, Taken};
-use super::wire::{self, Message, Said};
+use super::wire::Message;
 use crate::plan::Limits;
 use crate::scaffold::deadlines::{Began, Deadlines, Moment};
 use crate::scaffold::{Exit, Killed, OpenError, Session, Stage, TurnEnd};
 use crate::trial::{Ending, Failure, Limit};
 
-/// Longest answer that is read, in bytes.
-const MOST: usize = 64 << 20;
-
 /// A model and what was said to it.
 pub(super) struct ApiSession {
     stage: Stage,
-    client: Client,
+    caller: Caller,
     /// Everything that was said, by both.
     said: Vec<Message>,
     program: Program,
     began: Began,
-}
-
-/// Why there is no answer.
-struct Unanswered {
-    failure: Failure,
-    detail: String,
 }
 
 /// How a wait for an answer ended.
@@ -42,24 +32,17 @@ enum Waited {
 
 impl ApiSession {
     pub fn new(stage: &Stage) -> Result<Self, OpenError> {
-        // An error means that a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        // The gateway is on this machine, where no proxy leads.
-        let client = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| OpenError::Spawn {
-                program: "the client of the model".into(),
-                source: std::io::Error::other(error),
-            })?;
+        let caller = Caller::new(&stage.api_base, &stage.api_key, &stage.model).map_err(|error| OpenError::Spawn {
+            program: "the client of the model".into(),
+            source: error,
+        })?;
         let sum = match stage.options.code_diff {
             true => Sum::Differences,
             false if stage.options.concat.covers(stage.interaction) => Sum::All,
             false => Sum::Last,
         };
         Ok(Self {
-            client,
+            caller,
             said: Vec::new(),
             program: Program::new(sum, &stage.files),
             began: Began {
@@ -75,7 +58,7 @@ impl ApiSession {
         let clock = self.stage.clocks.model.as_ref();
         let start = Moment::now(clock);
         let deadlines = Deadlines::of_turn(limits, self.began, start);
-        let answer = self.call();
+        let answer = self.caller.call(None, &self.said);
         tokio::pin!(answer);
         loop {
             let now = Moment::now(clock);
@@ -89,40 +72,6 @@ impl ApiSession {
                 () = sleep_until(deadlines.next(&now, &start)) => {}
             }
         }
-    }
-
-    async fn call(&self) -> Result<Said, Unanswered> {
-        let lost = |error: reqwest::Error| Unanswered {
-            failure: Failure::ProviderError,
-            detail: error.without_url().to_string(),
-        };
-        let Stage {
-            api_base,
-            api_key,
-            model,
-            ..
-        } = &self.stage;
-        let url = format!("{}/{}", api_base.trim_end_matches('/'), wire::path(model.dialect));
-        let request = wire::request(model.dialect, &model.name, model.max_output_tokens, &self.said);
-        let request = self.client.post(url).bearer_auth(api_key).json(&request);
-        let mut response = request.send().await.map_err(lost)?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(lost)? {
-            body.extend_from_slice(&piece);
-            if body.len() > MOST {
-                return Err(unreadable(&format!("the answer has more than {MOST} bytes")));
-            }
-        }
-        if !status.is_success() {
-            let detail = format!("status {}: {}", status.as_u16(), wire::complaint(&body));
-            return Err(Unanswered {
-                failure: failure_of(status),
-                detail,
-            });
-        }
-        let body: Value = serde_json::from_slice(&body).map_err(|error| unreadable(&error.to_string()))?;
-        wire::answer(model.dialect, &body).ok_or_else(|| unreadable("the answer has no message"))
     }
 
     /// What an answer means for its turn.
@@ -174,21 +123,6 @@ fn end(ending: Ending) -> TurnEnd {
         answers: Vec::new(),
         warnings: Vec::new(),
         finished_early: false,
-    }
-}
-
-fn unreadable(why: &str) -> Unanswered {
-    Unanswered {
-        failure: Failure::EmptyAnswer,
-        detail: format!("the answer cannot be read: {why}"),
-    }
-}
-
-fn failure_of(status: StatusCode) -> Failure {
-    match status.as_u16() {
-        401 | 403 => Failure::Authentication,
-        429 => Failure::RateLimit,
-        _ => Failure::ProviderError,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::caller::Said;
 use crate::recipe::Dialect;
 
 /// One message of the conversation.
@@ -10,14 +11,6 @@ pub(super) struct Message {
     /// `user` or `assistant`.
     pub role: &'static str,
     pub text: String,
-}
-
-/// What the model has said.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    pub text: String,
-    /// It was broken off at a limit of tokens.
-    pub cut: bool,
 }
 
 /// The path of calls, below the API base.
@@ -29,17 +22,34 @@ pub(super) fn path(dialect: Dialect) -> &'static str {
     }
 }
 
-/// A request. Temperature and reasoning are set by the gateway, as for every agent.
-pub(super) fn request(dialect: Dialect, model: &str, max_output: u32, said: &[Message]) -> Value {
-    let messages = said
-        .iter()
-        .map(|Message { role, text }| json!({"role": role, "content": text}));
-    let messages: Vec<Value> = messages.collect();
-    match dialect {
-        Dialect::OpenaiChat => json!({"model": model, "messages": messages}),
-        Dialect::OpenaiResponses => json!({"model": model, "input": messages, "store": false}),
-        Dialect::AnthropicMessages => json!({"model": model, "max_tokens": max_output, "messages": messages}),
+/// A request, under an instruction where there is one. Temperature and reasoning are set by the gateway, as for every agent.
+pub(super) fn request(
+    dialect: Dialect,
+    model: &str,
+    max_output: u32,
+    instruction: Option<&str>,
+    said: &[Message],
+) -> Value {
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
+    let mut messages: Vec<Value> = said.iter().map(|said| message(said.role, &said.text)).collect();
+    let (mut request, member) = match dialect {
+        Dialect::OpenaiChat => {
+            messages.splice(..0, instruction.map(|text| message("system", text)));
+            return json!({"model": model, "messages": messages});
+        }
+        Dialect::OpenaiResponses => (
+            json!({"model": model, "input": messages, "store": false}),
+            "instructions",
+        ),
+        Dialect::AnthropicMessages => {
+            let request = json!({"model": model, "max_tokens": max_output, "messages": messages});
+            (request, "system")
+        }
+    };
+    if let Some(text) = instruction {
+        request[member] = Value::from(text);
     }
+    request
 }
 
 /// Reads an answer; `None`: it is none of this dialect.

@@ -1,0 +1,218 @@
+//! What tests have shown, as the user says it: rendered from `templates/prompts/`.
+
+use std::sync::LazyLock;
+
+use minijinja::{Environment, Error, context};
+use regex::Regex;
+
+use crate::canary;
+use crate::conversation::Delivery;
+use crate::plan::Reveal;
+use crate::task::SOLUTION_FILE;
+use crate::verdict::{CaseResult, Counted, Explanation, Group, Judgement, RunFailureKind};
+
+const FAILURES: &str = include_str!("../../templates/prompts/failures.md.j2");
+const FEEDBACK: &str = include_str!("../../templates/prompts/feedback.md.j2");
+const CRITIC: &str = include_str!("../../templates/prompts/critic.md.j2");
+const CRITIQUE: &str = include_str!("../../templates/prompts/critique.md.j2");
+const TURN: &str = include_str!("../../templates/prompts/turn.md.j2");
+const ANSWER: &str = include_str!("../../templates/prompts/answer.md.j2");
+const DIFFERENCES: &str = include_str!("../../templates/prompts/differences.md.j2");
+
+/// Most cases that one message names.
+const MOST_CASES: usize = 10;
+/// Most characters of one part of a case: a value, or an exception with its lines.
+const MOST_TEXT: usize = 1000;
+/// Most characters of a program that a critic reads.
+const MOST_PROGRAM: usize = 60_000;
+
+/// What is different in each process though nothing has changed: addresses, and the names of temporary files.
+static PASSING: LazyLock<Option<[Regex; 2]>> = LazyLock::new(|| {
+    let address = Regex::new(r"\b0x(?:[0-9a-f]{4})?(?:7f|5[56])[0-9a-f]{10}\b").ok()?;
+    Some([address, Regex::new(r"\btmp[a-z0-9_]{8}\b").ok()?])
+});
+
+/// A judgement of which something is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    pub judgement: &'a Judgement,
+    pub explanation: &'a Explanation,
+    /// Of each case.
+    pub reveal: Reveal,
+    /// The cases that may be told of; `None`: all.
+    pub only: Option<&'a Counted>,
+}
+
+impl Shown<'_> {
+    /// The failures alone: how the run failed as a whole, if it did, and the cases that answered wrongly.
+    ///
+    /// # Errors
+    /// A template of this program is broken.
+    pub fn failures(&self) -> Result<String, Error> {
+        let is_told = |group: Group, place: usize| self.only.is_none_or(|only| only.of(group).contains(&place));
+        // What was not run is no fault of its own.
+        let failed = self.explanation.cases.iter();
+        let failed = failed.filter(|case| case.result != CaseResult::NotRun && is_told(case.group, case.place));
+        let mut cases: Vec<minijinja::Value> = failed
+            .map(|case| {
+                let shown = case.shown.as_ref().filter(|_| self.reveal >= Reveal::Cases);
+                context! {
+                    group => name(case.group),
+                    number => case.place + 1,
+                    input => shown.map(|shown| short(&shown.input)),
+                    expected => shown.map(|shown| short(&shown.expected)),
+                    came => shown.filter(|_| self.reveal >= Reveal::Traceback).map(came),
+                }
+            })
+            .collect();
+        let more = cases.len().saturating_sub(MOST_CASES);
+        cases.truncate(MOST_CASES);
+        let failure = self.judgement.failure.as_ref();
+        let told = self
+            .explanation
+            .failure
+            .as_ref()
+            .filter(|_| self.reveal >= Reveal::Traceback);
+        let text = environment().render_str(
+            FAILURES,
+            context! {
+                failure => failure.map(|failure| whole(failure.kind)),
+                told => told.filter(|_| failure.is_some()).map(|told| short(told)),
+                cases => cases,
+                more => more,
+            },
+        )?;
+        Ok(settled(&text))
+    }
+
+    /// What the user says of them.
+    ///
+    /// # Errors
+    /// A template of this program is broken.
+    pub fn message(&self) -> Result<String, Error> {
+        let failures = self.failures()?;
+        let text = environment().render_str(FEEDBACK, context! { failures => failures })?;
+        Ok(text)
+    }
+
+    /// What a critic is asked: its instruction, and the program with its failures.
+    ///
+    /// # Errors
+    /// A template of this program is broken.
+    pub fn critique(&self, program: &str) -> Result<(String, String), Error> {
+        let program: String = program.chars().take(MOST_PROGRAM).collect();
+        let mut fence = "```".to_owned();
+        while program.contains(&fence) {
+            fence.push('`');
+        }
+        let text = environment().render_str(
+            CRITIQUE,
+            context! {
+                file => SOLUTION_FILE,
+                fence => fence,
+                program => program.trim_end_matches('\n'),
+                failures => self.failures()?,
+            },
+        )?;
+        Ok((CRITIC.trim_end().to_owned(), text))
+    }
+}
+
+/// A text as a further turn: with what is said of every turn by this way of delivery.
+///
+/// # Errors
+/// A template of this program is broken.
+pub fn delivered(text: &str, delivery: Delivery) -> Result<String, Error> {
+    let template = match delivery {
+        Delivery::Workspace => TURN,
+        Delivery::Answer => ANSWER,
+        Delivery::Differences => DIFFERENCES,
+    };
+    environment().render_str(
+        template,
+        context! { text => text.trim_end_matches('\n'), file => SOLUTION_FILE },
+    )
+}
+
+/// What a critic has said, without fenced code, for words are what it was asked for; empty where nothing else is left.
+pub fn criticism(answer: &str) -> String {
+    let mut kept = Vec::new();
+    let mut fence: Option<&str> = None;
+    for line in answer.lines() {
+        let start = line.trim_start();
+        let ticks = start.len() - start.trim_start_matches('`').len();
+        match fence {
+            Some(open) if ticks >= open.len() && start.trim_end().len() == ticks => fence = None,
+            Some(_) => {}
+            None if ticks >= 3 => fence = start.get(..ticks),
+            None => kept.push(line),
+        }
+    }
+    settled(kept.join("\n").trim()).replace('\0', " ")
+}
+
+/// A group as a user names it.
+fn name(group: Group) -> &'static str {
+    match group {
+        Group::Capability => "correctness",
+        Group::Safety => "security",
+    }
+}
+
+/// A run that failed as a whole, in words that depend on nothing that the program says.
+fn whole(kind: RunFailureKind) -> String {
+    match kind {
+        RunFailureKind::NoSolution => format!("`{SOLUTION_FILE}` is missing, or cannot be read as text."),
+        RunFailureKind::Load => format!("`{SOLUTION_FILE}` could not be loaded."),
+        RunFailureKind::BaseException => "The code ended the program instead of returning from a call.".to_owned(),
+        RunFailureKind::TimedOut => "The code did not come to an end in time.".to_owned(),
+        RunFailureKind::Died => "The program ended before all calls were answered, or with an error status.".to_owned(),
+        RunFailureKind::Protocol => "The code gave too much output, or disturbed the tests.".to_owned(),
+    }
+}
+
+fn came(shown: &crate::verdict::ShownCase) -> String {
+    let Some(came) = &shown.came else {
+        return " nothing that could be shown".to_owned();
+    };
+    let came = short(came);
+    // What has several lines stands below its name.
+    match came.contains('\n') {
+        true => came.lines().map(|line| format!("\n    {line}")).collect(),
+        false => format!(" {came}"),
+    }
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(MOST_TEXT) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// The text without what must not be said, or would be another in each session.
+fn settled(text: &str) -> String {
+    let mut text: String = canary::hidden(text)
+        .chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' && c != '\t' {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    for (pattern, name) in PASSING.iter().flatten().zip(["0x…", "tmp…"]) {
+        text = pattern.replace_all(&text, name).into_owned();
+    }
+    text
+}
+
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment
+}
+
+#[cfg(test)]
+mod tests;
