@@ -46,6 +46,7 @@ fn cells_trials_tokens_and_cost_are_told_without_a_key() {
         (Some(input), Some(output))
     );
     assert!((sum["cost"].as_f64().unwrap() - cost).abs() < 1e-9 && cost > 0.0);
+    assert_eq!(plan["known_cost"], sum["cost"]);
     // The price of o3: 2 and 8 dollars per million.
     let llm = &parts[0]["estimate"];
     let [input, output] = ["input_tokens", "output_tokens"].map(|name| llm[name].as_f64().unwrap());
@@ -69,6 +70,7 @@ fn cells_trials_tokens_and_cost_are_told_without_a_key() {
     let plan = planned(place.path(), &["--api-base", "http://127.0.0.1:9/v1"]);
     assert!(plan["estimate"]["cost"].is_null());
     assert_eq!(plan["without_price"], serde_json::json!(["gpt-4o", "o3"]));
+    assert_eq!(plan["known_cost"], 0.0);
 }
 
 #[test]

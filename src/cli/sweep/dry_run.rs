@@ -28,6 +28,8 @@ struct Planned {
     skipped_rows: usize,
     /// Of all that is not run yet.
     estimate: Estimate,
+    /// What of its cost is known, in US dollars: that of the models whose price is.
+    known_cost: f64,
     /// Models whose price is not known.
     without_price: BTreeSet<String>,
 }
@@ -82,6 +84,7 @@ fn planned(swept: &Swept, checked: &Checked) -> Result<Planned, Failed> {
         stay: stay.len(),
         skipped_rows: checked.skipped_rows,
         estimate: Estimate::NOTHING,
+        known_cost: 0.0,
         without_price: BTreeSet::new(),
     };
     for resolved in &checked.cells {
@@ -106,8 +109,9 @@ fn planned(swept: &Swept, checked: &Checked) -> Result<Planned, Failed> {
             if !rest.is_empty() {
                 let (estimate, basis) = used.estimate(resolved, recipe, interaction, &rest)?;
                 planned.estimate.add(&estimate);
-                if estimate.cost.is_none() {
-                    planned.without_price.insert(resolved.cell.model.clone());
+                match estimate.cost {
+                    Some(cost) => planned.known_cost += cost,
+                    None => drop(planned.without_price.insert(resolved.cell.model.clone())),
                 }
                 (part.estimate, part.basis) = (Some(estimate), Some(basis));
             }
@@ -177,7 +181,11 @@ fn people(planned: &Planned) -> String {
     }
     if !planned.without_price.is_empty() {
         let models: Vec<&str> = planned.without_price.iter().map(String::as_str).collect();
-        text.push_str(&format!("The price is not known of {}.\n", models.join(", ")));
+        text.push_str(&format!(
+            "The price is not known of {}; the others' calls cost about ${:.4}.\n",
+            models.join(", "),
+            planned.known_cost
+        ));
     }
     text
 }
