@@ -126,6 +126,30 @@ dialects: [openai-chat]
 }
 
 #[test]
+fn anchors_of_yaml_spare_repetition() {
+    let cells = cells(
+        "matrix: {scaffold: llm, model: &two [o3, o1], interaction: single}
+include:
+  - {scaffold: aider, model: *two, interaction: single}
+cells:
+  base: &base {scaffold: codex, model: o3, interaction: editing}
+  seeded: {<<: *base, seed: 2}
+",
+    );
+    assert_eq!(
+        shown(&cells),
+        [
+            "llm o3 [] single",
+            "llm o1 [] single",
+            "aider o3 [] single",
+            "aider o1 [] single",
+            "base: codex o3 [] editing",
+            "seeded: codex o3 [seed=2] editing",
+        ]
+    );
+}
+
+#[test]
 fn every_key_reaches_the_cell() {
     for key in Key::ALL {
         let value = match key {
