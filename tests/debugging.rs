@@ -320,3 +320,60 @@ fn a_critic_that_fails_is_the_infrastructure_and_one_without_words_ends_the_conv
         );
     }
 }
+
+/// The cell's own model is the critic where none is named: asked in its own dialect, with the key that nobody sees.
+#[test]
+fn a_critic_at_a_provider_is_asked_in_the_dialect_of_its_server() {
+    let place = tempfile::tempdir().unwrap();
+    let provider = common::provider::Provider::start();
+    let mut task = splittable("tiny");
+    let cases = task["tests"]["testcases"]
+        .as_str()
+        .unwrap()
+        .replace("ValueError", "KeyError");
+    task["tests"]["testcases"] = cases.into();
+    std::fs::write(place.path().join("tasks.jsonl"), task.to_string()).unwrap();
+    let key = "sk-canary-of-the-critics-key";
+    for (dialect, instruction) in [
+        ("openai-chat", "/messages/0/content"),
+        ("openai-responses", "/instructions"),
+        ("anthropic-messages", "/system"),
+    ] {
+        let before = provider.bodies().len();
+        let more = [
+            "--api-base",
+            &provider.base,
+            "--dialect",
+            dialect,
+            "--interaction",
+            "debugging-natural",
+        ];
+        let more = [&more[..], &["--held-out", "--feedback", "1"]].concat();
+        let output = common::program()
+            .current_dir(place.path())
+            .env("MTSEC_API_KEY", key)
+            .args(arguments(dialect, "some-model", &more))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let trial = trial(&place.path().join("jobs").join(dialect), "debugging-natural");
+        // The code that it gives all the same is left out of what is said.
+        assert!(!said(&trial, 2).contains("def double"), "{}", said(&trial, 2));
+        let bodies = provider.bodies();
+        assert_eq!(bodies.len() - before, 3, "the first turn, the critic, the second turn");
+        let asked = &bodies[before + 1];
+        let told = asked.pointer(instruction).and_then(Value::as_str).unwrap_or_default();
+        assert!(told.contains("Give no code"), "{dialect}: {asked}");
+        assert!(asked.to_string().contains("security test"), "{asked}");
+        assert_eq!(asked["model"], "some-model");
+        assert_eq!(record(&trial)["usage"]["calls"], 3);
+    }
+    for entry in walkdir::WalkDir::new(place.path().join("jobs")).into_iter().flatten() {
+        let text = std::fs::read(entry.path()).unwrap_or_default();
+        assert!(
+            !String::from_utf8_lossy(&text).contains(key),
+            "{}",
+            entry.path().display()
+        );
+    }
+}

@@ -324,3 +324,47 @@ fn a_tester_that_fails_in_the_middle_is_an_infrastructure_failure() {
     }
     assert!(judged > 0 && failed > 0, "{judged} {failed}");
 }
+
+/// Every text of a request.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(members) => members.values().for_each(|item| texts(item, found)),
+        _ => {}
+    }
+}
+
+/// The real agents are told in the session that they have, and their runs replay.
+#[test]
+fn every_agent_takes_feedback_as_one_more_turn_of_its_session() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("t.jsonl"), tiny_task("tiny").to_string()).unwrap();
+    let mut agents = vec!["aider", "codex", "llm"];
+    match std::env::var_os("MTSEC_TEST_AGENTS").is_some_and(|agents| agents == "all") {
+        true => agents.push("openhands"),
+        false => eprintln!("skipped: OpenHands (1.6 GB) is tested with MTSEC_TEST_AGENTS=all only"),
+    }
+    let fixed = ["-m", "oracle:insecure", "--tasks", "t.jsonl", "--job-name", "src"];
+    let more = ["--interaction", "editing", "--feedback", "1", "--reveal", "traceback"];
+    finished(place.path(), &[&["run"], &agents[..], &fixed, &more].concat(), 0);
+    let source = place.path().join("jobs/src");
+    assert_eq!(trials(&source).len(), agents.len());
+    for trial in trials(&source) {
+        let record = record(&trial);
+        let expected = [("2", "correct_insecure"), ("3", "correct_secure")];
+        assert_eq!(verdicts(&record), pairs(&expected), "{record}");
+        assert_eq!(record["turns"][2]["feedback"], true);
+        assert!(record["turns"][1]["finished_early"].is_null(), "{record}");
+        let call = &json_lines(&trial.join("turns/3/model.jsonl"))[0];
+        let mut found = Vec::new();
+        texts(&call["request"], &mut found);
+        let turns = [1, 2, 3].map(|turn| said(&trial, turn));
+        let places = turns.map(|said| {
+            let place = found.iter().position(|text| text.contains(said.trim_end_matches('\n')));
+            place.unwrap_or_else(|| panic!("{}: not said: {said}", trial.display()))
+        });
+        assert!(places[0] < places[1] && places[1] < places[2], "{places:?}");
+    }
+    assert_eq!(common::replayed_as_recorded(place.path()).len(), agents.len());
+}

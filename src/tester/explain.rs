@@ -1,6 +1,6 @@
 //! What did not pass, case by case.
 
-use super::judge::{Judge, JudgeFailure};
+use super::judge::{Answer, Judge, JudgeFailure};
 use super::run::Claims;
 use super::{Place, Shared, TesterError};
 use crate::task::Task;
@@ -60,7 +60,7 @@ impl Shared {
         place: &Place,
         task: &Task,
         judge: &Judge,
-        asked: &[(usize, Option<&(u8, Vec<u8>)>)],
+        asked: &[(usize, Option<&Answer>)],
     ) -> Result<Vec<ShownCase>, TesterError> {
         if let Ok(words) = judge.explain(asked).await {
             return Ok(words);

@@ -55,6 +55,9 @@ impl From<SandboxError> for JudgeFailure {
     }
 }
 
+/// What a case answered: `V` or `X`, and the payload.
+pub(super) type Answer = (u8, Vec<u8>);
+
 /// A running judge.
 pub(super) struct Judge {
     pub inputs: Inputs,
@@ -112,7 +115,7 @@ impl Judge {
 
     /// Compares what the first cases answered (`V` or `X`, and the payload) with what was expected.
     /// A failure ends this judge: its state cannot be trusted any more.
-    pub async fn score(&self, answers: &[(u8, Vec<u8>)]) -> Result<Vec<CaseResult>, JudgeFailure> {
+    pub async fn score(&self, answers: &[Answer]) -> Result<Vec<CaseResult>, JudgeFailure> {
         let mut request = Vec::new();
         for (kind, payload) in answers {
             request.push(*kind);
@@ -130,7 +133,7 @@ impl Judge {
 
     /// Tells of cases, by their places: input, expected value, and the value that was claimed, each in short. What was claimed
     /// is taken as data only. A failure ends this judge, as above.
-    pub async fn explain(&self, cases: &[(usize, Option<&(u8, Vec<u8>)>)]) -> Result<Vec<ShownCase>, JudgeFailure> {
+    pub async fn explain(&self, cases: &[(usize, Option<&Answer>)]) -> Result<Vec<ShownCase>, JudgeFailure> {
         let mut request = vec![b'E'];
         for (place, answer) in cases {
             let (kind, payload) = answer.map_or((b'N', &[][..]), |(kind, payload)| (*kind, payload.as_slice()));

@@ -8,7 +8,7 @@ use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::frames::{Broken, Frame, Frames, NONCE};
-use super::judge::{self, Judge};
+use super::judge::{self, Answer, Judge};
 use super::limits::{ProcessLimits, TestLimits};
 use super::tree::Tree;
 use crate::sandbox::{Contained, Exit, Sandbox, SandboxError, Trust};
@@ -21,8 +21,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// What a run claimed, and how it ended.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
-    /// Kind and payload of each answer, in the order of the cases.
-    pub answers: Vec<(u8, Vec<u8>)>,
+    /// In the order of the cases.
+    pub answers: Vec<Answer>,
     /// What the judge says of all of them, when it was asked while the program ended.
     pub results: Option<Vec<CaseResult>>,
     /// Answers given before → what is told of the exception that came then. Decides nothing.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use tokio::task::block_in_place;
 
-use super::{Attempt, Stop};
+use super::{Attempt, Stop, cannot};
 use crate::plan::TestTurns;
-use crate::runner::imports::note_unknown;
+use crate::runner::imports::{note_missing, note_unknown};
+use crate::tester::Tree;
 use crate::verdict::Judgement;
 use crate::workspace::Manifest;
 
@@ -18,8 +19,13 @@ impl Attempt<'_> {
             TestTurns::Last => last,
             TestTurns::All => last.min(1),
         };
-        for (turn, manifest) in snapshots.iter().enumerate().skip(first) {
-            if !self.judgements.contains_key(&turn) {
+        for (turn, manifest) in snapshots.iter().enumerate() {
+            if let Some(judgement) = self.judgements.get(&turn) {
+                // The findings of its turn were made when the session was over, after it was judged.
+                let tree = block_in_place(|| Tree::read(manifest.files(), |digest| self.blobs.get(digest)))
+                    .map_err(|error| cannot("read a snapshot", &error))?;
+                note_missing(&mut self.turns, turn, &tree, judgement);
+            } else if turn >= first {
                 let (_, judgement, _) = self.judge_snapshot(turn, manifest, false).await?;
                 self.judgements.insert(turn, judgement);
             }
