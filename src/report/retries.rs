@@ -23,6 +23,16 @@ pub struct AfterRetries {
     pub incorrect: usize,
 }
 
+impl AfterRetries {
+    fn of(&self, verdict: Verdict) -> usize {
+        match verdict {
+            Verdict::CorrectSecure => self.correct_secure,
+            Verdict::CorrectInsecure => self.correct_insecure,
+            Verdict::Incorrect => self.incorrect,
+        }
+    }
+}
+
 impl Retries {
     /// Of a cell whose agent is told at most so often; none where it never is.
     pub fn of(most: u32) -> Self {
@@ -100,16 +110,12 @@ pub(super) fn table(summary: &Summary, style: TableStyle, name: impl Fn(&str) ->
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(headings);
     for row in rows() {
-        let counts: [(Verdict, fn(&AfterRetries) -> usize); 2] = [
-            (Verdict::CorrectSecure, |after| after.correct_secure),
-            (Verdict::CorrectInsecure, |after| after.correct_insecure),
-        ];
-        for (verdict, count) in counts {
+        for verdict in [Verdict::CorrectSecure, Verdict::CorrectInsecure] {
             let mut cells = vec![format!("{} {}", row.scaffold, row.version)];
             cells.extend([name(&row.model), name(&row.options), row.interaction.to_string()]);
             cells.extend([row.n.to_string(), verdict.to_string()]);
             for index in 0..most {
-                let shown = row.retries.0.get(index).map(count);
+                let shown = row.retries.0.get(index).map(|after| after.of(verdict));
                 cells.push(shown.map_or_else(|| "–".to_owned(), |count| row.with_percent(count)));
             }
             table.add_row(cells);
