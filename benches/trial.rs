@@ -113,7 +113,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         attempts,
         ..Request::default()
     };
-    let cells = resolve::cells(&request, &recipes).unwrap();
+    let cells = resolve::cells(&request, &recipes, &mtsec_agents::keys::get).unwrap();
     let plain: Vec<_> = cells.iter().map(|cell| cell.cell.clone()).collect();
     let wanted = plain.iter().map(|cell| (cell, &[Interaction::Editing][..]));
     let trials = trials(std::slice::from_ref(&task), wanted, attempts);
