@@ -125,16 +125,19 @@ def plain(value):
     return kind in PLAIN and (kind not in (str, bytes) or len(value) <= LONGEST)
 
 
-def message(error):
+def message(error, lineage):
     """What the exception says, if saying it takes no code but the interpreter's own."""
-    if isinstance(error, SyntaxError):
-        return cut(str(error.msg)) if type(error.msg) is str else ""
-    for base in type.__getattribute__(type(error), "__mro__"):
+    if SyntaxError in lineage:
+        said = SyntaxError.msg.__get__(error)
+        return cut(said) if type(said) is str else ""
+    parts = [BaseException.args.__get__(error)]
+    if OSError in lineage:
+        parts += [member.__get__(error) for member in (OSError.errno, OSError.strerror, OSError.filename, OSError.filename2)]
+    for base in lineage:
         say = type.__getattribute__(base, "__dict__").get("__str__")
         if say is not None:
             own = type(say) is types.WrapperDescriptorType
-            args = BaseException.args.__get__(error)
-            return say(error)[:LONGEST] if own and plain(args) else ""
+            return say(error)[:LONGEST] if own and all(map(plain, parts)) else ""
     return ""
 
 
@@ -152,8 +155,10 @@ def told(error, path, name, lines, before):
         if code.co_filename == path and line is not None and before < line <= len(lines):
             frames.append(f"{name}, line {line - before}, in {str(code.co_name)[:80]}: {lines[line - 1].strip()[:160]}")
         trace = trace.tb_next
-    if isinstance(error, SyntaxError) and type(error.lineno) is int and before < error.lineno <= len(lines):
-        frames.append(f"{name}, line {error.lineno - before}: {lines[error.lineno - 1].strip()[:160]}")
+    lineage = type.__getattribute__(type(error), "__mro__")
+    line = SyntaxError.lineno.__get__(error) if SyntaxError in lineage else None
+    if type(line) is int and before < line <= len(lines):
+        frames.append(f"{name}, line {line - before}: {lines[line - 1].strip()[:160]}")
     kind = codec.name_of(type(error))[1]
-    said = message(error)
+    said = message(error, lineage)
     return "\n".join([*frames, f"{kind}: {said}" if said else kind]).encode("utf-8", "backslashreplace")

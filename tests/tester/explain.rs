@@ -126,17 +126,24 @@ async fn hostile_exceptions_and_values_are_told_as_data_or_not_at_all() {
         class Loud(Exception):\n    def __str__(self): os._exit(0)\n    __repr__ = __str__\n\
         class Thing:\n    def __repr__(self): os._exit(0)\n    __str__ = __repr__\n\
         class Quiet(Exception): pass\n\
+        class Odd(OSError): pass\n\
         def f(x):\n\
         \x20   if x == 1: return Thing()\n\
         \x20   if x == 2: raise Quiet(Thing())\n\
         \x20   if x == -1: raise Loud('x')\n\
+        \x20   if x == -2:\n        error = Odd(2, 'gone')\n        error.filename = Thing()\n        raise error\n\
         \x20   raise RuntimeError('\\x1b[2J\\ud800' + 'b' * 3900)\n";
-    let (judgement, explanation) = explained(&tester, CASES, "", code).await;
+    let cases = CASES.replace(
+        "({\"x\": -1}, KeyError)",
+        "({\"x\": -1}, KeyError), ({\"x\": -2}, KeyError)",
+    );
+    let (judgement, explanation) = explained(&tester, &cases, "", code).await;
     assert_eq!(judgement.failure, None);
     let words = words(&explanation);
     assert_eq!(words[0].4.as_deref(), Some("Thing()"));
     let came = |index: usize| words[index].4.clone().unwrap();
     assert!(came(1).ends_with("\nQuiet") && came(3).ends_with("\nLoud"), "{words:?}");
+    assert!(came(4).ends_with("\nOdd"), "{words:?}");
     assert!(
         came(2).contains("RuntimeError:  [2J\\ud800bbb") && came(2).len() <= 2000,
         "{}",
