@@ -104,14 +104,17 @@ fn what_cannot_be_laid_out_says_what_to_change() {
             assert!(err.contains(part), "{part} is missing:\n{err}");
         }
     };
-    refused(
-        "table: {lines: [scaffold]}\n",
-        &[
-            "line `llm`, column `single`",
-            "model (`oracle`, `oracle:insecure`)",
-            "add one of model to `lines`",
-        ],
-    );
+    // A file of one model, and a run of two.
+    let file = "matrix: {scaffold: llm, model: oracle, interaction: [single, editing]}\ntable: {lines: [scaffold]}\n";
+    std::fs::write(place.path().join("one.yaml"), file).unwrap();
+    let (_, err) = finished(place.path(), &["report", "jobs/mine", "--table", "one.yaml"], 2);
+    for part in [
+        "line `llm`, column `single`",
+        "model (`oracle`, `oracle:insecure`)",
+        "add one of model to `lines`",
+    ] {
+        assert!(err.contains(part), "{part} is missing:\n{err}");
+    }
     refused(
         "table: {columns: [{title: a, baseline: b}]}\n",
         &["experiment.yaml:3:40:"],
@@ -122,11 +125,8 @@ fn what_cannot_be_laid_out_says_what_to_change() {
     assert!(err.contains("--table"), "{err}");
     // What stands in no column is told.
     let file = place.path().join("other.yaml");
-    std::fs::write(
-        &file,
-        "table: {columns: [{title: a, where: [{interaction: single}]}]}\n",
-    )
-    .unwrap();
+    let table = "table: {lines: [model], columns: [{title: a, where: {interaction: single}}]}\n";
+    std::fs::write(&file, experiment(table)).unwrap();
     let (text, _) = finished(place.path(), &["report", "jobs/mine", "--table", "other.yaml"], 0);
     assert!(text.contains("In no column, and not shown: llm"), "{text}");
 }
