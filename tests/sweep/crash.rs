@@ -10,8 +10,14 @@ use super::{copy, lock, place, run, started, sweep, tasks, write};
 
 #[test]
 fn killed_in_the_middle_and_gone_on_with_it_prints_the_same_tables_byte_for_byte() {
-    let place = place("matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: editing}\n");
+    let place = place(
+        "matrix: {scaffold: [llm, aider], model: [oracle, 'oracle:insecure'], interaction: editing}\ntable: {lines: [scaffold, model]}\n",
+    );
     let (whole, _) = sweep(place.path(), &["--job-name", "whole"]);
+    assert!(
+        whole.matches('┌').count() >= 2,
+        "the counts and the file's own table: {whole}"
+    );
     let paper = |name: &str| finished(place.path(), &["report", name, "--layout", "paper"], 0).0;
     for (name, goes_on) in [
         ("again", &["sweep", "e.yaml", "--job-name", "again"][..]),
@@ -113,4 +119,23 @@ fn killed_while_it_grows_it_has_the_old_lock_or_the_new_one_and_goes_on_with_eit
             assert_eq!(started(&cut).len(), 4, "{name}: nothing was run twice");
         }
     }
+}
+
+#[test]
+fn killed_before_it_began_it_begins_under_its_name() {
+    let place = place("matrix: {scaffold: llm, model: oracle, interaction: single}\n");
+    let run = run(place.path());
+    std::fs::create_dir_all(run.join("trials")).unwrap();
+    for file in [
+        "tasks.jsonl",
+        "recipe.yaml",
+        "recipe.2.yaml",
+        "run.yaml",
+        "experiment.yaml",
+    ] {
+        std::fs::write(run.join(file), "torn").unwrap();
+    }
+    sweep(place.path(), &[]);
+    assert_eq!(started(&run).len(), 2);
+    finished(place.path(), &["resume", "jobs/e"], 0);
 }
