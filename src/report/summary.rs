@@ -232,7 +232,7 @@ fn empty_row(cell: &Cell, interaction: Interaction) -> Row {
         missing: 0,
         findings: FindingCounts::default(),
         transitions: Transitions::default(),
-        retries: Retries::of(cell.options.feedback.retries),
+        retries: Retries::of(cell.options.feedback.turns(interaction)),
         usage: Usage::default(),
         seconds: 0.0,
     }
