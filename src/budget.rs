@@ -69,7 +69,10 @@ impl std::fmt::Display for Budget {
         let usd = self.usd.map(|usd| format!("${usd}"));
         let tokens = self.tokens.map(|tokens| format!("{tokens} tokens"));
         let parts: Vec<String> = usd.into_iter().chain(tokens).collect();
-        f.write_str(&parts.join(" and "))
+        match parts.is_empty() {
+            true => f.write_str("none"),
+            false => f.write_str(&parts.join(" and ")),
+        }
     }
 }
 

@@ -164,6 +164,8 @@ fn every_key_reaches_the_cell() {
             Key::Reveal => "traceback",
         };
         let text = format!("defaults: {{scaffold: llm, model: o3}}\ncells:\n  one: {{{key}: {value}}}\n");
+        // Without feedback nothing is revealed.
+        let text = text.replace("reveal:", "feedback: 1, reveal:");
         let cells = cells(&text);
         assert_eq!(key.asked(&cells[0].asked, cells[0].interactions[0]), value, "{key}");
     }
@@ -283,6 +285,55 @@ table:
         ]
     );
     assert_eq!(table.columns[1].after_retries, Some(1));
+}
+
+#[test]
+fn where_nothing_is_told_nothing_is_revealed() {
+    let cells = cells(
+        "matrix: {scaffold: llm, model: o3, interaction: [single, editing], feedback: [0, 1], reveal: [names, cases]}",
+    );
+    assert_eq!(
+        shown(&cells),
+        [
+            "llm o3 [] single,editing",
+            "llm o3 [feedback=1 reveal=names] single,editing",
+            "llm o3 [feedback=1] single,editing",
+        ]
+    );
+}
+
+#[test]
+fn a_column_after_retries_is_of_the_rows_that_have_as_many() {
+    // Debugging has two turns of feedback where nobody says how many.
+    let debugging = |after: u32| {
+        format!(
+            "matrix: {{scaffold: llm, model: o3, interaction: debugging-tests, held_out: true}}
+table:
+  columns:
+    - {{title: A, after_retries: {after}}}"
+        )
+    };
+    assert_eq!(read(&debugging(2)).unwrap().table.columns[0].after_retries, Some(2));
+    assert!(wrong(&debugging(3)).contains("the most is 2"));
+    // The cell with one retry stands in no column after two, so that there is one row in each place.
+    let text = "matrix: {scaffold: llm, model: o3, interaction: single, feedback: [1, 2]}
+table:
+  lines: [model]
+  columns:
+    - {title: A, where: {feedback: 1}, after_retries: 1}
+    - {title: B, after_retries: 2}";
+    read(text).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_format_that_is_left_to_the_recipe_is_not_taken_for_another_one() {
+    let text = "matrix: {scaffold: aider, model: o3, edit_format: [null, whole], interaction: single}
+table:
+  lines: [model]
+  columns:
+    - {title: A, where: {edit_format: diff}}
+    - {title: B, where: {edit_format: whole}, baseline: A}";
+    read(text).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

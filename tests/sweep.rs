@@ -6,6 +6,8 @@ mod common;
 mod crash;
 #[path = "sweep/dry_run.rs"]
 mod dry_run;
+#[path = "sweep/end.rs"]
+mod end;
 #[path = "sweep/grow.rs"]
 mod grow;
 #[path = "sweep/refuse.rs"]

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use common::mixed::{forgetful, mixed_run, mixed_tasks, near, play};
 use common::{finished, tiny_task};
+use mtsec_agents::plan::Cell;
 use serde_json::{Value, json};
 
 fn experiment(table: &str) -> String {
@@ -138,10 +139,24 @@ fn verdicts_before_feedback_and_after_it_are_columns_of_one_table() {
     let more = ["--interaction", "editing", "--test-turns", "all"];
     let run = play(place.path(), "mine", &model, &mixed_tasks(), &more);
     // As if the second turn had told what the tests had shown.
+    let mut cell = String::new();
+    change(&run.join("lock.json"), |lock| {
+        lock["cells"][0]["options"]["feedback"] = json!({"retries": 1, "reveal": "cases"});
+        cell = serde_json::from_value::<Cell>(lock["cells"][0].clone()).unwrap().id();
+        for trial in lock["trials"].as_array_mut().unwrap() {
+            trial["cell"] = json!(cell);
+        }
+    });
     for entry in std::fs::read_dir(run.join("trials")).unwrap() {
-        change(&entry.unwrap().path().join("trial.json"), |record| {
+        let trial = entry.unwrap().path();
+        change(&trial.join("trial.json"), |record| {
             record["turns"][1]["feedback"] = json!(true);
+            record["key"]["cell"] = json!(cell);
         });
+        let name = trial.file_name().unwrap().to_str().unwrap();
+        let parts: Vec<&str> = name.split("__").collect();
+        let name = [parts[0], parts[1], &cell, parts[3]].join("__");
+        std::fs::rename(&trial, trial.with_file_name(name)).unwrap();
     }
     give_table(
         &run,
@@ -164,6 +179,15 @@ fn verdicts_before_feedback_and_after_it_are_columns_of_one_table() {
     assert_eq!(
         (&test["pairs"], &test["measures"][0]["discordant"]),
         (&json!(18), &json!({"b": 12, "c": 2}))
+    );
+    // Who had one retry at most does not stand among those who had two.
+    let file = "matrix: {scaffold: llm, model: o3, interaction: editing, feedback: [1, 2]}\ntable: {lines: [feedback], columns: [{title: a}, {title: b, after_retries: 2}]}\n";
+    std::fs::write(place.path().join("two.yaml"), file).unwrap();
+    let table = reported(place.path(), &["jobs/mine", "--table", "two.yaml"]);
+    let entries = table["lines"][0]["entries"].as_array().unwrap();
+    assert_eq!(
+        entries.iter().map(|entry| &entry["column"]).collect::<Vec<_>>(),
+        [&json!("a")]
     );
     let (counts, _) = finished(place.path(), &["report", "jobs/mine", "--layout", "counts"], 0);
     assert!(

@@ -14,7 +14,7 @@ use crate::exit_code::Exit;
 use crate::experiment::{Experiment, Table};
 use crate::report::{
     By, Format, Method, Published, Side, SideChoice, breakdown, brittleness_ranking, correlations, difficulty,
-    experiment_table, paper_table, refusals, render_all, render_grids, render_table, summarise,
+    experiment_table, paper_table, refusals, render_all, render_brief, render_grids, render_table, summarise,
 };
 use crate::store::RunFolder;
 
@@ -178,7 +178,7 @@ pub fn of_experiment(run: &Path) -> std::result::Result<Option<String>, Failed> 
     let Some(table) = own_table(run)? else { return Ok(None) };
     let side = open_side(&whole(run), |_| Ok(()))?;
     let table = experiment_table(&table, &[side], &[], Method::default()).map_err(Failed::bad_input)?;
-    Ok(Some(render_table(&table, Format::Table)?))
+    Ok(Some(render_brief(&table)))
 }
 
 /// What the experiment file of a run says of its table.

@@ -11,7 +11,7 @@ use super::written::File;
 use super::{Overrides, WantedCell};
 use crate::conversation::Interaction;
 use crate::gateway::catalogue::ModelSpec;
-use crate::plan::{CellRequest, Key};
+use crate::plan::{CellRequest, Key, Reveal};
 
 /// The cells of a file.
 pub fn cells(file: &File, folder: &Folder<'_>) -> Result<Vec<WantedCell>, Wrong> {
@@ -103,6 +103,7 @@ fn merge(cells: &mut Vec<WantedCell>, cell: WantedCell) {
     if cell.interactions.is_empty() {
         return;
     }
+    let cell = revealing(cell);
     match cells.iter_mut().find(|known| known.asked == cell.asked) {
         None => cells.push(cell),
         Some(known) => {
@@ -113,6 +114,15 @@ fn merge(cells: &mut Vec<WantedCell>, cell: WantedCell) {
             }
         }
     }
+}
+
+/// Where nothing is told, nothing is revealed: `feedback: [0, 3]` has one cell without feedback, whatever the others reveal.
+fn revealing(mut cell: WantedCell) -> WantedCell {
+    let feedback = &mut cell.asked.options.feedback;
+    if cell.interactions.iter().all(|kind| feedback.turns(*kind) == 0) {
+        feedback.reveal = Reveal::default();
+    }
+    cell
 }
 
 /// The keys of a mapping, every value looked at.
@@ -267,10 +277,10 @@ fn named(
     }
     let mut cells = product(written, defaults, folder)?;
     match cells.pop() {
-        Some(cell) => Ok(WantedCell {
+        Some(cell) => Ok(revealing(WantedCell {
             name: Some(name.value.clone()),
             ..cell
-        }),
+        })),
         None => Err(Wrong::new(place(name), format!("cell `{}` is empty", name.value))),
     }
 }

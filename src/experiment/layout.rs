@@ -81,21 +81,23 @@ fn column(written: &WrittenColumn, cells: &[WantedCell], folder: &Folder<'_>) ->
         // Every value is one that the key takes. Paths are not looked at: what the report compares with is whole.
         keys(&mapping.value, folder)?;
         for alternative in mapping.value.combinations()? {
-            let selected: Vec<&WantedCell> = cells.iter().filter(|cell| may_match(&alternative, cell)).collect();
-            if selected.is_empty() {
-                let values: Vec<String> = alternative
-                    .iter()
-                    .map(|(key, value)| format!("{key}: {value}"))
-                    .collect();
-                let message = format!("no cell of the file has {{{}}}", values.join(", "));
-                return Err(Wrong::new(place(mapping), message));
+            let may = |(cell, kind): &(&WantedCell, Interaction)| has(&alternative, cell, *kind) != Some(false);
+            match rows(cells).filter(may).map(retries_of).max() {
+                Some(most) => retries = retries.max(most),
+                None => {
+                    let values: Vec<String> = alternative
+                        .iter()
+                        .map(|(key, value)| format!("{key}: {value}"))
+                        .collect();
+                    let message = format!("no cell of the file has {{{}}}", values.join(", "));
+                    return Err(Wrong::new(place(mapping), message));
+                }
             }
-            retries = retries.max(most_retries(selected));
             alternatives.push(alternative);
         }
     }
     if written.alternatives.is_empty() {
-        retries = most_retries(cells);
+        retries = rows(cells).map(retries_of).max().unwrap_or(0);
     }
     if let Some(after) = &written.after_retries
         && after.value > retries
@@ -114,48 +116,57 @@ fn column(written: &WrittenColumn, cells: &[WantedCell], folder: &Folder<'_>) ->
     })
 }
 
-fn most_retries<'a>(cells: impl IntoIterator<Item = &'a WantedCell>) -> u32 {
-    let retries = cells.into_iter().map(|cell| cell.asked.options.feedback.retries);
-    retries.max().unwrap_or(0)
+/// The rows of cells: each under each of its interactions.
+fn rows(cells: &[WantedCell]) -> impl Iterator<Item = (&WantedCell, Interaction)> {
+    let of_cell = |cell| move |kind: &Interaction| (cell, *kind);
+    cells
+        .iter()
+        .flat_map(move |cell| cell.interactions.iter().map(of_cell(cell)))
 }
 
-/// Whether any row of the cell may have these values.
-fn may_match(wanted: &BTreeMap<Key, String>, cell: &WantedCell) -> bool {
-    let mut interactions = cell.interactions.iter();
-    interactions.any(|interaction| may_have(wanted, cell, *interaction))
+/// How often the agent of a row is told what fails, at most.
+fn retries_of((cell, interaction): (&WantedCell, Interaction)) -> u32 {
+    cell.asked.options.feedback.turns(interaction)
 }
 
-/// Whether a row may have these values. What is left to the recipe, and the name in a recipe of the user's, is not known here.
-fn may_have(wanted: &BTreeMap<Key, String>, cell: &WantedCell, interaction: Interaction) -> bool {
-    wanted.iter().all(|(key, value)| {
+/// Whether a row has these values. `None`: it may, for what is left to the recipe, and the name in a recipe of the user's, is not
+/// known here.
+fn has(wanted: &BTreeMap<Key, String>, cell: &WantedCell, interaction: Interaction) -> Option<bool> {
+    let mut is_open = false;
+    for (key, value) in wanted {
         let has = key.asked(&cell.asked, interaction);
-        let is_open = match key {
-            Key::Scaffold => Recipe::is_path(&has),
-            Key::EditFormat => has.is_empty(),
-            _ => false,
-        };
-        is_open || has == *value
-    })
+        match key {
+            Key::Scaffold if Recipe::is_path(&has) => is_open = true,
+            Key::EditFormat if has.is_empty() => is_open = true,
+            _ if has == *value => {}
+            _ => return Some(false),
+        }
+    }
+    (!is_open).then_some(true)
 }
 
 /// Why the rows of these cells cannot be laid out: two of them would stand in one place.
 pub fn two_in_one_place(table: &Table, cells: &[WantedCell]) -> Option<String> {
-    let rows: Vec<(&WantedCell, Interaction)> = cells
-        .iter()
-        .flat_map(|cell| cell.interactions.iter().map(move |interaction| (cell, *interaction)))
-        .collect();
-    let lines = lines(table, &rows);
+    let rows: Vec<(&WantedCell, Interaction)> = rows(cells).collect();
+    let lines = table.line_keys(|key| {
+        let values: HashSet<String> = rows.iter().map(|(cell, kind)| key.asked(&cell.asked, *kind)).collect();
+        values.len() > 1
+    });
     let mut seen: HashMap<(Vec<String>, &str), (&WantedCell, Interaction)> = HashMap::new();
     for (cell, interaction) in rows {
         let line: Vec<String> = lines.iter().map(|key| key.asked(&cell.asked, interaction)).collect();
         let titles: Vec<&str> = match table.columns.is_empty() {
             true => vec![interaction.name()],
             false => {
-                let has = |column: &&Column| {
+                let belongs = |column: &&Column| {
                     let mut alternatives = column.alternatives.iter();
-                    column.alternatives.is_empty() || alternatives.any(|wanted| may_have(wanted, cell, interaction))
+                    // What may stand here or not is known to the report only.
+                    let must = |wanted| has(wanted, cell, interaction) == Some(true);
+                    let retries = retries_of((cell, interaction));
+                    (column.alternatives.is_empty() || alternatives.any(must))
+                        && column.after_retries.is_none_or(|after| after <= retries)
                 };
-                let columns = table.columns.iter().filter(has);
+                let columns = table.columns.iter().filter(belongs);
                 columns.map(|column| column.title.as_str()).collect()
             }
         };
@@ -173,32 +184,6 @@ pub fn two_in_one_place(table: &Table, cells: &[WantedCell]) -> Option<String> {
         }
     }
     None
-}
-
-/// By what lines are told apart: as asked for, or everything in which rows differ and by which no column selects.
-fn lines(table: &Table, rows: &[(&WantedCell, Interaction)]) -> Vec<Key> {
-    if !table.lines.is_empty() {
-        return table.lines.clone();
-    }
-    let selects = |key: Key| match table.columns.is_empty() {
-        true => key == Key::Interaction,
-        false => {
-            let mut alternatives = table.columns.iter().flat_map(|column| &column.alternatives);
-            alternatives.any(|wanted| wanted.contains_key(&key))
-        }
-    };
-    let differs = |key: Key| {
-        let values: HashSet<String> = rows.iter().map(|(cell, kind)| key.asked(&cell.asked, *kind)).collect();
-        values.len() > 1
-    };
-    let found: Vec<Key> = Key::ALL
-        .into_iter()
-        .filter(|key| !selects(*key) && differs(*key))
-        .collect();
-    match found.is_empty() {
-        true => vec![Key::Scaffold, Key::Model],
-        false => found,
-    }
 }
 
 #[cfg(test)]

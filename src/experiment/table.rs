@@ -46,6 +46,31 @@ pub enum Share {
     CorrectInsecure,
 }
 
+impl Table {
+    /// What lines are told apart by: as asked for, or everything in which the rows differ and by which no column selects.
+    pub fn line_keys(&self, differs: impl Fn(Key) -> bool) -> Vec<Key> {
+        if !self.lines.is_empty() {
+            return self.lines.clone();
+        }
+        let selects = |key: Key| match self.columns.is_empty() {
+            true => key == Key::Interaction,
+            false => {
+                let mut alternatives = self.columns.iter().flat_map(|column| &column.alternatives);
+                alternatives.any(|wanted| wanted.contains_key(&key))
+            }
+        };
+        let found: Vec<Key> = Key::ALL
+            .into_iter()
+            .filter(|key| !selects(*key) && differs(*key))
+            .collect();
+        match found.is_empty() {
+            // One line only: it should not be without a name.
+            true => vec![Key::Scaffold, Key::Model],
+            false => found,
+        }
+    }
+}
+
 fn alternatives<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<BTreeMap<Key, String>>, D::Error> {
     let mut alternatives = Vec::new();
     for mapping in one_or_more(source)? {

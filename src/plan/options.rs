@@ -68,6 +68,20 @@ impl Options {
                 "--seed {seed} decides nothing here: random is not among the interactions, and no tests are held out"
             ));
         }
+        if let Some(critic) = &self.critic
+            && !heeds(&[Interaction::DebuggingNatural])
+        {
+            return Some(format!(
+                "--critic {critic} is asked nothing here: debugging-natural is not among the interactions"
+            ));
+        }
+        let Feedback { reveal, .. } = self.feedback;
+        let is_told = |interaction: &Interaction| self.feedback.turns(*interaction) > 0;
+        if !is_default(&reveal) && !interactions.iter().any(is_told) {
+            return Some(format!(
+                "--reveal {reveal} concerns nothing here: the agent is told of no failed test without --feedback"
+            ));
+        }
         let of_turns = [
             &Interaction::CONVERSATIONS[..],
             &[Interaction::LongerSingle, Interaction::Random],

@@ -37,6 +37,6 @@ pub use replay::{ReplayComparison, TrialComparison, compare_replay, render_repla
 pub use retest::render_retest;
 pub use retries::{AfterRetries, Retries};
 pub use summary::{Row, Summary, summarise};
-pub use table::{ResultTable, TableError, experiment_table, paper_table, render_table};
+pub use table::{ResultTable, TableError, experiment_table, paper_table, render_brief, render_table};
 pub use transitions::{Transition, Transitions};
 pub use words::{either, number_of};

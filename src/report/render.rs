@@ -73,7 +73,14 @@ pub(super) fn in_cell(text: &str, format: Format) -> String {
 /// There is no LaTeX of counts. Otherwise never for summaries that this program made; the encoders' own errors are passed on.
 pub fn render(summary: &Summary, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table | Format::Markdown => people(summary, format, true),
+        Format::Table | Format::Markdown => people(
+            summary,
+            format,
+            What {
+                usage: true,
+                retries: true,
+            },
+        ),
         Format::Latex => anyhow::bail!("the counts have no LaTeX form: choose another --layout"),
         Format::Csv => csv(std::slice::from_ref(summary))?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(summary)?),
@@ -115,22 +122,32 @@ const HEADINGS: [&str; 14] = [
 ];
 
 /// The counts alone, for the terminal: nothing in them depends on time, on the machine's load or on how often the run was
-/// interrupted.
-pub fn render_counts(summary: &Summary) -> String {
-    people(summary, Format::Table, false)
+/// interrupted. `retries`: also how trials stood before feedback and after each retry.
+pub fn render_counts(summary: &Summary, retries: bool) -> String {
+    people(summary, Format::Table, What { usage: false, retries })
 }
+
+/// What of a summary is shown beside the counts.
+#[derive(Clone, Copy)]
+struct What {
+    usage: bool,
+    retries: bool,
+}
+
+/// Said where the retries are not.
+const RETRIES_ELSEWHERE: &str = "Before feedback and after each retry: `mtsec-agents report --layout counts`.\n";
 
 /// How many of the columns tell what was used, and not what was counted.
 const OF_USAGE: usize = 3;
 
-fn people(summary: &Summary, format: Format, usage: bool) -> String {
+fn people(summary: &Summary, format: Format, what: What) -> String {
     let style = match format {
         Format::Markdown => presets::ASCII_MARKDOWN,
         _ => presets::UTF8_FULL_CONDENSED,
     };
     let name = |name: &str| in_cell(name, format);
     let (mut table, _) = empty_table(format);
-    let columns = HEADINGS.len() - if usage { 0 } else { OF_USAGE };
+    let columns = HEADINGS.len() - if what.usage { 0 } else { OF_USAGE };
     table.set_header(&HEADINGS[..columns]);
     for row in &summary.rows {
         let cells = [
@@ -177,7 +194,7 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
         ));
     }
     let uncounted: u64 = summary.rows.iter().map(|row| row.usage.uncounted).sum();
-    if uncounted > 0 && usage {
+    if uncounted > 0 && what.usage {
         text.push_str(&format!(
             "{} came back without a count of their tokens (or did not come back): tokens and cost lack theirs.\n",
             number_of(usize::try_from(uncounted).unwrap_or(usize::MAX), "call")
@@ -226,8 +243,12 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
         ));
     }
     let blank = if format == Format::Markdown { "\n" } else { "" };
+    let retries = retries::table(summary, style, name);
+    if retries.is_some() && !what.retries {
+        text.push_str(RETRIES_ELSEWHERE);
+    }
     let more = [
-        (retries::table(summary, style, name), retries::NOTE),
+        (retries.filter(|_| what.retries), retries::NOTE),
         (transitions::table(summary, style, name), transitions::NOTE),
         (findings::table(summary, style, name), findings::NOTE),
     ];
@@ -236,7 +257,7 @@ fn people(summary: &Summary, format: Format, usage: bool) -> String {
             text.push_str(&format!("{blank}{table}\n{blank}{note}"));
         }
     }
-    if !summary.warnings.is_empty() && usage {
+    if !summary.warnings.is_empty() && what.usage {
         text.push_str(&format!(
             "{} warnings: `mtsec-agents report --json` lists them.\n",
             summary.warnings.len()

@@ -73,6 +73,34 @@ fn tasks_are_added_and_those_that_are_there_keep_their_canaries_and_may_gain_con
 }
 
 #[test]
+fn a_task_that_no_trial_has_seen_may_change_and_another_program_is_told() {
+    let place = place(SMALL);
+    let run = run(place.path());
+    finished(
+        place.path(),
+        &["sweep", "e.yaml", "-n", "1", "--run-budget-tokens", "1"],
+        6,
+    );
+    let is_judged = |path: &std::path::PathBuf| path.ends_with("trial.json");
+    assert!(!files(&run.join("trials")).keys().any(is_judged));
+    let mut changed = tiny_task("two");
+    changed["cwe"] = "CWE-79".into();
+    let lines = [tiny_task("one"), changed].map(|task| task.to_string());
+    std::fs::write(place.path().join("t.jsonl"), lines.join("\n")).unwrap();
+    let text = std::fs::read_to_string(run.join("lock.json")).unwrap();
+    let version = concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"");
+    assert!(text.contains(version), "{text}");
+    std::fs::write(
+        run.join("lock.json"),
+        text.replacen(version, "\"version\": \"0.0.9\"", 1),
+    )
+    .unwrap();
+    let (_, said) = sweep(place.path(), &[]);
+    assert!(said.contains("the run was started with mtsec-agents 0.0.9"), "{said}");
+    assert_eq!(json_lines(&run.join("tasks.jsonl"))[1]["cwe"], "CWE-79");
+}
+
+#[test]
 fn a_scaffold_is_added_behind_those_that_are_there() {
     let place = place(SMALL);
     let recipe = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scaffolds/llm.yaml")).unwrap();

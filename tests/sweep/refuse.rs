@@ -22,6 +22,10 @@ fn what_decides_a_trial_and_is_in_no_cell_must_stay_and_the_run_is_left_as_it_is
         ("test_turns: all", "`test_turns` last, and now it is all"),
         ("containment: none", "`containment` namespaces, and now it is none"),
         ("sandbox: docker", "`sandbox` namespaces, and now it is docker"),
+        (
+            "trial_budget: {tokens: 5}",
+            "`trial_budget` none, and now it is 5 tokens",
+        ),
     ] {
         write(place.path(), &format!("{setting}\n{ONE}"));
         refused(setting, &[], &[told, "--job-name"]);

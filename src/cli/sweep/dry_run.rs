@@ -43,6 +43,9 @@ struct PlannedCell {
     dialect: Option<&'static str>,
     cell: Cell,
     interactions: Vec<Part>,
+    /// The file does not ask for it, and trials of it were run.
+    #[serde(skip)]
+    stays: bool,
 }
 
 /// The trials of a cell under one interaction.
@@ -120,6 +123,7 @@ fn planned(swept: &Swept, checked: &Checked) -> Result<Planned, Failed> {
             }
         }
         planned.cells.push(PlannedCell {
+            stays: stay.iter().any(|trial| trial.cell == id),
             name: swept.names.get(&id).cloned(),
             dialect: dialect(resolved, swept),
             cell: resolved.cell.clone(),
@@ -142,8 +146,10 @@ fn people(planned: &Planned) -> String {
         for part in &cell.interactions {
             text.push_str(&line(part));
         }
-        if cell.interactions.is_empty() {
-            text.push_str("  stays in the run: the file does not ask for it\n");
+        match (cell.interactions.is_empty(), cell.stays) {
+            (true, true) => text.push_str("  stays in the run: the file does not ask for it\n"),
+            (true, false) => text.push_str("  no trial: no selected task can be run with it\n"),
+            (false, _) => {}
         }
     }
     let rest = planned.trials - planned.run_before;

@@ -66,6 +66,11 @@ pub fn same_settings(run: &Path, lock: &Lock, request: &Request) -> Result<(), F
             request.containment.to_string(),
         ),
         ("sandbox", plain(&settings.sandbox)?, plain(&request.sandbox)?),
+        (
+            "trial_budget",
+            settings.trial_budget.to_string(),
+            request.trial_budget.to_string(),
+        ),
         ("test_turns", plain(&lock.test_turns)?, plain(&request.test_turns)?),
     ];
     match pairs.into_iter().find(|(_, before, now)| before != now) {
@@ -118,18 +123,19 @@ pub fn same_kind(run: &Path, before: &[bool], now: &[bool]) -> Result<(), Failed
     )))
 }
 
-/// The tasks of a run that grows: those of the file, then those of trials that stay. A task that the run has keeps its canary
-/// and its chosen distractions, and may gain conversations.
+/// The tasks of a run that grows: those of the file, then those of which trials were run. Of the latter, one that the file has too
+/// keeps its canary and its chosen distractions, and may gain conversations; what no trial has seen may change.
 ///
 /// # Errors
-/// A task of the run has another content now.
+/// A task of which trials were run has another content now.
 pub fn merge_tasks(
     run: &Path,
     stored: Vec<Task>,
     wanted: Vec<Task>,
-    stays: impl Fn(&Task) -> bool,
+    was_run: impl Fn(&Task) -> bool,
 ) -> Result<Vec<Task>, Failed> {
-    let mut stored: BTreeMap<String, Task> = stored.into_iter().map(|task| (task.id.clone(), task)).collect();
+    let stored = stored.into_iter().filter(was_run);
+    let mut stored: BTreeMap<String, Task> = stored.map(|task| (task.id.clone(), task)).collect();
     let mut tasks = Vec::new();
     for mut task in wanted {
         let Some(before) = stored.remove(&task.id) else {
@@ -149,8 +155,7 @@ pub fn merge_tasks(
         })?;
         tasks.push(merged);
     }
-    let mut left: Vec<Task> = stored.into_values().filter(|task| stays(task)).collect();
-    tasks.append(&mut left);
+    tasks.extend(stored.into_values());
     Ok(tasks)
 }
 

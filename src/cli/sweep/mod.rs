@@ -211,8 +211,11 @@ pub fn print(path: &Path, json: bool, console: &Console) -> std::result::Result<
                 console.warn(&format!("there is no table: {error}"));
                 None
             });
-            let table = table.map(|table| format!("\n{table}"));
-            render_counts(&summary) + &table.unwrap_or_default()
+            let counts = render_counts(&summary, table.is_none());
+            match table {
+                Some(table) => format!("{counts}\n{table}"),
+                None => counts,
+            }
         }
     };
     console.result(&text)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use super::super::check::kept_cell;
+use super::super::check::{kept_cell, tell_other_program};
 use super::super::lock::EXPERIMENT;
 use super::super::stored::stored_tasks;
 use super::super::{Failed, said};
@@ -93,6 +93,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
             name,
         },
         Some(earlier) => {
+            tell_other_program(&earlier.lock.version, console);
             let kept = earlier.keep(&mut trials, &mut cells, &recipes, console)?;
             for (id, name) in kept {
                 if !names.values().any(|known| *known == name) {
@@ -239,9 +240,9 @@ fn tasks(
         }
         Some(Earlier { folder, lock, ran }) => {
             grow::same_settings(folder.path(), lock, request)?;
-            let was_run: HashSet<&str> = ran.iter().map(|trial| trial.task.as_str()).collect();
-            let stays = |task: &Task| was_run.contains(task.id.as_str());
-            dataset.tasks = grow::merge_tasks(folder.path(), stored_tasks(folder, lock)?, dataset.tasks, stays)?;
+            let known: HashSet<&str> = ran.iter().map(|trial| trial.task.as_str()).collect();
+            let was_run = |task: &Task| known.contains(task.id.as_str());
+            dataset.tasks = grow::merge_tasks(folder.path(), stored_tasks(folder, lock)?, dataset.tasks, was_run)?;
             left = dataset.tasks.split_off(count);
         }
     }

@@ -1,7 +1,6 @@
 //! What a reader of numbers of several runs must know of them.
 
 use super::side::Side;
-use crate::budget::Budget;
 use crate::plan::ContainmentKind;
 use crate::report::render::{NO_CONTAINMENT, SCRIPTED};
 
@@ -48,14 +47,5 @@ type Setting = fn(&Side) -> String;
 const DIFFERING: [(&str, Setting); 3] = [
     ("what judged", |side| side.settings.tester.clone()),
     ("what held the agents", |side| side.settings.containment.to_string()),
-    ("the budget of a trial", |side| budget(side.settings.trial_budget)),
+    ("the budget of a trial", |side| side.settings.trial_budget.to_string()),
 ];
-
-fn budget(budget: Budget) -> String {
-    match (budget.usd, budget.tokens) {
-        (None, None) => "none".to_owned(),
-        (Some(usd), None) => format!("${usd}"),
-        (None, Some(tokens)) => format!("{tokens} tokens"),
-        (Some(usd), Some(tokens)) => format!("${usd} and {tokens} tokens"),
-    }
-}

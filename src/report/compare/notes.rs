@@ -16,6 +16,8 @@ pub(in crate::report) enum Notes {
     All,
     /// Without what another table has said already: which runs, markers, and that a model is scripted.
     Own,
+    /// As [`Self::Own`], and without the names of the pairs whose sides differ.
+    Brief,
 }
 
 /// What both sides have in common, and what is compared.

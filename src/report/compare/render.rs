@@ -46,7 +46,11 @@ pub(in crate::report) fn people(comparison: &Comparison, format: Format, which: 
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = format!("{table}{end}");
-    for line in notes(comparison, which).into_iter().chain(lists(comparison)) {
+    let lists = match which {
+        Notes::Brief => Vec::new(),
+        Notes::All | Notes::Own => lists(comparison),
+    };
+    for line in notes(comparison, which).into_iter().chain(lists) {
         text.push_str(&name(line));
         text.push_str(end);
     }

@@ -106,6 +106,8 @@ pub struct Side {
 pub(in crate::report) struct SideRow {
     pub labels: Labels,
     pub limits: Limits,
+    /// How often the agent is told what fails, at most.
+    pub retries: u32,
     /// In the order of the plan.
     pub trials: Vec<SideTrial>,
 }
@@ -168,6 +170,7 @@ impl Side {
                 None => rows.push(SideRow {
                     labels,
                     limits: cell.limits,
+                    retries: cell.options.feedback.turns(key.interaction),
                     trials: vec![trial],
                 }),
             }

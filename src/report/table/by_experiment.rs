@@ -39,11 +39,12 @@ pub fn experiment_table(
     method: Method,
 ) -> Result<ResultTable, TableError> {
     let columns = columns(table, sides);
-    let lines = lines(table, sides, &columns);
-    let named = sides
-        .iter()
-        .flat_map(|side| &side.rows)
-        .any(|row| !row.labels.name.is_empty());
+    let rows = || sides.iter().flat_map(|side| &side.rows);
+    let lines = table.line_keys(|key| {
+        let values: BTreeSet<&str> = rows().map(|row| row.labels.key(key)).collect();
+        values.len() > 1
+    });
+    let named = rows().any(|row| !row.labels.name.is_empty());
     let mut placed: Vec<Placed> = Vec::new();
     let mut nowhere = Vec::new();
     for side in sides {
@@ -128,31 +129,6 @@ fn columns<'a>(table: &'a Table, sides: &[Side]) -> Cow<'a, [Column]> {
     Cow::Owned(heads(&interactions).into_iter().map(column).collect())
 }
 
-/// What lines are told apart by: as asked for, or all in which rows differ and by which no column selects.
-fn lines(table: &Table, sides: &[Side], columns: &[Column]) -> Vec<Key> {
-    if !table.lines.is_empty() {
-        return table.lines.clone();
-    }
-    let selects = |key: Key| {
-        let mut wheres = columns.iter().flat_map(|column| &column.alternatives);
-        wheres.any(|wanted| wanted.contains_key(&key))
-    };
-    let differs = |key: Key| {
-        let rows = sides.iter().flat_map(|side| &side.rows);
-        let values: BTreeSet<&str> = rows.map(|row| row.labels.key(key)).collect();
-        values.len() > 1
-    };
-    let found: Vec<Key> = Key::ALL
-        .into_iter()
-        .filter(|key| !selects(*key) && differs(*key))
-        .collect();
-    match found.is_empty() {
-        // One line only: it should not be without a name.
-        true => vec![Key::Scaffold, Key::Model],
-        false => found,
-    }
-}
-
 fn shares(wanted: &[Share]) -> Vec<Verdict> {
     let verdict = |share: &Share| match share {
         Share::CorrectSecure => Verdict::CorrectSecure,
@@ -164,10 +140,12 @@ fn shares(wanted: &[Share]) -> Vec<Verdict> {
     }
 }
 
-/// Whether a row has all values of any alternative; every row belongs to a column that selects by nothing.
+/// Whether a row has all values of any alternative (every row those of none), and as many retries as the column is about: after
+/// fewer it stands elsewhere than others of the column.
 fn belongs(row: &SideRow, column: &Column) -> bool {
     let has = |(key, value): (&Key, &String)| row.labels.key(*key) == value;
-    column.alternatives.is_empty() || column.alternatives.iter().any(|wanted| wanted.iter().all(has))
+    let is_chosen = column.alternatives.is_empty() || column.alternatives.iter().any(|wanted| wanted.iter().all(has));
+    is_chosen && column.after_retries.is_none_or(|retries| retries <= row.retries)
 }
 
 fn two_rows(first: &SideRow, second: &Placed, column: &Column) -> TableError {

@@ -20,8 +20,8 @@ use crate::verdict::Verdict;
 pub use by_experiment::{TableError, experiment_table};
 pub use by_paper::paper_table;
 pub(super) use latex::{comment, escaped};
-pub use render::render_table;
 pub(super) use render::signed;
+pub use render::{render_brief, render_table};
 
 /// What several runs have shown, side by side.
 #[derive(Debug, Clone, PartialEq, Serialize)]

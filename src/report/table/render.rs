@@ -6,6 +6,7 @@ use super::{Entry, Line, ResultTable, Value, latex};
 use crate::report::Format;
 use crate::report::compare::{Notes, people as tests};
 use crate::report::render::{empty_table, in_cell};
+use crate::report::words::number_of;
 use crate::verdict::Verdict;
 
 /// The table as text, ending in a newline.
@@ -14,11 +15,35 @@ use crate::verdict::Verdict;
 /// Never for tables that this program made; the encoders' own errors are passed on.
 pub fn render_table(table: &ResultTable, format: Format) -> anyhow::Result<String> {
     Ok(match format {
-        Format::Table | Format::Markdown => people(table, format),
+        Format::Table | Format::Markdown => people(table, format, Notes::Own),
         Format::Latex => latex::render(table),
         Format::Csv => csv(table)?,
         Format::Json => format!("{}\n", serde_json::to_string_pretty(table)?),
     })
+}
+
+/// The table for the terminal at the end of a run: of the tests only those whose sides differ anywhere.
+pub fn render_brief(table: &ResultTable) -> String {
+    let mut brief = table.clone();
+    let all = measures(&brief);
+    for row in &mut brief.tests.rows {
+        row.measures.retain(|measure| measure.discordant.count() > 0);
+    }
+    brief.tests.rows.retain(|row| !row.measures.is_empty());
+    let mut text = people(&brief, Format::Table, Notes::Brief);
+    let alike = all - measures(&brief);
+    if alike > 0 {
+        text.push_str(&format!(
+            "Not listed: {} with b = c = 0; `report` lists all, and the pairs that differ.\n",
+            number_of(alike, "test")
+        ));
+    }
+    text
+}
+
+/// How many tests there are.
+fn measures(table: &ResultTable) -> usize {
+    table.tests.rows.iter().map(|row| row.measures.len()).sum()
 }
 
 /// What is told below the numbers, whatever the format.
@@ -67,7 +92,7 @@ pub(super) fn notes(table: &ResultTable) -> Vec<String> {
     notes
 }
 
-fn people(results: &ResultTable, format: Format) -> String {
+fn people(results: &ResultTable, format: Format, which: Notes) -> String {
     let name = |text: &str| in_cell(text, format);
     let (mut table, end) = empty_table(format);
     // A terminal is narrow: what a column has of a line stands in one cell, one below the other.
@@ -140,7 +165,7 @@ fn people(results: &ResultTable, format: Format) -> String {
         text.push_str(end);
     }
     if !results.tests.rows.is_empty() {
-        let tests = tests(&results.tests, format, Notes::Own);
+        let tests = tests(&results.tests, format, which);
         text.push_str(&format!(
             "The tests behind the markers, baseline (A) against column (B):{end}{tests}"
         ));
