@@ -75,7 +75,9 @@ def pieces(v):
 
 
 def cut(text):
-    return text if len(text) <= MOST else text[:MOST] + "…"
+    """The text, short, and such that it can be written: a name in it may hold half of a character."""
+    text = text if len(text) <= MOST else text[:MOST] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(form):

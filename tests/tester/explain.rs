@@ -164,3 +164,14 @@ async fn hostile_exceptions_and_values_are_told_as_data_or_not_at_all() {
         came.is_none_or(|came| came.len() <= 3 * 2000 && !came.contains('\0'))
     }));
 }
+
+/// A name that cannot be written takes nothing from what is told of the other cases.
+#[tokio::test]
+async fn half_a_character_in_a_claim_is_told_as_what_it_is() {
+    let tester = tester_with(short()).await;
+    let code = "class Thing: pass\nThing.__qualname__ = '\\ud800'\n\
+        def f(x):\n    if x == 1: return Thing()\n    return x\n";
+    let (_, explanation) = explained(&tester, CASES, "", code).await;
+    let came: Vec<_> = words(&explanation).into_iter().map(|(.., came)| came).collect();
+    assert_eq!(came[..2], [Some("<\\ud800>".to_owned()), Some("2".to_owned())]);
+}
