@@ -116,7 +116,7 @@ fn what_was_run_is_told_and_what_was_not_is_measured_by_it() {
 #[test]
 fn feedback_and_a_policy_in_the_system_prompt_are_estimated_too() {
     let place = place(
-        "matrix: {scaffold: llm, model: o3, interaction: single}\n\
+        "defaults: {scaffold: llm, model: o3, interaction: single}\n\
         cells:\n  told: {feedback: 2}\n  debugged: {interaction: debugging-tests, held_out: true}\n  system: {policy: system}\n  plain: {}\n",
     );
     let mut task = common::tiny_task("one");
