@@ -129,6 +129,14 @@ fn addresses_are_left_out_whatever_the_machine() {
 }
 
 #[test]
+fn where_the_testers_python_lies_is_not_told() {
+    let told = settled(
+        "cannot import name 'x' from 'json' (/home/ann/.pyenv/versions/3.12.1/lib/python3.12/json/__init__.py)",
+    );
+    assert_eq!(told, "cannot import name 'x' from 'json' (…/json/__init__.py)");
+}
+
+#[test]
 fn messages_are_bounded_and_hold_no_canary_or_control_character() {
     let canary = format!("mtsec-canary-{}", "0123456789abcdef".repeat(2));
     let case = FailedCase {
