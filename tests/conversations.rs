@@ -158,10 +158,13 @@ fn what_cannot_come_before_a_task_does_not() {
         serde_json::from_value::<Task>(value).unwrap()
     };
     let own = named("own", "CWE-1", "double", &[]);
+    let mut with_class = named("of a class that the tester would lack", "CWE-5", "five", &[]);
+    with_class.tests.setup = "import re\nclass Patient:\n    pass".to_owned();
     let others = [
         named("same weakness", "CWE-1", "one", &[]),
         named("same function", "CWE-2", "double", &[]),
         named("of a package that the tester would lack", "CWE-3", "two", &["six"]),
+        with_class,
         named("fine", "CWE-4", "three", &[]),
     ];
     let options = Options::default();

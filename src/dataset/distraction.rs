@@ -49,13 +49,14 @@ fn choose<'a>(task: &Task, all: impl Iterator<Item = &'a Task>, seed: u64) -> Op
     Some(chosen)
 }
 
-/// Whether a turn about `other` can come before a task. The tester has only what the task itself requires, and a file that
-/// imports anything else could not be judged.
+/// Whether a turn about `other` can come before a task. The tester has only what the task itself requires and defines: a file that
+/// imports another package, or names in an annotation a class that exists where the other's tests run, could not be loaded.
 fn distracts(other: &Task, task: &Task) -> bool {
     other.cwe != task.cwe
         && other.function != task.function
         && other.language == task.language
         && other.requires.iter().all(|name| task.requires.contains(name))
+        && !other.tests.setup.lines().any(|line| line.starts_with("class "))
 }
 
 fn rank(seed: u64, task: &Task, other: &Task) -> [u8; 32] {

@@ -9,7 +9,7 @@ use crate::canary;
 use crate::conversation::Delivery;
 use crate::plan::Reveal;
 use crate::task::SOLUTION_FILE;
-use crate::verdict::{CaseResult, Counted, Explanation, Group, Judgement, RunFailureKind};
+use crate::verdict::{CaseResult, Counted, Explanation, Group, Judgement, RunFailure, RunFailureKind};
 
 const FAILURES: &str = include_str!("../../templates/prompts/failures.md.j2");
 const FEEDBACK: &str = include_str!("../../templates/prompts/feedback.md.j2");
@@ -26,10 +26,13 @@ const MOST_TEXT: usize = 1000;
 /// Most characters of a program that a critic reads.
 const MOST_PROGRAM: usize = 60_000;
 
-/// What is different in each process though nothing has changed: addresses, and the names of temporary files.
-static PASSING: LazyLock<Option<[Regex; 2]>> = LazyLock::new(|| {
-    let address = Regex::new(r"\b0x(?:[0-9a-f]{4})?(?:7f|5[56])[0-9a-f]{10}\b").ok()?;
-    Some([address, Regex::new(r"\btmp[a-z0-9_]{8}\b").ok()?])
+/// What is different in each process or on each machine though nothing has changed: addresses, the names of temporary files, and
+/// where the tester's Python lies, which may be somebody's home.
+static PASSING: LazyLock<Option<[Regex; 3]>> = LazyLock::new(|| {
+    let address = Regex::new(r"\b0x(?:[0-9a-f]{4})?(?:7f|5[56]|aa|ff)[0-9a-f]{10}\b").ok()?;
+    let file = Regex::new(r"\btmp[a-z0-9_]{8}\b").ok()?;
+    let library = Regex::new(r#"/[^\s'"()<>:,]*/python3\.\d+/"#).ok()?;
+    Some([address, file, library])
 });
 
 /// A judgement of which something is told.
@@ -68,21 +71,29 @@ impl Shown<'_> {
         let more = cases.len().saturating_sub(MOST_CASES);
         cases.truncate(MOST_CASES);
         let failure = self.judgement.failure.as_ref();
-        let told = self
-            .explanation
-            .failure
-            .as_ref()
-            .filter(|_| self.reveal >= Reveal::Traceback);
+        let is_told = |failure: &RunFailure| self.reveal >= Reveal::Traceback && self.may_tell_of(failure);
+        let told = self.explanation.failure.as_ref();
         let text = environment().render_str(
             FAILURES,
             context! {
                 failure => failure.map(|failure| whole(failure.kind)),
-                told => told.filter(|_| failure.is_some()).map(|told| short(told)),
+                told => told.filter(|_| failure.is_some_and(is_told)).map(|told| short(told)),
                 cases => cases,
                 more => more,
             },
         )?;
         Ok(settled(&text))
+    }
+
+    /// Whether what a run ended with may be told: it is about the case that was running, which may be one that counts.
+    fn may_tell_of(&self, failure: &RunFailure) -> bool {
+        let Some(only) = self.only else { return true };
+        let mut open = self
+            .judgement
+            .failed()
+            .filter(|(.., result)| *result == CaseResult::NotRun);
+        let running = open.next();
+        failure.kind == RunFailureKind::Load || running.is_some_and(|(group, place, _)| only.of(group).contains(&place))
     }
 
     /// What the user says of them.
@@ -202,7 +213,7 @@ fn settled(text: &str) -> String {
             }
         })
         .collect();
-    for (pattern, name) in PASSING.iter().flatten().zip(["0x…", "tmp…"]) {
+    for (pattern, name) in PASSING.iter().flatten().zip(["0x…", "tmp…", "…/"]) {
         text = pattern.replace_all(&text, name).into_owned();
     }
     text

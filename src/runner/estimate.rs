@@ -140,7 +140,7 @@ impl Used {
             None => (Traffic::BARE, Basis::Prompts),
         };
         let manner = recipe.manner(&cell.options);
-        let more = cell.options.feedback.retries + u32::from(interaction.is_debugging());
+        let more = cell.options.feedback.turns(interaction);
         let (mut input, mut output) = (0.0, 0.0);
         let mut lengths: HashMap<&str, (f64, f64)> = HashMap::new();
         for (task, _) in trials {
@@ -149,6 +149,11 @@ impl Used {
                 None => {
                     let said = prompt::conversation_for(task, interaction, manner)?;
                     let turns = said.turns.iter().map(|turn| tokens_of(turn));
+                    let added = said.system.as_deref().map_or(0, tokens_of);
+                    let traffic = Traffic {
+                        system_tokens: traffic.system_tokens + added as f64,
+                        ..traffic
+                    };
                     traffic.of(turns.chain((0..more).map(|_| FEEDBACK)))
                 }
             };

@@ -10,6 +10,7 @@ mod imports;
 mod judging;
 mod leftovers;
 mod logs;
+mod oracle;
 mod rejudge;
 mod removal;
 pub mod replay;

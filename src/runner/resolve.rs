@@ -3,25 +3,22 @@
 use std::sync::Arc;
 
 use crate::budget::Budget;
-use crate::canary;
 use crate::conversation::Conversation;
 use crate::gateway::RouteSpec;
 use crate::gateway::backend::Backends;
 use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedModel};
-use crate::gateway::drafts::derive_states;
 use crate::gateway::model::Tokens;
-use crate::gateway::oracle::{OracleScript, Voice};
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::upstream::Settings;
-use crate::plan::{Cell, CellRequest, EditFormat, Limits, Options, TrialKey};
-use crate::recipe::{Dialect, OracleForm, Recipe, Recipes};
+use crate::plan::{Cell, CellRequest, Limits, Options, TrialKey};
+use crate::recipe::{Dialect, Recipe, Recipes};
 use crate::scaffold::Scaffold;
-use crate::task::{SOLUTION_FILE, Task};
+use crate::task::Task;
 
-use super::critic;
 use super::replay::{AGENT, Source};
 use super::request::Request;
 use super::trial::CellRuntime;
+use super::{critic, oracle};
 
 /// The request cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -267,11 +264,11 @@ pub fn runtime(
     let critic = critic::runtime(&resolved, backends.clone(), source.clone()).ok();
     let ResolvedCell { cell, model, .. } = resolved;
     let agent_model = critic::agent_model(&cell, &model, dialect);
-    let voice = voice(recipe.source.oracle, &cell.options);
+    let voice = oracle::voice(recipe.source.oracle, &cell.options);
     let replay = cell.replay.clone().zip(source);
     let only_replayed = cell.is_only_replayed();
     let backend = move |key: &TrialKey, task: &Task, conversation: &Conversation| {
-        let mut script = oracle_script(&model, task, conversation, voice);
+        let mut script = oracle::script(&model, task, conversation, voice);
         let live = |script| backends.model(&model, settings.clone(), script);
         let answers = match &replay {
             None => live(script).map_err(|error| error.to_string())?,
@@ -363,50 +360,5 @@ pub fn dialect(recipe: &Recipe, resolved: &ResolvedCell) -> Result<Dialect, Reso
             (false, false) => "choose another model or another agent",
             (false, true) => "choose another agent, or run it without on purpose (--thinking-tokens 0)",
         },
-    })
-}
-
-/// How an oracle speaks to the agent of a recipe.
-fn voice(form: OracleForm, options: &Options) -> Voice {
-    match form {
-        OracleForm::EditFormat => Voice::EditFormat(options.edit_format.unwrap_or(EditFormat::Whole)),
-        OracleForm::ApplyPatch => Voice::ApplyPatch,
-        OracleForm::Editor => Voice::Editor,
-        OracleForm::Fenced => Voice::Fenced {
-            diffs: options.code_diff,
-        },
-    }
-}
-
-/// What an oracle is to write, turn by turn; nothing for other models.
-fn oracle_script(
-    model: &ResolvedModel,
-    task: &Task,
-    conversation: &Conversation,
-    voice: Voice,
-) -> Option<OracleScript> {
-    let Backend::Oracle { insecure } = model.backend else {
-        return None;
-    };
-    let references = task.references.as_ref()?;
-    let reference = if insecure {
-        &references.insecure
-    } else {
-        &references.secure
-    };
-    // What the agent gets to see is the solution alone, without the canaries of the run's own copy.
-    let reference = canary::without(reference);
-    // Drafts are those of the task's own conversation, and not of one of another length.
-    let drafts = task.drafts.get(&conversation.interaction);
-    let drafts = drafts.filter(|drafts| drafts.len() + 1 == conversation.turns.len());
-    let drafts = drafts.map(|drafts| drafts.iter().map(|draft| canary::without(draft)).collect::<Vec<_>>());
-    let states = derive_states(conversation.turns.len(), drafts.as_deref(), &reference, &task.function);
-    Some(OracleScript {
-        file: SOLUTION_FILE.to_owned(),
-        states,
-        // Told what fails, it knows better: so that feedback shows.
-        afterwards: Some(canary::without(&references.secure)),
-        voice,
-        answered: 0,
     })
 }

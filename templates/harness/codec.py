@@ -19,6 +19,7 @@ import enum
 import fractions
 import functools
 import ipaddress
+import itertools
 import json
 import pathlib
 import re
@@ -28,6 +29,7 @@ import uuid
 
 MAX_DEPTH = 200
 MAX_NODES = 2_000_000
+TOO_BIG = ["?", "too big"]
 # Some constructors take more than linear time in the length of their text.
 MAX_TEXT = 20_000
 
@@ -136,19 +138,24 @@ _FUNCTIONS = {id(value): name for name, value in _builtins.items() if isinstance
 
 
 class _Encoder:
-    def __init__(self):
-        self.nodes = 0
+    def __init__(self, most=MAX_NODES):
+        self.left = most
+
+    def first(self, values):
+        """As many of them as there may be, and one more, which tells that there are more."""
+        return values if len(values) <= self.left else itertools.islice(values, max(self.left, 0) + 1)
 
     def items(self, values, depth):
-        return [self.value(value, depth + 1) for value in values]
+        return [self.value(value, depth + 1) for value in self.first(values)]
 
     def pairs(self, mapping, depth):
-        return [[self.value(key, depth + 1), self.value(value, depth + 1)] for key, value in dict.items(mapping)]
+        pairs = self.first(dict.items(mapping))
+        return [[self.value(key, depth + 1), self.value(value, depth + 1)] for key, value in pairs]
 
     def value(self, o, depth):
-        self.nodes += 1
-        if depth > MAX_DEPTH or self.nodes > MAX_NODES:
-            return ["?", "too big"]
+        self.left -= 1
+        if depth > MAX_DEPTH or self.left < 0:
+            return TOO_BIG
         t = type(o)
         if o is None:
             return ["N"]
@@ -256,12 +263,12 @@ class _Encoder:
         return ["o", *name, self.pairs(state, depth)]
 
 
-def encode(value):
-    """The value as JSON; opaque when telling it fails."""
+def encode(value, most=MAX_NODES):
+    """The value as JSON; opaque when telling it fails, and what comes after so many parts of it."""
     depth = sys.getrecursionlimit()
     try:
         sys.setrecursionlimit(depth + 12 * MAX_DEPTH)
-        return json.dumps(_Encoder().value(value, 0)).encode()
+        return json.dumps(_Encoder(most).value(value, 0)).encode()
     except Exception:
         return b'["?", "fails"]'
     finally:

@@ -75,7 +75,9 @@ def pieces(v):
 
 
 def cut(text):
-    return text if len(text) <= MOST else text[:MOST] + "…"
+    """The text, short, and such that it can be written: a name in it may hold half of a character."""
+    text = text if len(text) <= MOST else text[:MOST] + "…"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(form):
@@ -99,13 +101,13 @@ def claimed(kind, payload):
 
 
 def trusted(value):
-    """A value of the tests themselves."""
+    """A value of the tests themselves: of a large one the beginning, for each part is at least a character."""
     try:
-        form = json.loads(codec.encode(value))
+        form = json.loads(codec.encode(value, 2 * MOST))
         todo, plain = [form], True
         while todo and plain:
             node = todo.pop()
-            plain = not node or node[0] != "?"
+            plain = not node or node[0] != "?" or node == codec.TOO_BIG
             todo.extend(child for child in node if isinstance(child, list))
         return shown(form) if plain else cut(repr(value))
     except Exception:

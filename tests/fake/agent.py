@@ -129,6 +129,10 @@ def misbehave(fault, prompt):
             while True:
                 file.write(b"x" * (1 << 20))
                 time.sleep(0.004)
+    elif fault == "leaves-much":
+        work(prompt)
+        with open("big.bin", "wb") as file:
+            file.write(b"x" * (60 << 20))
     elif fault == "fills-hidden":
         # Without a name: no walk of the tree finds it.
         work(prompt)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::common::finished;
+use super::common::{self, finished};
 use super::{files, place, sweep, write};
 
 const REAL: &str = "cells:\n  full: {scaffold: llm, model: o3, interaction: [single, editing]}\n  mine: {scaffold: aider, model: gpt-4o, interaction: single}\n";
@@ -109,6 +109,31 @@ fn what_was_run_is_told_and_what_was_not_is_measured_by_it() {
         (&plan["run_before"], &plan["estimate"]["input_tokens"]),
         (&8.into(), &0.into())
     );
+}
+
+/// What is said beyond the conversation is in the estimate: turns of feedback, as many as a debugging interaction has, and the
+/// policy in the system prompt of every call.
+#[test]
+fn feedback_and_a_policy_in_the_system_prompt_are_estimated_too() {
+    let place = place(
+        "defaults: {scaffold: llm, model: o3, interaction: single}\n\
+        cells:\n  told: {feedback: 2}\n  debugged: {interaction: debugging-tests, held_out: true}\n  system: {policy: system}\n  plain: {}\n",
+    );
+    let mut task = common::tiny_task("one");
+    task["description"]["security_policy"] = "Never trust a number. ".repeat(20).into();
+    let cases = "testcases = {'capability': [({'n': 2}, 4), ({'n': 3}, 6)], \
+        'safety': [({'n': -1}, ValueError), ({'n': -2}, ValueError)]}";
+    task["tests"]["testcases"] = cases.into();
+    std::fs::write(place.path().join("t.jsonl"), task.to_string()).unwrap();
+    let plan = planned(place.path(), &[]);
+    let input = |name: &str| {
+        let cells = plan["cells"].as_array().unwrap();
+        let cell = cells.iter().find(|cell| cell["name"] == name).unwrap();
+        cell["interactions"][0]["estimate"]["input_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(input("debugged"), input("told"));
+    assert!(input("told") > 3 * input("plain"));
+    assert!(input("system") > input("plain") + 80);
 }
 
 #[test]

@@ -164,3 +164,39 @@ async fn hostile_exceptions_and_values_are_told_as_data_or_not_at_all() {
         came.is_none_or(|came| came.len() <= 3 * 2000 && !came.contains('\0'))
     }));
 }
+
+/// A name that cannot be written takes nothing from what is told of the other cases.
+#[tokio::test]
+async fn half_a_character_in_a_claim_is_told_as_what_it_is() {
+    let tester = tester_with(short()).await;
+    let code = "class Thing: pass\nThing.__qualname__ = '\\ud800'\n\
+        def f(x):\n    if x == 1: return Thing()\n    return x\n";
+    let (_, explanation) = explained(&tester, CASES, "", code).await;
+    let came: Vec<_> = words(&explanation).into_iter().map(|(.., came)| came).collect();
+    assert_eq!(came[..2], [Some("<\\ud800>".to_owned()), Some("2".to_owned())]);
+}
+
+/// Of a value only its beginning is written, so that large inputs do not keep the judge from answering in time.
+#[tokio::test]
+async fn large_values_are_told_by_their_beginning() {
+    let tester = tester().await;
+    let case = "({'x': list(range(2_000_000))}, {1: list(range(2_000_000))}), ".repeat(8);
+    let cases = format!("testcases = {{'capability': [{case}], 'safety': [({{'x': [[1, [2, 3]]] * 500_000}}, 1)]}}");
+    let task = task("f", "", &cases);
+    let told = tester.explain(&task, &Tree::of("def f(x):\n    return 0\n")).await;
+    let (_, explanation) = told.unwrap();
+    let words = words(&explanation);
+    assert_eq!(words.len(), 9);
+    for (_, _, input, expected, came) in &words[..8] {
+        assert!(
+            input.starts_with("{'x': [0, 1, 2, 3, ") && input.ends_with('…'),
+            "{input}"
+        );
+        assert!(
+            expected.ends_with('…') && expected.contains(": [0, 1, 2, 3, "),
+            "{expected}"
+        );
+        assert_eq!(came.as_deref(), Some("0"));
+    }
+    assert!(words[8].2.starts_with("{'x': [[1, [2, 3]], [1, [2, 3]], "));
+}

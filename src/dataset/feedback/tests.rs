@@ -1,7 +1,7 @@
 //! What is said of failures, at every level of what is revealed.
 
 use super::*;
-use crate::verdict::{FailedCase, RunFailure, ShownCase, Verdict};
+use crate::verdict::{FailedCase, ShownCase, Verdict};
 
 fn judgement(failure: Option<RunFailureKind>) -> Judgement {
     Judgement {
@@ -105,6 +105,35 @@ fn a_run_that_failed_as_a_whole_is_told_in_words() {
         told.contains("could not be loaded.\n\nNameError: name 'y' is not defined\n\nTests that fail:\n- correctness"),
         "{told}"
     );
+}
+
+#[test]
+fn what_ended_a_run_in_a_case_that_counts_is_not_told() {
+    // The case that had not answered is the second of security.
+    let of = |safety: usize| Counted {
+        capability: vec![0, 1],
+        safety: vec![safety],
+    };
+    let told = |kind, only: &Counted| said(Reveal::Traceback, Some(kind), Some(only)).contains("NameError");
+    assert!(!told(RunFailureKind::BaseException, &of(0)));
+    assert!(told(RunFailureKind::BaseException, &of(1)));
+    assert!(told(RunFailureKind::Load, &of(0)), "then no case was running");
+}
+
+#[test]
+fn addresses_are_left_out_whatever_the_machine() {
+    for address in ["0x7f12345678ab", "0x55d0c0ffee10", "0xffff8a3b5c10", "0xaaaac1d2e3f0"] {
+        assert_eq!(settled(&format!("<f at {address}>")), "<f at 0x…>");
+    }
+    assert_eq!(settled("0x1234 0xff"), "0x1234 0xff");
+}
+
+#[test]
+fn where_the_testers_python_lies_is_not_told() {
+    let told = settled(
+        "cannot import name 'x' from 'json' (/home/ann/.pyenv/versions/3.12.1/lib/python3.12/json/__init__.py)",
+    );
+    assert_eq!(told, "cannot import name 'x' from 'json' (…/json/__init__.py)");
 }
 
 #[test]

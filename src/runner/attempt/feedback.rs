@@ -75,7 +75,9 @@ impl Attempt<'_> {
                 let program = program.map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned());
                 let (instruction, question) = shown.critique(&program).map_err(broken)?;
                 let record = self.folder.turn(turn)?.join("critic.jsonl");
-                let asked = critic.ask(turn, record, &instruction, question, &live.disk.cancel);
+                // Not when the trial holds too much of the disk: that ends the next turn, as what the agent did.
+                let cancel = &self.stand.conductor.cancel;
+                let asked = critic.ask(turn, record, &instruction, question, cancel);
                 match asked.await? {
                     Criticised::Said(text) => text,
                     Criticised::Refused(why) => {
