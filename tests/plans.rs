@@ -122,6 +122,8 @@ fn a_plan_tells_what_is_left_out_and_refuses_what_would_do_nothing() {
     assert!(told.contains("--seed 3 decides nothing here"), "{told}");
     let (_, told) = plan(&["--interaction", "single", "--turns", "5"], 2);
     assert!(told.contains("--turns 5 concerns none"), "{told}");
+    let (_, told) = plan(&["--interaction", "random", "--policy", "every"], 2);
+    assert!(told.contains("with the prompts of other tasks"), "{told}");
     // What nobody heeds would be another cell of the same meaning, and paid for twice.
     let (_, told) = plan(&["--reveal", "names"], 2);
     assert!(told.contains("--reveal names concerns nothing here"), "{told}");

@@ -57,6 +57,11 @@ impl Selection {
         }
     }
 
+    /// Whether no more than some number of tasks is taken.
+    pub fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
     /// Loads and chooses.
     pub fn load(&self) -> Result<Dataset, Failed> {
         self.load_sample(None)

@@ -148,14 +148,18 @@ pub fn delivered(text: &str, delivery: Delivery) -> Result<String, Error> {
 /// What a critic has said, without fenced code, for words are what it was asked for; empty where nothing else is left.
 pub fn criticism(answer: &str) -> String {
     let mut kept = Vec::new();
-    let mut fence: Option<&str> = None;
+    // Its mark, and how many of it.
+    let mut fence: Option<(char, usize)> = None;
     for line in answer.lines() {
         let start = line.trim_start();
-        let ticks = start.len() - start.trim_start_matches('`').len();
+        let mark = start.chars().next().filter(|mark| ['`', '~'].contains(mark));
+        let count = mark.map_or(0, |mark| start.chars().take_while(|c| *c == mark).count());
         match fence {
-            Some(open) if ticks >= open.len() && start.trim_end().len() == ticks => fence = None,
+            Some((open, least)) if mark == Some(open) && count >= least && start.trim_end().len() == count => {
+                fence = None
+            }
             Some(_) => {}
-            None if ticks >= 3 => fence = start.get(..ticks),
+            None if count >= 3 => fence = mark.map(|mark| (mark, count)),
             None => kept.push(line),
         }
     }

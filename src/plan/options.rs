@@ -58,7 +58,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What of these options no trial of these interactions heeds, if there is such a thing.
+    /// What of these options no trial of these interactions heeds, or could heed in its sense, if there is such a thing.
     pub fn idle(&self, interactions: &[Interaction]) -> Option<String> {
         let heeds = |of: &[Interaction]| interactions.iter().any(|interaction| of.contains(interaction));
         let splits = self.held_out || interactions.iter().any(|interaction| interaction.is_debugging());
@@ -80,6 +80,12 @@ impl Options {
         if !is_default(&reveal) && !interactions.iter().any(is_told) {
             return Some(format!(
                 "--reveal {reveal} concerns nothing here: the agent is told of no failed test without --feedback"
+            ));
+        }
+        if matches!(self.policy, Policy::First | Policy::Every) && heeds(&[Interaction::Random]) {
+            return Some(format!(
+                "--policy {} would say the task's policy with the prompts of other tasks in random: choose last or system",
+                self.policy
             ));
         }
         let of_turns = [

@@ -44,6 +44,16 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
     let wanted = experiment.cells(&overrides);
     let selection = sweep.selection.clone().or(&experiment.tasks);
     let dataset = selection.load_sample(experiment.tasks.sample)?;
+    if let Some(sample) = experiment.tasks.sample
+        && dataset.tasks.len() < sample.count
+        && !selection.is_limited()
+    {
+        console.warn(&format!(
+            "the sample is to be of {}, and there are {}: all are taken",
+            number_of(sample.count, "task"),
+            dataset.tasks.len()
+        ));
+    }
     let name = sweep.job_name.clone().unwrap_or_else(|| experiment.name.clone());
     let path = sweep.jobs_dir.join(&name);
     let earlier = match path.join("lock.json").exists() {

@@ -172,4 +172,9 @@ fn a_critics_fenced_code_is_left_out() {
     let answer = "The name is not checked.\n\n```python\ndef f(): pass\n```\n\nCheck it.\n````\n```\nx\n````\n";
     assert_eq!(criticism(answer), "The name is not checked.\n\n\nCheck it.");
     assert_eq!(criticism("```\nall of it\n"), "");
+    // The other kind of fence, in which the first is a line of code.
+    assert_eq!(
+        criticism("Check it.\n~~~python\n```\nx = 1\n~~~\nDone."),
+        "Check it.\nDone."
+    );
 }
