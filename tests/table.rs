@@ -83,6 +83,15 @@ fn an_experiments_table_has_its_lines_columns_deltas_and_tests() {
     assert!(markdown.contains("MT C&S") && markdown.contains("MT n"), "{markdown}");
     let csv = print(&["--format", "csv"]);
     assert_eq!(csv.lines().count(), 1 + 4, "{csv}");
+    // What a marker rests on stands beside it.
+    let fields = |line: usize| csv.lines().nth(line).unwrap().split(',').collect::<Vec<_>>();
+    let at = fields(0).iter().position(|field| *field == "cs_pairs").unwrap();
+    assert_eq!(fields(0)[at..at + 4], ["cs_pairs", "cs_b", "cs_c", "cs_p"]);
+    assert_eq!(fields(4)[at..at + 3], ["18", "12", "2"], "{csv}");
+    assert!(
+        fields(3)[at..at + 4].iter().all(|field| field.is_empty()),
+        "a baseline has no test"
+    );
     assert!(print(&["--layout", "counts"]).contains("tokens in/out"));
     // Without lines: what the rows differ in. Without columns: the interactions.
     give_table(&run, "table: {shares: [correct_secure]}\n");

@@ -16,7 +16,7 @@ pub fn brittleness_ranking(table: &ResultTable) -> Grid {
     for (verdict, sign) in [(Verdict::CorrectSecure, 1.0), (Verdict::CorrectInsecure, -1.0)] {
         let mut ranked = Vec::new();
         for line in &table.lines {
-            let name = line.name(table.several_runs());
+            let name = line.name(&table.names, table.several_runs());
             match (line.brittleness(verdict), &name) {
                 (Some(points), _) => ranked.push((points, name, line.published)),
                 (None, known) => {

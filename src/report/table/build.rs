@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Entry, Head, Line, ResultTable, Value};
+use super::{Entry, Head, Line, ResultTable, Tested, Value, joined};
 use crate::report::compare::{Comparison, Method, Share, Side, SideRow, counting, row};
 use crate::report::published::{Published, PublishedCell};
 use crate::verdict::Verdict;
@@ -47,14 +47,8 @@ pub(super) fn build(
         if let Some(base) = placed.iter().find(is_baseline) {
             let mut tested = row(base.side, &base.row, of.side, &of.row, method);
             let several = sides.len() > 1;
-            let run = several.then(|| of.side.name.clone());
-            let names = run.iter().chain(&of.names).filter(|name| !name.is_empty());
-            let names: Vec<&str> = names.map(String::as_str).collect();
-            tested.title = Some(format!(
-                "{}: {baseline} → {}",
-                names.join(", "),
-                plan.columns[of.column].title
-            ));
+            let name = joined(several.then_some(&of.side.name), &plan.names, &of.names);
+            tested.title = Some(format!("{name}: {baseline} → {}", plan.columns[of.column].title));
             // What is not shown is not tested: Holm counts what is in the table.
             tested.measures.retain(|measure| plan.shares.contains(&measure.verdict));
             pairs.push(index);
@@ -70,9 +64,15 @@ pub(super) fn build(
     for (index, of) in placed.iter().enumerate() {
         let mut entry = entry(of, &plan.columns[of.column].title, method);
         if let Some(test) = pairs.iter().position(|tested| *tested == index) {
+            let pairs = tests.rows[test].pairs;
             for measure in &tests.rows[test].measures {
                 if let Some(value) = entry.value_mut(measure.verdict) {
                     value.marker = measure.marker.to_owned();
+                    value.tested = Some(Tested {
+                        pairs,
+                        discordant: measure.discordant,
+                        p_value: measure.p_corrected.or(measure.p_value),
+                    });
                 }
             }
         }

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::compare::{Comparison, LeftOut, Share};
 use crate::conversation::Interaction;
-use crate::stats::{Interval, brittleness};
+use crate::stats::{Discordant, Interval, brittleness};
 use crate::verdict::Verdict;
 
 pub use by_experiment::{TableError, experiment_table};
@@ -97,6 +97,19 @@ pub struct Value {
     pub marker: String,
     /// This percentage less the baseline's, each of its own n.
     pub delta: Option<f64>,
+    /// What the marker rests on, where there was a test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tested: Option<Tested>,
+}
+
+/// McNemar's test against the baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Tested {
+    pub pairs: usize,
+    #[serde(flatten)]
+    pub discordant: Discordant,
+    /// The corrected one, where a correction is asked for; `None` without pairs.
+    pub p_value: Option<f64>,
 }
 
 impl Value {
@@ -119,16 +132,9 @@ impl ResultTable {
 }
 
 impl Line {
-    /// Its names, that of the run only where there is more than one.
-    pub(super) fn name(&self, several_runs: bool) -> String {
-        let run = several_runs.then_some(&self.run);
-        let parts: Vec<&str> = run
-            .into_iter()
-            .chain(&self.names)
-            .map(String::as_str)
-            .filter(|part| !part.is_empty())
-            .collect();
-        parts.join(", ")
+    /// Its names, that of the run only where there is more than one; `headings` as the table's `names`.
+    pub(super) fn name(&self, headings: &[String], several_runs: bool) -> String {
+        joined(several_runs.then_some(&self.run), headings, &self.names)
     }
 
     /// What the line shows in a column.
@@ -146,6 +152,19 @@ impl Line {
         let conversations: Option<Vec<f64>> = Interaction::CONVERSATIONS.into_iter().map(percent).collect();
         brittleness(percent(Interaction::Single)?, &conversations?)
     }
+}
+
+/// The names of a line in words.
+fn joined(run: Option<&String>, headings: &[String], names: &[String]) -> String {
+    let told = headings.iter().zip(names).map(|(heading, name)| {
+        // A number or a truth value alone tells nothing.
+        match name.parse::<f64>().is_ok() || name.parse::<bool>().is_ok() {
+            true => format!("{heading}={name}"),
+            false => name.clone(),
+        }
+    });
+    let parts = run.cloned().into_iter().chain(told).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 impl Entry {

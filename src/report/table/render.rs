@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, presets};
 
-use super::{Entry, Line, ResultTable, Value, latex};
+use super::{Entry, Line, ResultTable, Tested, Value, latex};
 use crate::report::Format;
 use crate::report::compare::{Notes, people as tests};
 use crate::report::render::{empty_table, in_cell};
@@ -83,7 +83,7 @@ pub(super) fn notes(table: &ResultTable) -> Vec<String> {
     for line in &table.lines {
         for entry in &line.entries {
             if let Some(left_out) = entry.left_out.told() {
-                let (line, column) = (line.name(table.several_runs()), &entry.column);
+                let (line, column) = (line.name(&table.names, table.several_runs()), &entry.column);
                 notes.push(format!("{line}, {column}: in no number: {left_out}."));
             }
         }
@@ -234,10 +234,18 @@ fn csv(results: &ResultTable) -> anyhow::Result<String> {
         "cs_se",
         "cs_marker",
         "cs_delta",
+        "cs_pairs",
+        "cs_b",
+        "cs_c",
+        "cs_p",
         "ci",
         "ci_se",
         "ci_marker",
         "ci_delta",
+        "ci_pairs",
+        "ci_b",
+        "ci_c",
+        "ci_p",
         "baseline",
         "left_out",
         "brittleness_cs",
@@ -268,6 +276,14 @@ fn csv(results: &ResultTable) -> anyhow::Result<String> {
                     number(value.standard_error),
                     value.marker.clone(),
                     number(value.delta),
+                ]);
+                let tested =
+                    |told: fn(&Tested) -> Option<String>| value.tested.as_ref().and_then(told).unwrap_or_default();
+                fields.extend([
+                    tested(|test| Some(test.pairs.to_string())),
+                    tested(|test| Some(test.discordant.b.to_string())),
+                    tested(|test| Some(test.discordant.c.to_string())),
+                    tested(|test| test.p_value.map(|p| p.to_string())),
                 ]);
             }
             fields.extend([
