@@ -209,6 +209,39 @@ fn what_the_file_asks_for_no_more_stays_if_it_was_run_and_goes_if_it_was_not() {
 }
 
 #[test]
+fn the_table_of_a_file_is_of_what_the_file_asks_for() {
+    let head = "table: {lines: [model]}\nmatrix: {scaffold: llm, model: oracle, interaction: single, ";
+    let place = place(&format!("{head}code_diff: false}}\n"));
+    sweep(place.path(), &[]);
+    // Another option is another cell: the old one stays, and is not in its way; nor is the old task.
+    tasks(place.path(), &["two"]);
+    write(place.path(), &format!("{head}code_diff: true}}\n"));
+    let (ended, _) = sweep(place.path(), &[]);
+    let told = "jobs/e: 2 trials of an earlier experiment file in no number";
+    assert!(ended.contains(told), "{ended}");
+    let table = |arguments: &[&str]| -> serde_json::Value {
+        let (table, _) = finished(place.path(), &[&["report", "jobs/e", "--json"], arguments].concat(), 0);
+        serde_json::from_str(&table).unwrap()
+    };
+    let (own, paper) = (table(&[]), table(&["--layout", "paper"]));
+    let ns = |table: &serde_json::Value| -> Vec<i64> {
+        let lines = table["lines"].as_array().unwrap();
+        lines
+            .iter()
+            .map(|line| line["entries"][0]["n"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!((ns(&own), ns(&paper)), (vec![1], vec![1, 2]));
+    // Of a cell that is asked for again with fewer tasks, too.
+    write(place.path(), &format!("{head}code_diff: false}}\n"));
+    sweep(place.path(), &[]);
+    assert_eq!(ns(&table(&[])), [1]);
+    tasks(place.path(), &["one", "two"]);
+    sweep(place.path(), &[]);
+    assert_eq!((ns(&table(&[])), started(&run(place.path())).len()), (vec![2], 3));
+}
+
+#[test]
 fn what_chance_has_chosen_stays_chosen_whatever_tasks_are_added() {
     let task = |number: u32| {
         let mut task = tiny_task(&format!("t{number}"));
