@@ -101,6 +101,35 @@ fn a_task_that_no_trial_has_seen_may_change_and_another_program_is_told() {
 }
 
 #[test]
+fn a_script_that_has_changed_is_another_model() {
+    let place = place("matrix: {scaffold: llm, model: 'script:s.yaml', interaction: single}\n");
+    let script = |result: &str| {
+        let text = format!("```python\\ndef double(n): return {result}\\n```");
+        std::fs::write(
+            place.path().join("s.yaml"),
+            format!("replies: [{{turn: 1, text: \"{text}\"}}]\n"),
+        )
+        .unwrap();
+    };
+    let run = run(place.path());
+    script("n * 2");
+    sweep(place.path(), &["-l", "1"]);
+    script("n + n");
+    sweep(place.path(), &[]);
+    assert_eq!(
+        (started(&run).len(), lock(&run)["cells"].as_array().unwrap().len()),
+        (3, 2)
+    );
+    // Nothing waits for it; and where something does, it is not the run's.
+    script("0");
+    finished(place.path(), &["resume", "jobs/e"], 0);
+    std::fs::remove_dir_all(run.join("trials")).unwrap();
+    std::fs::remove_file(run.join("journal.jsonl")).unwrap();
+    let (_, said) = finished(place.path(), &["resume", "jobs/e"], 2);
+    assert!(said.contains("s.yaml: the script that it answers from"), "{said}");
+}
+
+#[test]
 fn a_scaffold_is_added_behind_those_that_are_there() {
     let place = place(SMALL);
     let recipe = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scaffolds/llm.yaml")).unwrap();
