@@ -48,8 +48,8 @@ pub(super) fn build(
             let mut tested = row(base.side, &base.row, of.side, &of.row, method);
             let several = sides.len() > 1;
             let run = several.then(|| of.side.name.clone());
-            let names = run.iter().chain(&of.names).filter(|name| !name.is_empty());
-            let names: Vec<&str> = names.map(String::as_str).collect();
+            let own = plan.names.iter().zip(&of.names).filter(|(_, name)| !name.is_empty());
+            let names: Vec<String> = run.into_iter().chain(own.map(told)).collect();
             tested.title = Some(format!(
                 "{}: {baseline} → {}",
                 names.join(", "),
@@ -106,6 +106,14 @@ pub(super) fn build(
         caveats,
         lines,
         tests,
+    }
+}
+
+/// A name of a line as it stands among others: values that do not speak for themselves have their key.
+fn told((key, value): (&String, &String)) -> String {
+    match key.as_str() {
+        "name" | "scaffold" | "model" | "options" | "interaction" => value.clone(),
+        key => format!("{key}={value}"),
     }
 }
 
