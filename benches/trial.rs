@@ -149,6 +149,7 @@ async fn conduct(place: &Path, kind: ContainmentKind, attempts: u32) -> (f64, f6
         names: Default::default(),
         test_turns: TestTurns::Last,
         tasks_digest: String::new(),
+        stay: 0,
         skipped_rows: 0,
         scripted: true,
         settings: Settings {

@@ -34,6 +34,9 @@ pub struct Cell {
     pub recipe: Option<String>,
     /// What the user typed, such as `o3` or `oracle:insecure`.
     pub model: String,
+    /// SHA-256 of the scripts that its model and its critic answer from, where they do: their paths do not tell what they say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scripts: Option<String>,
     pub options: Options,
     pub limits: Limits,
     /// Set when recorded answers are given instead of the model's own.

@@ -373,6 +373,7 @@ fn an_interaction_named_twice_is_run_once_and_limits_read_back_exactly() {
         version: "1".into(),
         recipe: None,
         model: "nop".into(),
+        scripts: None,
         options: Default::default(),
         limits,
         replay: None,

@@ -221,9 +221,20 @@ pub fn kept_cell(
         )));
     }
     same_version(cell, recipe, &lock.version)?;
+    let waits = waits(&cell.id());
+    if waits
+        && !cell.is_only_replayed()
+        && cell.scripts.is_some()
+        && cell.scripts != resolve::scripts(&cell.model, &cell.options)
+    {
+        return Err(Failed::bad_input(anyhow::anyhow!(
+            "{}: the script that it answers from, or its critic's, has changed since the run was started: put it back, or start a new run",
+            cell.model
+        )));
+    }
     let api_base = lock.settings.api_base.as_deref();
     let resolved = match resolve::stored_cell(cell.clone(), api_base, &crate::keys::get) {
-        Err(ResolveError::Model(ModelError::MissingKey { .. })) if !waits(&cell.id()) => {
+        Err(ResolveError::Model(ModelError::MissingKey { .. })) if !waits => {
             resolve::stored_cell(cell.clone(), api_base, &resolve::no_call)
         }
         resolved => resolved,

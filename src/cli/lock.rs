@@ -42,7 +42,12 @@ pub fn write_lock(
         serde_json::to_writer(&mut lines, task)?;
         lines.push(b'\n');
     }
-    let Sweeping { text, names, earlier } = sweeping.unwrap_or_default();
+    let Sweeping {
+        text,
+        names,
+        stay,
+        earlier,
+    } = sweeping.unwrap_or_default();
     let tasks = match &earlier {
         None => TASKS,
         Some(_) => NEXT_TASKS,
@@ -67,6 +72,7 @@ pub fn write_lock(
         created,
         cells: checked.cells.iter().map(|cell| cell.cell.clone()).collect(),
         trials: checked.trials.clone(),
+        stay,
         names,
         test_turns: request.test_turns,
         tasks_digest: hex::encode(Sha256::digest(&lines)),

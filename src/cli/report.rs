@@ -113,7 +113,8 @@ impl Report {
             Layout::Table => {
                 let table = table.ok_or_else(no_table)?;
                 let sources = self.sources()?;
-                let table = experiment_table(&table, &sources.sides, &sources.published, method);
+                let sides: Vec<Side> = sources.sides.into_iter().map(Side::as_asked).collect();
+                let table = experiment_table(&table, &sides, &sources.published, method);
                 render_table(&table.map_err(Failed::bad_input)?, format)?
             }
             Layout::Brittleness => render_grids(&[brittleness_ranking(&by_paper()?)], format)?,
@@ -176,7 +177,7 @@ impl Report {
 /// The table of a run of an experiment, for people; `None` where its file says nothing of one.
 pub fn of_experiment(run: &Path) -> std::result::Result<Option<String>, Failed> {
     let Some(table) = own_table(run)? else { return Ok(None) };
-    let side = open_side(&whole(run), |_| Ok(()))?;
+    let side = open_side(&whole(run), |_| Ok(()))?.as_asked();
     let table = experiment_table(&table, &[side], &[], Method::default()).map_err(Failed::bad_input)?;
     Ok(Some(render_brief(&table)))
 }

@@ -16,7 +16,11 @@ pub struct Lock {
     pub version: String,
     pub created: jiff::Timestamp,
     pub cells: Vec<Cell>,
+    /// Those of an experiment that its file asks for no more are the last.
     pub trials: Vec<TrialKey>,
+    /// How many those are.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub stay: usize,
     /// What an experiment file calls its cells, by their ids; those of a matrix have no names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub names: BTreeMap<String, String>,
@@ -66,6 +70,10 @@ pub struct Settings {
     /// What agents ran in. Runs made before there was any had none.
     #[serde(default = "no_containment")]
     pub containment: ContainmentKind,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 fn no_containment() -> ContainmentKind {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
+use super::resolve::scripts;
 use super::scratch::PLACES;
 use crate::gateway::oracle::OracleScript;
 use crate::gateway::recording::Recording;
@@ -105,6 +106,10 @@ impl Source {
     pub fn cell(&self, recorded: &Cell, then: Option<(&str, usize)>) -> Cell {
         Cell {
             model: then.map_or_else(|| recorded.model.clone(), |(model, _)| model.to_owned()),
+            scripts: match then {
+                Some((model, _)) => scripts(model, &recorded.options),
+                None => recorded.scripts.clone(),
+            },
             replay: Some(Replay {
                 run: self.name.clone(),
                 lock_digest: self.lock_digest.clone(),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::budget::Budget;
 use crate::conversation::Conversation;
 use crate::gateway::RouteSpec;
@@ -136,11 +138,13 @@ pub fn cell_with(
     if let Some(refusal) = recipe.refuses(&options) {
         return Err(ResolveError::Option(refusal));
     }
+    let model = absolute(&asked.model)?;
     let cell = Cell {
         scaffold: recipe.source.name.clone(),
         version: recipe.source.version.clone(),
         recipe: recipe.own.as_ref().map(|own| own.digest.clone()),
-        model: absolute(&asked.model)?,
+        scripts: scripts(&model, &options),
+        model,
         options,
         limits: limits(request, &recipe.source.limits),
         replay: None,
@@ -162,6 +166,18 @@ pub fn absolute(model: &str) -> Result<String, ResolveError> {
     let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
     let path = path.to_str().ok_or_else(|| unusable("its path is not UTF-8".into()))?;
     Ok(format!("script:{path}"))
+}
+
+/// What tells the scripts of a cell from others at the same places; `None` where it has none. One that cannot be read is told of by
+/// [`check_models`].
+pub fn scripts(model: &str, options: &Options) -> Option<String> {
+    let models = std::iter::once(model).chain(options.critic.as_deref());
+    let paths: Vec<&str> = models.filter_map(|model| model.strip_prefix("script:")).collect();
+    let mut digest = Sha256::new();
+    for path in &paths {
+        digest.update(Sha256::digest(std::fs::read(path).unwrap_or_default()));
+    }
+    (!paths.is_empty()).then(|| hex::encode(digest.finalize()))
 }
 
 /// A cell that is asked for, with its model.

@@ -101,6 +101,35 @@ fn a_task_that_no_trial_has_seen_may_change_and_another_program_is_told() {
 }
 
 #[test]
+fn a_script_that_has_changed_is_another_model() {
+    let place = place("matrix: {scaffold: llm, model: 'script:s.yaml', interaction: single}\n");
+    let script = |result: &str| {
+        let text = format!("```python\\ndef double(n): return {result}\\n```");
+        std::fs::write(
+            place.path().join("s.yaml"),
+            format!("replies: [{{turn: 1, text: \"{text}\"}}]\n"),
+        )
+        .unwrap();
+    };
+    let run = run(place.path());
+    script("n * 2");
+    sweep(place.path(), &["-l", "1"]);
+    script("n + n");
+    sweep(place.path(), &[]);
+    assert_eq!(
+        (started(&run).len(), lock(&run)["cells"].as_array().unwrap().len()),
+        (3, 2)
+    );
+    // Nothing waits for it; and where something does, it is not the run's.
+    script("0");
+    finished(place.path(), &["resume", "jobs/e"], 0);
+    std::fs::remove_dir_all(run.join("trials")).unwrap();
+    std::fs::remove_file(run.join("journal.jsonl")).unwrap();
+    let (_, said) = finished(place.path(), &["resume", "jobs/e"], 2);
+    assert!(said.contains("s.yaml: the script that it answers from"), "{said}");
+}
+
+#[test]
 fn a_scaffold_is_added_behind_those_that_are_there() {
     let place = place(SMALL);
     let recipe = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scaffolds/llm.yaml")).unwrap();
@@ -206,6 +235,39 @@ fn what_the_file_asks_for_no_more_stays_if_it_was_run_and_goes_if_it_was_not() {
     sweep(place.path(), &[]);
     let all = started(&run);
     assert_eq!(all.iter().filter(|trial| **trial == first).count(), 1);
+}
+
+#[test]
+fn the_table_of_a_file_is_of_what_the_file_asks_for() {
+    let head = "table: {lines: [model]}\nmatrix: {scaffold: llm, model: oracle, interaction: single, ";
+    let place = place(&format!("{head}code_diff: false}}\n"));
+    sweep(place.path(), &[]);
+    // Another option is another cell: the old one stays, and is not in its way; nor is the old task.
+    tasks(place.path(), &["two"]);
+    write(place.path(), &format!("{head}code_diff: true}}\n"));
+    let (ended, _) = sweep(place.path(), &[]);
+    let told = "jobs/e: 2 trials of an earlier experiment file in no number";
+    assert!(ended.contains(told), "{ended}");
+    let table = |arguments: &[&str]| -> serde_json::Value {
+        let (table, _) = finished(place.path(), &[&["report", "jobs/e", "--json"], arguments].concat(), 0);
+        serde_json::from_str(&table).unwrap()
+    };
+    let (own, paper) = (table(&[]), table(&["--layout", "paper"]));
+    let ns = |table: &serde_json::Value| -> Vec<i64> {
+        let lines = table["lines"].as_array().unwrap();
+        lines
+            .iter()
+            .map(|line| line["entries"][0]["n"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!((ns(&own), ns(&paper)), (vec![1], vec![1, 2]));
+    // Of a cell that is asked for again with fewer tasks, too.
+    write(place.path(), &format!("{head}code_diff: false}}\n"));
+    sweep(place.path(), &[]);
+    assert_eq!(ns(&table(&[])), [1]);
+    tasks(place.path(), &["one", "two"]);
+    sweep(place.path(), &[]);
+    assert_eq!((ns(&table(&[])), started(&run(place.path())).len()), (vec![2], 3));
 }
 
 #[test]

@@ -123,6 +123,8 @@ pub struct Sweeping {
     pub text: Option<String>,
     /// What it calls its cells, by their ids.
     pub names: BTreeMap<String, String>,
+    /// How many of the run's trials it asks for no more: the last.
+    pub stay: usize,
     /// Of the run that grows.
     pub earlier: Option<Lock>,
 }
@@ -179,6 +181,7 @@ impl Swept {
         let mut sweeping = Sweeping {
             text: Some(self.text),
             names: self.names,
+            stay: self.trials.len() - self.wanted,
             earlier: None,
         };
         match self.place {

@@ -3,6 +3,7 @@
 use super::side::Side;
 use crate::plan::ContainmentKind;
 use crate::report::render::{NO_CONTAINMENT, SCRIPTED};
+use crate::report::words::number_of;
 
 /// One line each.
 pub(in crate::report) fn caveats(sides: &[&Side]) -> Vec<String> {
@@ -22,6 +23,16 @@ pub(in crate::report) fn caveats(sides: &[&Side]) -> Vec<String> {
         let skipped = side.skipped_rows;
         let told = format!(
             "{}: {skipped} rows without dynamic tests were skipped and are in no number.",
+            side.name
+        );
+        if !caveats.contains(&told) {
+            caveats.push(told);
+        }
+    }
+    for side in sides.iter().filter(|side| side.stay > 0) {
+        let count = number_of(side.stay, "trial");
+        let told = format!(
+            "{}: {count} of an earlier experiment file in no number: the other layouts and `compare` count them.",
             side.name
         );
         if !caveats.contains(&told) {

@@ -93,6 +93,8 @@ pub struct Side {
     /// What was the same for all of the run's trials.
     pub(super) settings: Settings,
     pub(super) skipped_rows: usize,
+    /// Trials that are in no row, for the file of its experiment asks for them no more.
+    pub(super) stay: usize,
     /// The run's own copies of the chosen tasks, by id.
     pub(in crate::report) tasks: HashMap<String, Task>,
     pub(in crate::report) rows: Vec<SideRow>,
@@ -117,6 +119,8 @@ pub(in crate::report) struct SideRow {
 pub(in crate::report) struct SideTrial {
     pub key: TrialKey,
     pub standing: Standing,
+    /// Whether the file of its experiment still asks for it.
+    pub asked: bool,
     /// Before feedback, after the first retry, and so on; empty where nothing was judged.
     pub verdicts: Vec<Verdict>,
     /// Turn and evidence of every refusal.
@@ -149,7 +153,8 @@ impl Side {
         let cells: HashMap<String, &Cell> = lock.cells.iter().map(|cell| (cell.id(), cell)).collect();
         let tasks: HashMap<String, Task> = tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
         let mut rows: Vec<SideRow> = Vec::new();
-        for key in &lock.trials {
+        let asked = lock.trials.len().saturating_sub(lock.stay);
+        for (index, key) in lock.trials.iter().enumerate() {
             let Some(cell) = cells.get(&key.cell) else {
                 return Err(StoreError::Damaged {
                     path: run.path().join("lock.json"),
@@ -164,7 +169,10 @@ impl Side {
             if !chosen || !tasks.contains_key(&key.task) {
                 continue;
             }
-            let trial = read_trial(&run, key)?;
+            let trial = SideTrial {
+                asked: index < asked,
+                ..read_trial(&run, key)?
+            };
             match rows.iter_mut().find(|row| row.labels == labels) {
                 Some(row) => row.trials.push(trial),
                 None => rows.push(SideRow {
@@ -185,11 +193,21 @@ impl Side {
             scripted: lock.scripted,
             settings: lock.settings,
             skipped_rows: lock.skipped_rows,
+            stay: 0,
             place: run.path().canonicalize().unwrap_or_else(|_| run.path().to_owned()),
             named: choice.wanted.iter().map(|(dimension, _)| *dimension).collect(),
             tasks,
             rows,
         })
+    }
+
+    /// The same with what the file of its experiment asks for, and nothing that was run for an earlier one.
+    pub fn as_asked(mut self) -> Self {
+        for row in &mut self.rows {
+            self.stay += row.trials.extract_if(.., |trial| !trial.asked).count();
+        }
+        self.rows.retain(|row| !row.trials.is_empty());
+        self
     }
 
     /// What rows there are, one a line.

@@ -126,6 +126,7 @@ pub(super) fn read_trial(run: &RunFolder, trial: &TrialKey) -> Result<SideTrial,
     Ok(SideTrial {
         key: trial.clone(),
         standing,
+        asked: true,
         verdicts: record.as_ref().map(verdicts_by_retry).unwrap_or_default(),
         refusals: record.as_ref().map(refusals).unwrap_or_default(),
     })

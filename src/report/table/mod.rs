@@ -156,15 +156,13 @@ impl Line {
 
 /// The names of a line in words.
 fn joined(run: Option<&String>, headings: &[String], names: &[String]) -> String {
-    let told = headings.iter().zip(names).map(|(heading, name)| {
-        // A number or a truth value alone tells nothing.
-        match name.parse::<f64>().is_ok() || name.parse::<bool>().is_ok() {
-            true => format!("{heading}={name}"),
-            false => name.clone(),
-        }
+    let own = headings.iter().zip(names).filter(|(_, name)| !name.is_empty());
+    let told = own.map(|(heading, name)| match heading.as_str() {
+        "name" | "scaffold" | "model" | "options" | "interaction" => name.clone(),
+        // A value that does not speak for itself.
+        heading => format!("{heading}={name}"),
     });
-    let parts = run.cloned().into_iter().chain(told).filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join(", ")
+    run.cloned().into_iter().chain(told).collect::<Vec<_>>().join(", ")
 }
 
 impl Entry {
