@@ -318,6 +318,7 @@ fn a_critic_that_fails_is_the_infrastructure_and_one_without_words_ends_the_conv
             record["warnings"][0].as_str().unwrap().contains("there is no feedback"),
             "{record}"
         );
+        finished(place.path(), &["replay", &format!("jobs/{name}")], 0);
     }
 }
 

@@ -157,7 +157,8 @@ impl Source {
     ) -> Result<Arc<dyn Model>, String> {
         let turns = self.run.trial(recorded).path().join("turns");
         let trial = self.run.trial(recorded).record().map_err(|error| error.to_string())?;
-        let last = trial.map_or(0, |trial| trial.turns.len());
+        // A critic without words has ended the conversation before the turn that it was asked for.
+        let last = trial.map_or(0, |trial| trial.turns.len() + usize::from(record == CRITIC));
         let last = replay.until.unwrap_or(last);
         let files: Vec<(usize, PathBuf)> = (1..=last)
             .map(|turn| (turn, turns.join(turn.to_string()).join(record)))

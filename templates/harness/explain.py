@@ -17,6 +17,11 @@ WALKED = 5_000
 PLAIN = (str, bytes, int, float, bool, type(None))
 
 
+def integer(text):
+    """A number in its data form; one of very many digits as it is, for writing it in tens takes long."""
+    return str(int(text, 16)) if len(text) < MOST else str(text)
+
+
 def pieces(v):
     """The parts of a value's text, so that a long one need not be written to its end."""
     kind = v[0]
@@ -27,7 +32,7 @@ def pieces(v):
     elif kind == "B":
         yield repr(v[1] is True)
     elif kind == "i":
-        yield str(int(v[1], 16)) if len(v[1]) < MOST else str(v[1])
+        yield integer(v[1])
     elif kind == "f":
         yield repr(float.fromhex(v[1]))
     elif kind == "c":
@@ -36,7 +41,7 @@ def pieces(v):
         text = repr(base64.b64decode(v[1][: 4 * MOST]))
         yield text if kind == "b" else f"bytearray({text})"
     elif kind == "r":
-        yield f"range({', '.join(str(int(part, 16)) for part in v[1:4])})"
+        yield f"range({', '.join(integer(part) for part in v[1:4])})"
     elif kind in ("l", "t", "S", "F", "dq"):
         start, end = {"l": "[]", "t": "()", "S": "{}", "F": ("frozenset({", "})"), "dq": ("deque([", "])")}[kind]
         if kind in "SF" and not v[1]:
