@@ -221,10 +221,10 @@ pub fn kept_cell(
         )));
     }
     same_version(cell, recipe, &lock.version)?;
-    let api_base = lock.settings.api_base.as_deref();
-    let resolved = match resolve::stored_cell(cell.clone(), api_base, &crate::keys::get) {
+    let endpoints = &lock.settings.api_base;
+    let resolved = match resolve::stored_cell(cell.clone(), endpoints, &crate::keys::get) {
         Err(ResolveError::Model(ModelError::MissingKey { .. })) if !waits(&cell.id()) => {
-            resolve::stored_cell(cell.clone(), api_base, &resolve::no_call)
+            resolve::stored_cell(cell.clone(), endpoints, &resolve::no_call)
         }
         resolved => resolved,
     };

@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::{Interaction, Policy};
-use crate::plan::{CellRequest, Concat, ContainmentKind, EditFormat, Feedback, Options, SandboxKind, TestTurns};
+use crate::plan::{
+    CellRequest, Concat, ContainmentKind, EditFormat, Endpoints, Feedback, Options, SandboxKind, TestTurns,
+};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +21,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agent_versions: Vec<String>,
     pub models: Vec<String>,
-    pub api_base: Option<String>,
+    pub api_base: Endpoints,
     /// By name; none: what is known of the model's server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dialects: Vec<String>,
