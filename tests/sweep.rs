@@ -6,6 +6,8 @@ mod common;
 mod crash;
 #[path = "sweep/dry_run.rs"]
 mod dry_run;
+#[path = "sweep/endpoints.rs"]
+mod endpoints;
 #[path = "sweep/grow.rs"]
 mod grow;
 #[path = "sweep/refuse.rs"]

@@ -185,8 +185,10 @@ impl Job {
             } else {
                 format!(", {options}")
             };
+            let endpoint = resolved.model.endpoint();
+            let at = endpoint.map(|url| format!(" at {url}")).unwrap_or_default();
             text.push_str(&format!(
-                "cell {id}: {scaffold} {version}, model {model} in {dialect}{options}\n"
+                "cell {id}: {scaffold} {version}, model {model} in {dialect}{at}{options}\n"
             ));
         }
         for trial in &checked.trials {

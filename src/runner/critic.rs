@@ -7,7 +7,7 @@ use super::resolve::{Keys, ResolveError, ResolvedCell};
 use super::trial::{Backend, CriticRuntime};
 use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
-use crate::gateway::catalogue::{ModelCatalogue, ModelSpec, ResolvedModel};
+use crate::gateway::catalogue::{ModelCatalogue, ResolvedModel};
 use crate::gateway::upstream::Settings;
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
 use crate::plan::{Cell, Endpoints, TrialKey};

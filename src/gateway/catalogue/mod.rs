@@ -242,7 +242,11 @@ impl ModelCatalogue {
                 variable: wanted.to_owned(),
             });
         }
-        let provider_name = if api_base.is_some() { "api-base" } else { provider_name };
+        let provider_name = if api_base.is_some() {
+            served::API_BASE
+        } else {
+            provider_name
+        };
         Ok(ResolvedModel {
             name: name.to_owned(),
             backend: Backend::Upstream { api_base: base, key },

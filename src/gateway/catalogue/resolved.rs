@@ -54,7 +54,7 @@ pub struct ResolvedModel {
     /// As typed.
     pub name: String,
     pub backend: Backend,
-    /// `scripted`, or the provider's name in the table.
+    /// `scripted`, `api-base`, or the provider's name in the table.
     pub provider: String,
     /// The model's name at its provider.
     pub wire_model: String,

@@ -1,6 +1,6 @@
 //! Which of the endpoints that a user names serves a model.
 
-use super::{ModelCatalogue, ModelSpec};
+use super::{Backend, ModelCatalogue, ModelSpec, ResolvedModel};
 use crate::plan::Endpoints;
 
 /// The endpoint of a model.
@@ -9,6 +9,19 @@ pub(super) struct Served<'a> {
     pub url: &'a str,
     /// Whether it was named for the model's provider: a name that the table does not know begins with that provider.
     pub by_provider: bool,
+}
+
+/// What stands for the provider of a model that has an endpoint of its own.
+pub(super) const API_BASE: &str = "api-base";
+
+impl ResolvedModel {
+    /// The address that a user has named for it.
+    pub fn endpoint(&self) -> Option<&str> {
+        match &self.backend {
+            Backend::Upstream { api_base, .. } if self.provider == API_BASE => Some(api_base.as_str()),
+            _ => None,
+        }
+    }
 }
 
 impl ModelCatalogue {
