@@ -155,4 +155,18 @@ mod tests {
             assert_eq!(request.scaffolds, wanted);
         }
     }
+
+    #[test]
+    fn endpoints_are_none_an_address_or_a_mapping() {
+        for text in [
+            "api_base: null",
+            "api_base: http://a/v1",
+            "api_base: {local: http://a/v1}",
+        ] {
+            let request: Request = crate::yaml::read("run.yaml", text).unwrap();
+            let again: Request = crate::yaml::read("run.yaml", &crate::yaml::write(&request).unwrap()).unwrap();
+            assert_eq!(again, request);
+            assert_eq!(request.api_base == Endpoints::Own, text.ends_with("null"), "{text}");
+        }
+    }
 }
