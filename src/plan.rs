@@ -1,6 +1,7 @@
 //! What is to be run: cells, and the trials that they and the tasks span.
 
 mod concat;
+mod endpoints;
 mod feedback;
 mod key;
 mod limits;
@@ -16,6 +17,7 @@ use crate::conversation::Interaction;
 use crate::task::Task;
 
 pub use concat::Concat;
+pub use endpoints::{Endpoint, Endpoints};
 pub use feedback::{Feedback, Reveal};
 pub use key::Key;
 pub use limits::Limits;

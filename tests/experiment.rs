@@ -316,6 +316,8 @@ fn what_is_wrong_is_told_with_its_place_and_a_remedy() {
         with("turn_limit: -1"),
         with("run_budget: {usd: 0}"),
         with("tasks: {sample: {count: 0}}"),
+        with("api_base: [http://a/v1]"),
+        with("api_base:\n  local: http://127.0.0.1:8000/v1\n  locl: http://127.0.0.1:8001/v1"),
         // Keys and values.
         "matrix: {scaffold: aider, modle: o3}".into(),
         "matrix: {scaffold: aider}".into(),

@@ -8,6 +8,8 @@ mod crash;
 mod dry_run;
 #[path = "sweep/end.rs"]
 mod end;
+#[path = "sweep/endpoints.rs"]
+mod endpoints;
 #[path = "sweep/grow.rs"]
 mod grow;
 #[path = "sweep/refuse.rs"]

@@ -185,8 +185,10 @@ impl Job {
             } else {
                 format!(", {options}")
             };
+            let endpoint = resolved.model.endpoint();
+            let at = endpoint.map(|url| format!(" at {url}")).unwrap_or_default();
             text.push_str(&format!(
-                "cell {id}: {scaffold} {version}, model {model} in {dialect}{options}\n"
+                "cell {id}: {scaffold} {version}, model {model} in {dialect}{at}{options}\n"
             ));
         }
         for trial in &checked.trials {
@@ -232,10 +234,10 @@ pub fn kept_cell(
             cell.model
         )));
     }
-    let api_base = lock.settings.api_base.as_deref();
-    let resolved = match resolve::stored_cell(cell.clone(), api_base, &crate::keys::get) {
+    let endpoints = &lock.settings.api_base;
+    let resolved = match resolve::stored_cell(cell.clone(), endpoints, &crate::keys::get) {
         Err(ResolveError::Model(ModelError::MissingKey { .. })) if !waits => {
-            resolve::stored_cell(cell.clone(), api_base, &resolve::no_call)
+            resolve::stored_cell(cell.clone(), endpoints, &resolve::no_call)
         }
         resolved => resolved,
     };

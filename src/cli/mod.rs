@@ -6,6 +6,7 @@ mod check;
 mod compare;
 mod completions;
 mod doctor;
+mod endpoints;
 mod gc;
 mod held_out;
 mod import_results;

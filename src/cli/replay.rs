@@ -10,10 +10,10 @@ use super::budgets::Budgets;
 use super::live::{Job, Start};
 use super::select::Filter;
 use super::stored::{stored_recipes, stored_request, stored_tasks};
-use super::{Failed, Result, run};
+use super::{Failed, Result, endpoints, run};
 use crate::console::Console;
 use crate::keys;
-use crate::plan::{ContainmentKind, Lock, TrialKey};
+use crate::plan::{ContainmentKind, Endpoint, Endpoints, Lock, TrialKey};
 use crate::recipe::Recipes;
 use crate::report::{Format, ReplayComparison, Summary, compare_replay, either, number_of, render, render_replay};
 use crate::runner::Request;
@@ -38,8 +38,8 @@ pub struct Replay {
     #[arg(short, long, value_name = "MODEL", requires = "until", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     model: Option<String>,
     /// Another endpoint for that model, as in `run`
-    #[arg(long, value_name = "URL", requires = "model")]
-    api_base: Option<String>,
+    #[arg(long, value_name = "[NAME=]URL", requires = "model")]
+    api_base: Vec<Endpoint>,
     #[command(flatten)]
     budgets: Budgets,
     #[command(flatten)]
@@ -98,7 +98,7 @@ impl Replay {
             trial_budget: self.budgets.trial(),
             run_budget: self.budgets.run(),
             models: planned.cells.iter().map(|cell| cell.cell.model.clone()).collect(),
-            api_base: self.settings_base(&lock),
+            api_base: self.endpoints(&lock)?,
             include: self.filter.include.clone(),
             exclude: self.filter.exclude.clone(),
             attempts: 1,
@@ -119,11 +119,14 @@ impl Replay {
         .carry_out()
     }
 
-    /// The endpoint of the model that goes on, or of the recorded one.
-    fn settings_base(&self, lock: &Lock) -> Option<String> {
-        match self.until {
-            Some(_) => self.api_base.clone(),
-            None => lock.settings.api_base.clone(),
+    /// The endpoints of the model that goes on, or of the recorded one.
+    fn endpoints(&self, lock: &Lock) -> std::result::Result<Endpoints, Failed> {
+        match &self.model {
+            Some(model) => {
+                let critics = lock.cells.iter().filter_map(|cell| cell.options.critic.as_deref());
+                endpoints::of(&self.api_base, critics.chain([model.as_str()]))
+            }
+            None => Ok(lock.settings.api_base.clone()),
         }
     }
 
@@ -134,7 +137,7 @@ impl Replay {
         let model = self.model.as_deref().map(resolve::absolute).transpose();
         let then = model.map_err(Failed::bad_input)?;
         let then = then.as_deref().zip(self.until);
-        let api_base = self.settings_base(&source.lock);
+        let endpoints = self.endpoints(&source.lock)?;
         let (mut cells, mut trials, mut left_out) = (Vec::new(), Vec::new(), 0);
         for recorded in &source.lock.cells {
             let recipe = super::check::recipe_of(recorded, recipes)?;
@@ -155,11 +158,10 @@ impl Replay {
                 }
             }
             if trials.len() > before {
-                let api_base = api_base.as_deref();
                 // A model that goes on is named now.
                 let resolved = match then {
-                    None => resolve::stored_cell(cell, api_base, &keys::get),
-                    Some(_) => resolve::resolve_cell(cell, api_base, &keys::get),
+                    None => resolve::stored_cell(cell, &endpoints, &keys::get),
+                    Some(_) => resolve::resolve_cell(cell, &endpoints, &keys::get),
                 };
                 cells.push(resolved.map_err(Failed::bad_input)?);
             }

@@ -9,10 +9,10 @@ use clap::builder::PossibleValuesParser;
 use super::budgets::Budgets;
 use super::live::{Job, Start};
 use super::select::Selection;
-use super::{Failed, Result};
+use super::{Failed, Result, endpoints};
 use crate::console::Console;
 use crate::conversation::{Interaction, Policy};
-use crate::plan::{Concat, ContainmentKind, EFFORTS, EditFormat, Feedback, Reveal, SandboxKind, TestTurns};
+use crate::plan::{Concat, ContainmentKind, EFFORTS, EditFormat, Endpoint, Feedback, Reveal, SandboxKind, TestTurns};
 use crate::recipe::{Dialect, Recipe};
 use crate::runner::Request;
 
@@ -28,10 +28,11 @@ pub struct Run {
     /// nop, script:FILE; more than one makes a cell of each
     #[arg(short, long = "model", required = true, value_delimiter = ',', value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     models: Vec<String>,
-    /// Another endpoint (vLLM, Ollama, …), taken to speak what the agent speaks unless --dialect says what it does; its key
-    /// is read from MTSEC_API_KEY, or OPENAI_API_KEY
-    #[arg(long, value_name = "URL")]
-    api_base: Option<String>,
+    /// Another endpoint (vLLM, Ollama, …) for all models, or with NAME= for one model or for those of one provider (local:
+    /// open weights) beside others; may be given more than once. Taken to speak what the agent speaks unless --dialect says
+    /// what it does. Its key is read from MTSEC_API_KEY; that of one for all models else from OPENAI_API_KEY
+    #[arg(long, value_name = "[NAME=]URL")]
+    api_base: Vec<Endpoint>,
     /// What the models' server speaks, where it is not all that is known of it: the agent is told to speak one of these
     #[arg(long = "dialect", value_delimiter = ',', value_name = "NAME", value_parser = PossibleValuesParser::new(Dialect::ALL.map(Dialect::name)))]
     dialects: Vec<String>,
@@ -184,6 +185,7 @@ Examples:
   mtsec-agents run aider codex openhands llm --model gpt-5             four scaffolds in one run
   mtsec-agents run aider --model my-model --api-base http://127.0.0.1:8000/v1
   mtsec-agents run codex --model my-model --api-base http://127.0.0.1:8000/v1 --dialect openai-chat
+  mtsec-agents run aider --model gpt-4o,qwen3-8b --api-base local=http://127.0.0.1:8000/v1
   mtsec-agents run ./my-agent.yaml --model o3                           an agent of your own, by its recipe
   mtsec-agents run aider --model oracle --tasks seccodeplt.jsonl -i CWE-79 --dry-run";
 
@@ -199,7 +201,7 @@ impl Run {
         };
         let (json, concurrent) = (self.json, self.concurrent);
         Job {
-            request: self.request(),
+            request: self.request()?,
             start,
             concurrent,
             json,
@@ -208,7 +210,9 @@ impl Run {
         .carry_out()
     }
 
-    fn request(self) -> Request {
+    fn request(self) -> std::result::Result<Request, Failed> {
+        let models = self.models.iter().chain(&self.critic);
+        let api_base = endpoints::of(&self.api_base, models.map(String::as_str))?;
         // The run may be resumed from another folder.
         let scaffolds = self
             .scaffolds
@@ -219,11 +223,11 @@ impl Run {
             });
         let scaffolds = scaffolds.collect();
         let (tasks, include, exclude, limit) = self.selection.parts();
-        Request {
+        Ok(Request {
             scaffolds,
             agent_versions: self.agent_versions,
             models: self.models,
-            api_base: self.api_base,
+            api_base,
             dialects: self.dialects,
             tasks,
             include,
@@ -264,7 +268,7 @@ impl Run {
             sandbox: self.sandbox,
             containment: self.containment,
             ..Request::default()
-        }
+        })
     }
 }
 

@@ -90,7 +90,9 @@ impl<'de> Deserialize<'de> for Named {
 }
 
 /// A mapping in its own order. The reader of YAML has refused keys that are there twice.
-fn entries<'de, D: Deserializer<'de>, V: Deserialize<'de>>(source: D) -> Result<Vec<(Spanned<String>, V)>, D::Error> {
+pub fn entries<'de, D: Deserializer<'de>, V: Deserialize<'de>>(
+    source: D,
+) -> Result<Vec<(Spanned<String>, V)>, D::Error> {
     struct Entries<V>(std::marker::PhantomData<V>);
     impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
         type Value = Vec<(Spanned<String>, V)>;

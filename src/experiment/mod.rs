@@ -1,6 +1,7 @@
 //! Experiment files: a matrix of cells, the tasks that they are run on, and the table that they make.
 
 mod assign;
+mod bases;
 mod error;
 mod expand;
 mod layout;
@@ -77,6 +78,7 @@ impl Experiment {
     fn understand(path: &Path, folder: &Path, written: &File) -> Result<Self, Wrong> {
         let name = name(path, written)?;
         let cells = expand::cells(written, &Folder(folder))?;
+        written.api_base.check(&models(&cells).collect::<Vec<_>>())?;
         let table = match &written.table {
             Some(table) => layout::table(table, &cells, &Folder(folder))?,
             None => Table::default(),
@@ -102,10 +104,23 @@ impl Experiment {
         Wrong::new(cell.place, message).in_file(&self.file.display().to_string())
     }
 
+    /// Every model that its cells name, critics as well; one may be named more than once.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        models(&self.cells)
+    }
+
     /// Its cells, each once, in the order of the file: those of the matrix, included ones, named ones.
     pub fn cells(&self, overrides: &Overrides) -> Vec<WantedCell> {
         expand::overridden(&self.cells, overrides)
     }
+}
+
+/// Every model that a cell names, critics as well.
+fn models(cells: &[WantedCell]) -> impl Iterator<Item = &str> {
+    cells.iter().flat_map(|cell| {
+        let critic = cell.asked.options.critic.as_deref();
+        std::iter::once(cell.asked.model.as_str()).chain(critic)
+    })
 }
 
 /// The name that the file gives itself, or the file's own.

@@ -68,7 +68,17 @@ fn members() -> Value {
         },
         "test_turns": {"enum": ["last", "all"], "default": "last", "description": "Which snapshots are judged"},
         "agent_versions": texts("Other versions than the pinned ones: SCAFFOLD=VERSION"),
-        "api_base": {"type": "string", "description": "Another endpoint, for all models"},
+        "api_base": {
+            "anyOf": [
+                {"type": "string", "description": "For all models"},
+                {
+                    "type": "object", "additionalProperties": {"type": "string"},
+                    "description": "By the name of a model or of a provider (`local`: open weights); other models are called at their providers",
+                },
+                {"type": "null"},
+            ],
+            "description": "Another endpoint, or more of them",
+        },
         "dialects": texts("What the models' server speaks, where it is not all that is known of it"),
         "turn_limit": seconds("Longest turn"),
         "session_limit": seconds("Longest session"),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::budget::Budget;
 use crate::conversation::Interaction;
-use crate::plan::{ContainmentKind, SandboxKind, TestTurns};
+use crate::plan::{ContainmentKind, Endpoints, SandboxKind, TestTurns};
 use crate::task::Task;
 
 /// Which tasks are run: those of `paths` that are included and not excluded, of these the sample, of it at most `limit`.
@@ -59,7 +59,7 @@ pub struct Settings {
     pub retries: u32,
     pub test_turns: TestTurns,
     pub agent_versions: Vec<String>,
-    pub api_base: Option<String>,
+    pub api_base: Endpoints,
     /// Limits are in seconds; `None`: the recipe's.
     pub turn_limit: Option<f64>,
     pub session_limit: Option<f64>,

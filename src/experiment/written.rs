@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_yaml::Spanned;
 
+use super::bases::Bases;
 use super::mapping::{Mapping, Named, one_or_more};
 use super::settings::{self, Settings, Tasks};
 use super::table::Share;
@@ -21,7 +22,7 @@ pub struct File {
     pub retries: Option<u32>,
     pub test_turns: TestTurns,
     pub agent_versions: Vec<String>,
-    pub api_base: Option<String>,
+    pub api_base: Bases,
     pub dialects: Vec<String>,
     #[serde(deserialize_with = "settings::seconds")]
     pub turn_limit: Option<f64>,
@@ -60,7 +61,7 @@ impl File {
             retries: self.retries.unwrap_or(1),
             test_turns: self.test_turns,
             agent_versions: self.agent_versions.clone(),
-            api_base: self.api_base.clone(),
+            api_base: self.api_base.endpoints(),
             turn_limit: self.turn_limit,
             session_limit: self.session_limit,
             quiet_limit: self.quiet_limit,

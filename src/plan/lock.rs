@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, TrialKey};
+use super::{Cell, Endpoints, TrialKey};
 use crate::budget::Budget;
 
 /// `lock.json`: what a run was resolved to. A run is resumed from it, never from the command line.
@@ -53,8 +53,9 @@ pub struct InstalledAgent {
 /// Settings of the run that are the same for all its cells.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// The endpoint to use instead of the provider's own.
-    pub api_base: Option<String>,
+    /// The endpoints to use instead of the providers' own.
+    #[serde(default)]
+    pub api_base: Endpoints,
     /// How often an infrastructure failure is tried again.
     pub retries: u32,
     /// What the tester judges with, such as `CPython 3.11.2 (namespaces)`.

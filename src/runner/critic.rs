@@ -7,10 +7,10 @@ use super::resolve::{Keys, ResolveError, ResolvedCell};
 use super::trial::{Backend, CriticRuntime};
 use crate::conversation::Conversation;
 use crate::gateway::backend::Backends;
-use crate::gateway::catalogue::{ModelCatalogue, ModelSpec, ResolvedModel};
+use crate::gateway::catalogue::{ModelCatalogue, ResolvedModel};
 use crate::gateway::upstream::Settings;
 use crate::gateway::{Pricing, RouteBudget, RouteSpec};
-use crate::plan::{Cell, TrialKey};
+use crate::plan::{Cell, Endpoints, TrialKey};
 use crate::recipe::Dialect;
 use crate::scaffold::AgentModel;
 use crate::task::Task;
@@ -25,15 +25,13 @@ const SPOKEN: [Dialect; 3] = Dialect::ALL;
 pub(super) fn named(
     cell: &Cell,
     catalogue: &ModelCatalogue,
-    api_base: Option<&str>,
+    endpoints: &Endpoints,
     keys: Keys<'_>,
 ) -> Result<Option<ResolvedModel>, ResolveError> {
     let Some(name) = &cell.options.critic else {
         return Ok(None);
     };
-    // What is made up here is served nowhere.
-    let api_base = api_base.filter(|_| !ModelSpec::parse(name).is_scripted());
-    Ok(Some(catalogue.resolve_with(name, api_base, keys)?))
+    Ok(Some(catalogue.resolve_at(name, endpoints, keys)?))
 }
 
 /// What is needed to call the critic of a cell.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::budget::Budget;
 use crate::conversation::{Interaction, Policy};
-use crate::plan::{CellRequest, Concat, ContainmentKind, EditFormat, Feedback, Options, SandboxKind, TestTurns};
+use crate::plan::{
+    CellRequest, Concat, ContainmentKind, EditFormat, Endpoints, Feedback, Options, SandboxKind, TestTurns,
+};
 
 /// Everything that decides what a run does, before anything is resolved.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -19,7 +21,7 @@ pub struct Request {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub agent_versions: Vec<String>,
     pub models: Vec<String>,
-    pub api_base: Option<String>,
+    pub api_base: Endpoints,
     /// By name; none: what is known of the model's server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dialects: Vec<String>,
@@ -151,6 +153,20 @@ mod tests {
         ] {
             let request: Request = crate::yaml::read("run.yaml", text).unwrap();
             assert_eq!(request.scaffolds, wanted);
+        }
+    }
+
+    #[test]
+    fn endpoints_are_none_an_address_or_a_mapping() {
+        for text in [
+            "api_base: null",
+            "api_base: http://a/v1",
+            "api_base: {local: http://a/v1}",
+        ] {
+            let request: Request = crate::yaml::read("run.yaml", text).unwrap();
+            let again: Request = crate::yaml::read("run.yaml", &crate::yaml::write(&request).unwrap()).unwrap();
+            assert_eq!(again, request);
+            assert_eq!(request.api_base == Endpoints::Own, text.ends_with("null"), "{text}");
         }
     }
 }

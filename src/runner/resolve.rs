@@ -12,7 +12,7 @@ use crate::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ResolvedMod
 use crate::gateway::model::Tokens;
 use crate::gateway::script::{Script, ScriptError};
 use crate::gateway::upstream::Settings;
-use crate::plan::{Cell, CellRequest, Limits, Options, TrialKey};
+use crate::plan::{Cell, CellRequest, Endpoints, Limits, Options, TrialKey};
 use crate::recipe::{Dialect, Recipe, Recipes};
 use crate::scaffold::Scaffold;
 use crate::task::Task;
@@ -149,7 +149,7 @@ pub fn cell_with(
         limits: limits(request, &recipe.source.limits),
         replay: None,
     };
-    let resolved = resolve_cell(cell, request.api_base.as_deref(), keys)?;
+    let resolved = resolve_cell(cell, &request.api_base, keys)?;
     dialect(recipe, &resolved)?;
     Ok(resolved)
 }
@@ -184,9 +184,9 @@ pub fn scripts(model: &str, options: &Options) -> Option<String> {
 ///
 /// # Errors
 /// As [`cells`].
-pub fn resolve_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
+pub fn resolve_cell(cell: Cell, endpoints: &Endpoints, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
     let thinking_tokens = cell.options.thinking_tokens;
-    let resolved = stored_cell(cell, api_base, keys)?;
+    let resolved = stored_cell(cell, endpoints, keys)?;
     resolved.model.check_thinking(thinking_tokens)?;
     Ok(resolved)
 }
@@ -195,16 +195,16 @@ pub fn resolve_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Resul
 ///
 /// # Errors
 /// As [`cells`].
-pub fn stored_cell(cell: Cell, api_base: Option<&str>, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
+pub fn stored_cell(cell: Cell, endpoints: &Endpoints, keys: Keys<'_>) -> Result<ResolvedCell, ResolveError> {
     let keys = match cell.is_only_replayed() {
         // Nobody is called, so nobody needs a key: the agent is told of the model what it was told before.
         true => &no_call,
         false => keys,
     };
     let catalogue = ModelCatalogue::built_in()?;
-    let model = catalogue.resolve_with(&cell.model, api_base, keys)?;
+    let model = catalogue.resolve_at(&cell.model, endpoints, keys)?;
     let model = model.said_to_speak(&dialects(&cell.options.dialects)?)?;
-    let critic = critic::named(&cell, &catalogue, api_base, keys)?;
+    let critic = critic::named(&cell, &catalogue, endpoints, keys)?;
     let resolved = ResolvedCell { cell, model, critic };
     resolved.settings()?;
     Ok(resolved)

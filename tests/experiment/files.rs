@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mtsec_agents::experiment::{Experiment, Overrides};
 use mtsec_agents::gateway::catalogue::ModelCatalogue;
+use mtsec_agents::plan::Endpoints;
 use mtsec_agents::recipe::Recipe;
 use mtsec_agents::runner::{Request, resolve};
 
@@ -96,20 +97,20 @@ fn the_real_agents_can_do_what_each_asks_for() {
 #[test]
 fn every_model_is_in_the_catalogue_and_speaks_with_its_agent() {
     let catalogue = ModelCatalogue::built_in().unwrap();
+    // As experiments/README.md says it.
+    let local = Endpoints::of(&["local=http://127.0.0.1:1/v1".parse().unwrap()]).unwrap();
     let mut recipes = BTreeMap::new();
     for (name, experiment) in files() {
         for wanted in experiment.cells(&Overrides::default()) {
             let asked = &wanted.asked;
             let known = catalogue.models().iter().find(|model| model.name == asked.model);
-            let base = match known {
-                Some(model) => (model.provider == "local").then_some("http://127.0.0.1:1/v1"),
-                None => {
-                    assert!(asked.model.starts_with("oracle"), "{name}: {}", asked.model);
-                    None
-                }
-            };
+            assert!(
+                known.is_some() || asked.model.starts_with("oracle"),
+                "{name}: {}",
+                asked.model
+            );
             let key = |_: &str| Some("key".to_owned());
-            let model = catalogue.resolve_with(&asked.model, base, &key).unwrap();
+            let model = catalogue.resolve_at(&asked.model, &local, &key).unwrap();
             let options = &asked.options;
             let settings = model
                 .settings(options.reasoning_effort.as_deref(), options.thinking_tokens)
@@ -122,7 +123,7 @@ fn every_model_is_in_the_catalogue_and_speaks_with_its_agent() {
                 "{name}: {asked:?}"
             );
             if let Some(critic) = &options.critic {
-                catalogue.resolve_with(critic, None, &key).unwrap();
+                catalogue.resolve_at(critic, &local, &key).unwrap();
             }
         }
     }

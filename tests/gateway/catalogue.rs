@@ -3,6 +3,7 @@
 use mtsec_agents::gateway::catalogue::{Backend, ModelCatalogue, ModelError, ModelSpec, ResolvedModel};
 use mtsec_agents::gateway::dialect::Dialect;
 use mtsec_agents::gateway::upstream::Temperature;
+use mtsec_agents::plan::Endpoints;
 
 fn resolve_with_keys(name: &str, base: Option<&str>, keys: &[&str]) -> Result<ResolvedModel, ModelError> {
     let catalogue = ModelCatalogue::built_in().expect("the table");
@@ -162,6 +163,56 @@ fn an_api_base_takes_any_name() {
 }
 
 #[test]
+fn endpoints_are_found_by_the_model_then_its_checkpoint_then_its_provider() {
+    let catalogue = ModelCatalogue::built_in().expect("the table");
+    let typed = |texts: &[&str]| {
+        let typed: Vec<_> = texts.iter().map(|text| text.parse().expect("an endpoint")).collect();
+        Endpoints::of(&typed).expect("endpoints")
+    };
+    let endpoints = typed(&[
+        "local=http://127.0.0.1:1/v1",
+        "Qwen/Qwen3-8B=http://127.0.0.1:2/v1",
+        "qwen3-8b=http://127.0.0.1:3/v1",
+        "mine=http://127.0.0.1:4/v1",
+    ]);
+    let keys = |variable: &str| (variable != "MTSEC_API_KEY").then(|| format!("key-of-{variable}"));
+    for (name, wire, base) in [
+        ("qwen3-8b", "Qwen/Qwen3-8B", "http://127.0.0.1:3/v1"),
+        ("qwen3-8b-thinking", "Qwen/Qwen3-8B", "http://127.0.0.1:2/v1"),
+        ("qwen3-4b", "Qwen/Qwen3-4B", "http://127.0.0.1:1/v1"),
+        ("local/some/model", "some/model", "http://127.0.0.1:1/v1"),
+        ("mine", "mine", "http://127.0.0.1:4/v1"),
+    ] {
+        let model = catalogue.resolve_at(name, &endpoints, &keys).expect("a model");
+        // The key of OpenAI is for OpenAI, whose models may be in the same run.
+        assert_eq!(upstream(&model), (base.to_owned(), None), "{name}");
+        assert_eq!(
+            (model.wire_model.as_str(), model.endpoint()),
+            (wire, Some(base)),
+            "{name}"
+        );
+    }
+    for name in ["gpt-4o", "openai/another"] {
+        let model = catalogue.resolve_at(name, &endpoints, &keys).expect("a model");
+        let home = (
+            "https://api.openai.com/v1".to_owned(),
+            Some("key-of-OPENAI_API_KEY".to_owned()),
+        );
+        assert_eq!((upstream(&model), model.endpoint()), (home, None), "{name}");
+    }
+    let error = |name: &str, endpoints: &Endpoints| match catalogue.resolve_at(name, endpoints, &keys) {
+        Ok(model) => panic!("{model:?}"),
+        Err(error) => error.to_string(),
+    };
+    let afar = error("qwen3-8b", &typed(&["local=https://models.example.org/v1"]));
+    assert!(afar.ends_with("set MTSEC_API_KEY"), "{afar}");
+    assert!(error("qwen3-8b", &typed(&["qwen3-4b=http://127.0.0.1:1/v1"])).contains("--api-base NAME=URL"));
+    assert!(error("unheard-of", &endpoints).contains("unknown model"));
+    assert_eq!(catalogue.nobodys(&endpoints, &["mine"]), None);
+    assert_eq!(catalogue.nobodys(&endpoints, &["mine/other"]), Some("mine"));
+}
+
+#[test]
 fn what_cannot_be_called_is_refused_in_words() {
     let error = |name: &str, keys: &[&str]| resolve_with_keys(name, None, keys).expect_err("an error").to_string();
     assert!(error("gpt5", &[]).contains("gpt-5"), "{}", error("gpt5", &[]));
@@ -170,7 +221,8 @@ fn what_cannot_be_called_is_refused_in_words() {
     assert!(error("claude-3-7-sonnet", &[]).contains("ANTHROPIC_API_KEY"));
     assert!(error("qwen3-8b", &[]).contains("--api-base"));
     assert!(error("openai/", &["OPENAI_API_KEY"]).contains("unknown model"));
-    assert!(resolve_with_keys("oracle", Some("http://localhost/v1"), &[]).is_err());
+    let scripted = resolve_with_keys("oracle", Some("http://localhost/v1"), &[]).expect("a model");
+    assert!(scripted.is_scripted(), "an endpoint of other models is none of its");
 }
 
 #[test]

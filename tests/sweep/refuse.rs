@@ -32,15 +32,6 @@ fn what_decides_a_trial_and_is_in_no_cell_must_stay_and_the_run_is_left_as_it_is
     }
     write(
         place.path(),
-        "matrix: {scaffold: llm, model: mine, interaction: single}\n",
-    );
-    refused(
-        "api_base",
-        &["--api-base", "http://127.0.0.1:9/v1"],
-        &["`api_base` the provider's", "--job-name"],
-    );
-    write(
-        place.path(),
         "matrix: {scaffold: llm, model: o3, interaction: single}\n",
     );
     refused(

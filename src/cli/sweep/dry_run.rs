@@ -41,6 +41,9 @@ struct PlannedCell {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<&'static str>,
+    /// Where the model is called, if that is not at its provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_base: Option<String>,
     cell: Cell,
     interactions: Vec<Part>,
     /// The file does not ask for it, and trials of it were run.
@@ -126,6 +129,7 @@ fn planned(swept: &Swept, checked: &Checked) -> Result<Planned, Failed> {
             stays: stay.iter().any(|trial| trial.cell == id),
             name: swept.names.get(&id).cloned(),
             dialect: dialect(resolved, swept),
+            api_base: resolved.model.endpoint().map(str::to_owned),
             cell: resolved.cell.clone(),
             id,
             interactions,
@@ -202,10 +206,12 @@ fn headline(planned: &PlannedCell) -> String {
         name,
         cell,
         dialect,
+        api_base,
         ..
     } = planned;
     let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
     let dialect = dialect.map(|dialect| format!(" in {dialect}")).unwrap_or_default();
+    let at = api_base.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
     let options = match cell.options.to_string() {
         none if none.is_empty() => none,
         options => format!(", {options}"),
@@ -216,7 +222,7 @@ fn headline(planned: &PlannedCell) -> String {
         model,
         ..
     } = cell;
-    format!("cell {id}{name}: {scaffold} {version}, model {model}{dialect}{options}\n")
+    format!("cell {id}{name}: {scaffold} {version}, model {model}{dialect}{at}{options}\n")
 }
 
 fn line(part: &Part) -> String {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::super::Failed;
 use crate::canary;
 use crate::conversation::Interaction;
+use crate::gateway::catalogue::ModelCatalogue;
 use crate::plan::{Lock, TrialKey};
 use crate::runner::Request;
 use crate::store::{RunFolder, StoreError};
@@ -57,9 +58,20 @@ pub fn ran(run: &RunFolder, lock: &Lock) -> Result<HashSet<TrialKey>, StoreError
 /// One of them was another when the run was started.
 pub fn same_settings(run: &Path, lock: &Lock, request: &Request) -> Result<(), Failed> {
     let settings = &lock.settings;
-    let base = |base: &Option<String>| base.clone().unwrap_or_else(|| "the provider's".to_owned());
+    let catalogue = ModelCatalogue::built_in().map_err(Failed::bad_input)?;
+    for cell in &lock.cells {
+        for model in std::iter::once(&cell.model).chain(&cell.options.critic) {
+            let [before, now] = [&settings.api_base, &request.api_base].map(|endpoints| {
+                let endpoint = catalogue.endpoint(endpoints, model);
+                endpoint.unwrap_or("the provider's")
+            });
+            if before != now {
+                let what = format!("`api_base` {before} of `{model}`, and now it is {now}");
+                return Err(other_run(run, &what));
+            }
+        }
+    }
     let pairs = [
-        ("api_base", base(&settings.api_base), base(&request.api_base)),
         (
             "containment",
             settings.containment.to_string(),

@@ -21,7 +21,7 @@ use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
 use crate::exit_code::Exit;
-use crate::plan::{InstalledAgent, Lock, TrialKey};
+use crate::plan::{Endpoint, InstalledAgent, Lock, TrialKey};
 use crate::recipe::Recipes;
 use crate::report::{number_of, render_counts, summarise, used};
 use crate::runner::resolve::ResolvedCell;
@@ -43,9 +43,9 @@ pub struct Sweep {
     /// Instead of every cell's model, such as oracle for a try at no cost
     #[arg(short, long = "model", value_delimiter = ',', value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     models: Vec<String>,
-    /// Another endpoint (vLLM, Ollama, …)
-    #[arg(long, value_name = "URL")]
-    api_base: Option<String>,
+    /// Another endpoint (vLLM, Ollama, …), instead of those of the file; NAME= as in `run`
+    #[arg(long, value_name = "[NAME=]URL")]
+    api_base: Vec<Endpoint>,
     #[command(flatten)]
     selection: Selection,
     /// Attempts at each task

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::check::{kept_cell, tell_other_program};
 use super::super::lock::EXPERIMENT;
 use super::super::stored::stored_tasks;
-use super::super::{Failed, said};
+use super::super::{Failed, endpoints, said};
 use super::cells::{Named, cells, recipes, resolved};
 use super::{Place, Sweep, Swept, grow};
 use crate::canary;
@@ -61,7 +61,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
         false => None,
     };
 
-    let mut request = request(&sweep, &experiment);
+    let mut request = request(&sweep, &experiment)?;
     (request.tasks, request.include, request.exclude, request.limit) = selection.parts();
     let recipes = recipes(&mut request, &wanted, earlier.as_ref())?;
     let mut own = cells(&experiment, &wanted, &request, &recipes, sweep.models.is_empty())?;
@@ -203,11 +203,13 @@ impl Earlier {
 }
 
 /// What is asked for, as `run.yaml` keeps it; its cells are in the experiment file.
-fn request(sweep: &Sweep, experiment: &Experiment) -> Request {
+fn request(sweep: &Sweep, experiment: &Experiment) -> Result<Request, Failed> {
     let settings = &experiment.settings;
-    Request {
+    let models = sweep.models.iter().map(String::as_str).chain(experiment.models());
+    let typed = endpoints::of(&sweep.api_base, models)?;
+    Ok(Request {
         agent_versions: settings.agent_versions.clone(),
-        api_base: sweep.api_base.clone().or_else(|| settings.api_base.clone()),
+        api_base: typed.or(&settings.api_base),
         attempts: sweep.attempts.unwrap_or(settings.attempts),
         concurrent: sweep.concurrent,
         retries: sweep.retries.unwrap_or(settings.retries),
@@ -224,7 +226,7 @@ fn request(sweep: &Sweep, experiment: &Experiment) -> Request {
         sandbox: settings.sandbox,
         containment: settings.containment,
         ..Request::default()
-    }
+    })
 }
 
 /// The run's own copies of the tasks, with all that is said in the cells, and how many of them the file asks for: the others are

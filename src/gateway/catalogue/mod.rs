@@ -2,6 +2,7 @@
 
 mod base;
 mod resolved;
+mod served;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::gateway::dialect::Dialect;
 use crate::gateway::model::Pricing;
 use crate::gateway::secret::Secret;
+use crate::plan::Endpoints;
 
 pub(super) use base::is_loopback;
 use base::{is_local, parse_base};
@@ -20,8 +22,9 @@ use resolved::{OutputLimit, Thinking, ThinkingRange, scripted};
 /// The built-in table.
 const BUILT_IN: &str = include_str!("../../../scaffolds/models.yaml");
 
-/// Variables that hold the key of an API base that the user names, in order.
+/// Variables that hold the key of the one API base of all models, in order; of one that has a name, the first.
 const API_BASE_KEYS: &str = "MTSEC_API_KEY or OPENAI_API_KEY";
+const OWN_KEY: &str = "MTSEC_API_KEY";
 
 /// Limits that an agent is told of a model that the table does not know.
 const UNKNOWN_MAX_INPUT: u32 = 128_000;
@@ -145,7 +148,7 @@ impl ModelCatalogue {
         providers.map(|(name, provider)| (name.as_str(), provider.key.as_deref()))
     }
 
-    /// Resolves a name with the keys of the environment.
+    /// Resolves a name with the keys of the environment; `api_base` serves every model that is not scripted.
     ///
     /// A name of the table, or its checkpoint, may be preceded by its provider (`openai/o3`). Otherwise the text before
     /// the first `/` names a provider, and the rest the model there. With an API base every other name is the model's
@@ -161,34 +164,48 @@ impl ModelCatalogue {
         api_base: Option<&str>,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResolvedModel, ModelError> {
+        let endpoints = api_base.map_or(Endpoints::Own, |base| Endpoints::All(base.to_owned()));
+        self.resolve_at(name, &endpoints, variable)
+    }
+
+    /// [`Self::resolve_with`] where only some models may have an endpoint of their own.
+    ///
+    /// # Errors
+    /// The name is unknown, or its model cannot be called.
+    pub fn resolve_at(
+        &self,
+        name: &str,
+        endpoints: &Endpoints,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<ResolvedModel, ModelError> {
         let backend = match ModelSpec::parse(name) {
             ModelSpec::Oracle => Backend::Oracle { insecure: false },
             ModelSpec::OracleInsecure => Backend::Oracle { insecure: true },
             ModelSpec::Nop => Backend::Nop,
             ModelSpec::Script(path) => Backend::Script(path),
-            ModelSpec::Named(_) => return self.named(name, api_base, variable),
+            ModelSpec::Named(_) => return self.named(name, endpoints, variable),
         };
-        match api_base {
-            Some(_) => Err(ModelError::ScriptedApiBase { name: name.to_owned() }),
-            None => Ok(scripted(name, backend)),
-        }
+        Ok(scripted(name, backend))
     }
 
     fn named(
         &self,
         name: &str,
-        api_base: Option<&str>,
+        endpoints: &Endpoints,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<ResolvedModel, ModelError> {
+        let served = self.served(endpoints, name);
+        let api_base = served.map(|served| served.url);
         let variable = |name: &str| variable(name).and_then(|key| Some(Secret::of_key(&key)?.out_of(name)));
         let entry = self.find(name);
         let prefixed = name
             .split_once('/')
             .and_then(|(prefix, rest)| Some((self.table.providers.get_key_value(prefix)?, rest)));
-        let (provider_name, wire_model) = match (entry, prefixed, api_base) {
-            (Some(entry), ..) => (entry.provider.as_str(), entry.checkpoint.as_str()),
-            (None, _, Some(_)) => ("", name),
-            (None, Some(((provider, _), rest)), None) if !rest.is_empty() => (provider.as_str(), rest),
+        let whole = served.is_some_and(|served| !served.by_provider);
+        let (provider_name, wire_model) = match (entry, prefixed) {
+            (Some(entry), _) => (entry.provider.as_str(), entry.checkpoint.as_str()),
+            (None, _) if whole => ("", name),
+            (None, Some(((provider, _), rest))) if !rest.is_empty() => (provider.as_str(), rest),
             (None, ..) => {
                 return Err(ModelError::Unknown {
                     name: name.to_owned(),
@@ -209,10 +226,9 @@ impl ModelCatalogue {
             .filter(|_| api_base.is_none());
         let (key, wanted) = match own_key {
             Some(own) => (variable(own), own),
-            None => (
-                variable("MTSEC_API_KEY").or_else(|| variable("OPENAI_API_KEY")),
-                API_BASE_KEYS,
-            ),
+            // Beside models of OpenAI its key must not reach another server.
+            None if matches!(endpoints, Endpoints::Named(_)) => (variable(OWN_KEY), OWN_KEY),
+            None => (variable(OWN_KEY).or_else(|| variable("OPENAI_API_KEY")), API_BASE_KEYS),
         };
         if key.is_none() && (own_key.is_some() || !is_local(&base)) {
             return Err(ModelError::MissingKey {
@@ -226,7 +242,11 @@ impl ModelCatalogue {
                 variable: wanted.to_owned(),
             });
         }
-        let provider_name = if api_base.is_some() { "api-base" } else { provider_name };
+        let provider_name = if api_base.is_some() {
+            served::API_BASE
+        } else {
+            provider_name
+        };
         Ok(ResolvedModel {
             name: name.to_owned(),
             backend: Backend::Upstream { api_base: base, key },

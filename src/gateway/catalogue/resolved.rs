@@ -54,7 +54,7 @@ pub struct ResolvedModel {
     /// As typed.
     pub name: String,
     pub backend: Backend,
-    /// `scripted`, or the provider's name in the table.
+    /// `scripted`, `api-base`, or the provider's name in the table.
     pub provider: String,
     /// The model's name at its provider.
     pub wire_model: String,
@@ -218,16 +218,16 @@ impl ResolvedModel {
 pub enum ModelError {
     #[error("malformed model table, line {line}, column {column}: {message}")]
     Table { line: u64, column: u64, message: String },
-    #[error("unknown model `{name}`; near it: {}. For a server of your own add --api-base URL", .nearest.join(", "))]
+    #[error("unknown model `{name}`; near it: {}. For a server of your own add --api-base URL, or NAME=URL with the name of the model", .nearest.join(", "))]
     Unknown { name: String, nearest: Vec<String> },
     #[error("`{name}` needs a key: set {variable}")]
     MissingKey { name: String, variable: String },
-    #[error("`{name}` runs on a server of your own: name it with --api-base URL")]
+    #[error(
+        "`{name}` runs on a server of your own: name it with --api-base URL, or beside other models with --api-base NAME=URL, by the name of the model or of its provider"
+    )]
     NeedsApiBase { name: String },
     #[error("`{url}` is not an API base: {reason}")]
     BadApiBase { url: String, reason: String },
-    #[error("`{name}` is answered here: --api-base means nothing for it")]
-    ScriptedApiBase { name: String },
     #[error("--dialect {names}: `{name}` is served in {served}; leave the option out, or name one of these")]
     NotSpoken {
         name: String,

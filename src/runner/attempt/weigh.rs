@@ -1,6 +1,7 @@
 //! What the ending of a turn means for its trial: the scaffold tells what the agent did, the gateway what the model did.
 
 use super::{Attempt, Stop};
+use crate::gateway::catalogue::ModelCatalogue;
 use crate::gateway::dialect::Dialect;
 use crate::gateway::{self, FailureKind, Route};
 use crate::store::StoreError;
@@ -9,7 +10,9 @@ use crate::trial::{Ending, Failure, Limit};
 impl Attempt<'_> {
     /// What may help against a failure of a server that the user has named; nothing, where nothing is known.
     fn remedy(&self, failure: &gateway::Failure) -> String {
-        let named = self.stand.conductor.lock.settings.api_base.is_some();
+        let endpoints = &self.stand.conductor.lock.settings.api_base;
+        let model = &self.runtime.cell.model;
+        let named = ModelCatalogue::built_in().is_ok_and(|catalogue| catalogue.endpoint(endpoints, model).is_some());
         let said = !self.runtime.cell.options.dialects.is_empty();
         let spoken = self.runtime.model.dialect;
         match failure.status {
