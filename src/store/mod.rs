@@ -5,7 +5,9 @@ mod calls;
 mod journal;
 mod lock;
 mod run_folder;
+mod trial_folder;
 
 pub use atomic::write_atomic;
 pub use journal::{Journal, read_journal};
-pub use run_folder::{PLAYED, RunFolder, StoreError, TrialFolder};
+pub use run_folder::{RunFolder, StoreError};
+pub use trial_folder::{PLAYED, TrialFolder};
