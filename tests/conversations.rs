@@ -3,9 +3,9 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use common::tiny_task;
+use common::{tiny_task, write_rows};
 use mtsec_agents::conversation::{Delivery, Interaction, Manner, Policy};
 use mtsec_agents::dataset::{self, DatasetError, prompt};
 use mtsec_agents::plan::Options;
@@ -25,12 +25,6 @@ fn task(change: impl FnOnce(&mut Value)) -> Task {
 
 fn said(task: &Task, interaction: Interaction, manner: Manner) -> Vec<String> {
     prompt::conversation_for(task, interaction, manner).unwrap().turns
-}
-
-fn write(folder: &Path, name: &str, rows: &[Value]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
-    path
 }
 
 #[test]
@@ -201,7 +195,7 @@ fn row(count: usize) -> Value {
 #[test]
 fn rows_of_different_lengths_join_in_any_order_and_those_of_three_turns_are_the_tasks_own() {
     let place = tempfile::tempdir().unwrap();
-    let files = [3, 5, 10].map(|count| write(place.path(), &format!("{count}-expansion.jsonl"), &[row(count)]));
+    let files = [3, 5, 10].map(|count| write_rows(place.path(), &format!("{count}-expansion.jsonl"), &[row(count)]));
     let [three, five, ten] = files.clone();
     let load = |files: &[&PathBuf]| {
         let files: Vec<PathBuf> = files.iter().map(|file| (*file).clone()).collect();
@@ -229,11 +223,11 @@ fn rows_of_different_lengths_join_in_any_order_and_those_of_three_turns_are_the_
         assert_eq!(load(&order).unwrap()[0].conversations[&Interaction::Expansion].len(), 5);
     }
     // The same length again is the same conversation twice.
-    let again = write(place.path(), "again-expansion.jsonl", &[row(5)]);
+    let again = write_rows(place.path(), "again-expansion.jsonl", &[row(5)]);
     let twice = load(&[&five, &three, &again]);
     assert!(matches!(twice, Err(DatasetError::Duplicate { .. })), "{twice:?}");
     // What was joined is read back as it is.
-    let copy = write(place.path(), "copy.jsonl", &[json!(task)]);
+    let copy = write_rows(place.path(), "copy.jsonl", &[json!(task)]);
     let back = dataset::load(&[copy], None).unwrap();
     assert_eq!(back.tasks[0].lengths, task.lengths);
 }
@@ -244,7 +238,7 @@ fn lengths_that_are_not_what_they_say_are_refused() {
     let refused = |lengths: Value| {
         let mut value = tiny_task("tiny");
         value["lengths"] = lengths;
-        let file = write(place.path(), "t.jsonl", &[value]);
+        let file = write_rows(place.path(), "t.jsonl", &[value]);
         dataset::load(&[file], None).unwrap_err().to_string()
     };
     for (lengths, told) in [
@@ -269,16 +263,16 @@ fn interactions_that_are_made_from_the_task_are_not_stored() {
     let place = tempfile::tempdir().unwrap();
     let mut named = row(3);
     named["interaction"] = json!("longer-single");
-    let file = write(place.path(), "rows.jsonl", &[named]);
+    let file = write_rows(place.path(), "rows.jsonl", &[named]);
     let error = dataset::load(&[file], None).unwrap_err().to_string();
     assert!(error.contains("`longer-single` is made from the task"), "{error}");
 
-    let rows = write(place.path(), "rows.jsonl", &[row(3)]);
+    let rows = write_rows(place.path(), "rows.jsonl", &[row(3)]);
     let error = dataset::load(std::slice::from_ref(&rows), Some(Interaction::Random)).unwrap_err();
     assert!(error.to_string().contains("--rows-are random"), "{error}");
 
     // `50 random tasks` is no kind of conversation, and `expansion` is one.
-    let sample = write(place.path(), "50-random-expansion.jsonl", &[row(3)]);
+    let sample = write_rows(place.path(), "50-random-expansion.jsonl", &[row(3)]);
     let dataset = dataset::load(&[sample], None).unwrap();
     assert_eq!(dataset.tasks[0].counts(Interaction::Expansion), [3]);
 

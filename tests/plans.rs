@@ -2,9 +2,7 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
-use common::{finished, json_lines, tiny_task};
+use common::{finished, json_lines, tiny_task, write_rows};
 use mtsec_agents::conversation::{Interaction, Manner, Policy};
 use mtsec_agents::dataset::{self, prompt};
 use mtsec_agents::task::Task;
@@ -12,12 +10,6 @@ use serde_json::{Value, json};
 
 fn said(task: &Task, interaction: Interaction, manner: Manner) -> Vec<String> {
     prompt::conversation_for(task, interaction, manner).unwrap().turns
-}
-
-fn write(folder: &Path, name: &str, rows: &[Value]) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
-    path
 }
 
 #[test]
@@ -92,7 +84,7 @@ fn a_plan_tells_what_is_left_out_and_refuses_what_would_do_nothing() {
     without["cwe"] = json!("CWE-1");
     let mut with = tiny_task("with");
     with["description"]["security_policy"] = json!("Careful.");
-    write(place.path(), "t.jsonl", &[without, with]);
+    write_rows(place.path(), "t.jsonl", &[without, with]);
     let plan = |more: &[&str], code| {
         let plan = ["run", "llm", "-m", "oracle", "--tasks", "t.jsonl", "--dry-run"];
         finished(place.path(), &[&plan, more].concat(), code)
@@ -194,7 +186,7 @@ fn of_the_bare_models_answers_in_random_the_last_is_judged() {
             task["function"] = json!(function);
             task
         });
-    write(place.path(), "t.jsonl", &tasks);
+    write_rows(place.path(), "t.jsonl", &tasks);
     let secure = tasks[0]["references"]["secure"].as_str().unwrap();
     // What was said before is about something else, and would break everything.
     let answers =

@@ -5,6 +5,7 @@ mod budgets;
 mod check;
 mod compare;
 mod completions;
+mod destination;
 mod doctor;
 mod endpoints;
 mod gc;

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::budgets::Budgets;
+use super::destination::Destination;
 use super::live::{Job, Start};
 use super::select::Filter;
 use super::stored::{stored_recipes, stored_request, stored_tasks};
@@ -47,15 +48,8 @@ pub struct Replay {
     /// Trials at once [default: the number of cores, at most 8]
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one)]
     concurrent: Option<usize>,
-    /// Name of the new run's folder [default: the time]
-    #[arg(long, value_name = "NAME")]
-    job_name: Option<String>,
-    /// Folder of all runs
-    #[arg(short = 'o', long, default_value = "jobs", value_name = "DIR")]
-    jobs_dir: PathBuf,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +73,6 @@ pub struct Planned {
 
 impl Replay {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        run::check_job_name(self.job_name.as_deref())?;
         let lock: Lock = RunFolder::open(&self.run)
             .and_then(|run| run.read_json("lock.json"))
             .map_err(Failed::bad_input)?;
@@ -113,7 +106,7 @@ impl Replay {
             request,
             start: Start::Replay(Box::new(planned)),
             concurrent: self.concurrent,
-            json: self.json,
+            json: self.destination.json,
             console: console.clone(),
         }
         .carry_out()
@@ -196,8 +189,8 @@ impl Replay {
         tasks.retain(|task| trials.iter().any(|trial| trial.task == task.id));
         Ok(Planned {
             source: Arc::new(source),
-            jobs: self.jobs_dir.clone(),
-            name: self.job_name.clone(),
+            jobs: self.destination.jobs_dir.clone(),
+            name: self.destination.name()?,
             cells,
             tasks,
             trials,

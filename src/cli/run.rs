@@ -1,12 +1,12 @@
 //! `run`: the main job.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::budgets::Budgets;
+use super::destination::Destination;
 use super::live::{Job, Start};
 use super::select::Selection;
 use super::{Failed, Result, endpoints};
@@ -160,21 +160,8 @@ pub struct Run {
     /// Print the cells and trials, and start nothing
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
-    /// Name of the run's folder [default: the time]
-    #[arg(long, value_name = "NAME", help_heading = "Output")]
-    job_name: Option<String>,
-    /// Folder of all runs
-    #[arg(
-        short = 'o',
-        long,
-        default_value = "jobs",
-        value_name = "DIR",
-        help_heading = "Output"
-    )]
-    jobs_dir: PathBuf,
-    /// Print the result as JSON
-    #[arg(long, help_heading = "Output")]
-    json: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 const EXAMPLES: &str = "\
@@ -191,15 +178,15 @@ Examples:
 
 impl Run {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        check_job_name(self.job_name.as_deref())?;
+        let name = self.destination.name()?;
         let dataset = self.selection.load()?;
         let start = Start::New {
             dataset: Box::new(dataset),
-            jobs: self.jobs_dir.clone(),
-            name: self.job_name.clone(),
+            jobs: self.destination.jobs_dir.clone(),
+            name,
             dry_run: self.dry_run,
         };
-        let (json, concurrent) = (self.json, self.concurrent);
+        let (json, concurrent) = (self.destination.json, self.concurrent);
         Job {
             request: self.request()?,
             start,
@@ -270,21 +257,6 @@ impl Run {
             ..Request::default()
         })
     }
-}
-
-/// Refuses a name that is not that of one folder.
-pub fn check_job_name(name: Option<&str>) -> std::result::Result<(), Failed> {
-    if let Some(name) = name
-        && (name.is_empty()
-            || name.starts_with('.')
-            || name.len() > 200
-            || name.contains(|c: char| c == '/' || c.is_control()))
-    {
-        return Err(Failed::bad_input(anyhow::anyhow!(
-            "--job-name `{name}` is no folder name: it must not be empty or too long, start with a dot, or hold a slash or control characters"
-        )));
-    }
-    Ok(())
 }
 
 /// A count on the command line.

@@ -37,6 +37,13 @@ pub fn agents() -> Vec<&'static str> {
     agents
 }
 
+/// Writes tasks as a file of rows.
+pub fn write_rows(folder: &Path, name: &str, rows: &[Value]) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+    path
+}
+
 /// Whether any text in a value holds this one.
 pub fn holds(value: &Value, text: &str) -> bool {
     times(value, text) > 0

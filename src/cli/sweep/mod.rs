@@ -14,9 +14,10 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::budgets::Budgets;
 use super::check::{check_writable, same_agents};
+use super::destination::Destination;
 use super::live::{Job, Start, create};
 use super::report::of_experiment;
-use super::run::{at_least_one, check_job_name};
+use super::run::at_least_one;
 use super::select::Selection;
 use super::{Failed, Result};
 use crate::console::Console;
@@ -62,21 +63,8 @@ pub struct Sweep {
     /// Print cells, trials, and an estimate of tokens and cost; start nothing; no key is needed
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
-    /// Name of the run's folder [default: the experiment's name]
-    #[arg(long, value_name = "NAME", help_heading = "Output")]
-    job_name: Option<String>,
-    /// Folder of all runs
-    #[arg(
-        short = 'o',
-        long,
-        default_value = "jobs",
-        value_name = "DIR",
-        help_heading = "Output"
-    )]
-    jobs_dir: PathBuf,
-    /// Print the result as JSON
-    #[arg(long, help_heading = "Output")]
-    json: bool,
+    #[command(flatten)]
+    destination: Destination,
 }
 
 const EXAMPLES: &str = "\
@@ -131,8 +119,7 @@ pub struct Sweeping {
 
 impl Sweep {
     pub fn carry_out(self, console: &Arc<Console>) -> Result {
-        check_job_name(self.job_name.as_deref())?;
-        let (json, concurrent, dry_run) = (self.json, self.concurrent, self.dry_run);
+        let (json, concurrent, dry_run) = (self.destination.json, self.concurrent, self.dry_run);
         let (request, swept) = plan::plan(self, console)?;
         let job = Job {
             request,

@@ -35,6 +35,7 @@ pub struct Earlier {
 /// # Errors
 /// What is wrong with the file, its cells or the run that is to grow.
 pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed> {
+    let chosen = sweep.destination.name()?;
     let experiment = Experiment::read(&sweep.file).map_err(Failed::bad_input)?;
     let text = std::fs::read_to_string(&sweep.file).map_err(Failed::bad_input)?;
     let overrides = Overrides {
@@ -54,8 +55,8 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
             dataset.tasks.len()
         ));
     }
-    let name = sweep.job_name.clone().unwrap_or_else(|| experiment.name.clone());
-    let path = sweep.jobs_dir.join(&name);
+    let name = chosen.unwrap_or_else(|| experiment.name.clone());
+    let path = sweep.destination.jobs_dir.join(&name);
     let earlier = match path.join("lock.json").exists() {
         true => Some(open(&path, sweep.dry_run)?),
         false => None,
@@ -99,7 +100,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
     let mut cells: Vec<ResolvedCell> = own.into_iter().map(|cell| cell.resolved).collect();
     let place = match earlier {
         None => Place::New {
-            jobs: sweep.jobs_dir,
+            jobs: sweep.destination.jobs_dir,
             name,
         },
         Some(earlier) => {
