@@ -1,4 +1,4 @@
-//! What cells that hold tests out need: tests that can be split, and for debugging that they are held out at all.
+//! What cells that hold tests out need: tests that can be split, and a critic that can be called.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,27 +13,15 @@ use crate::runner::resolve::ResolvedCell;
 use crate::tester::TestCounts;
 use crate::verdict::Split;
 
-/// Refuses debugging without held-out tests, and one in natural language whose critic cannot be called.
+/// Refuses debugging in natural language whose critic cannot be called.
 ///
 /// # Errors
-/// The first cell that is asked for too little.
+/// The first such cell.
 pub fn check(cells: &[ResolvedCell], trials: &[TrialKey]) -> Result<(), Failed> {
     for resolved in cells {
         let id = resolved.cell.id();
-        let has = |interaction: Interaction| {
-            trials
-                .iter()
-                .any(|key| key.cell == id && key.interaction == interaction)
-        };
-        let debugging = [Interaction::DebuggingTests, Interaction::DebuggingNatural];
-        if let Some(interaction) = debugging.into_iter().find(|known| has(*known))
-            && !resolved.cell.options.held_out
-        {
-            return Err(Failed::bad_input(anyhow::anyhow!(
-                "{interaction} tells the agent which tests fail, and the verdict must be of others: hold tests out with --held-out (`held_out: true` in an experiment)"
-            )));
-        }
-        if has(Interaction::DebuggingNatural) {
+        let asks = |key: &TrialKey| key.cell == id && key.interaction == Interaction::DebuggingNatural;
+        if trials.iter().any(asks) {
             critic::check(resolved).map_err(Failed::bad_input)?;
         }
     }

@@ -17,8 +17,8 @@ pub fn complete(dataset: &Dataset, cells: &[(&Cell, &[Interaction])]) -> Result<
     let mut tasks = dataset.tasks.clone();
     let mut seeds = BTreeSet::new();
     for (cell, interactions) in cells {
-        if let Some(idle) = cell.options.idle(interactions) {
-            return Err(Failed::bad_input(anyhow::anyhow!("{idle}")));
+        if let Some(misfit) = cell.options.misfit(interactions) {
+            return Err(Failed::bad_input(anyhow::anyhow!("{misfit}")));
         }
         if interactions.contains(&Interaction::Random) {
             seeds.insert(cell.options.seed);

@@ -58,11 +58,17 @@ pub struct Options {
 }
 
 impl Options {
-    /// What of these options no trial of these interactions heeds, or could heed in its sense, if there is such a thing.
-    pub fn idle(&self, interactions: &[Interaction]) -> Option<String> {
+    /// What of these options does not fit these interactions, if there is such a thing: one that no trial heeds, one that a trial
+    /// could not heed in its sense, one that is missing.
+    pub fn misfit(&self, interactions: &[Interaction]) -> Option<String> {
         let heeds = |of: &[Interaction]| interactions.iter().any(|interaction| of.contains(interaction));
-        let splits = self.held_out || interactions.iter().any(|interaction| interaction.is_debugging());
-        if self.seed != 0 && !splits && !heeds(&[Interaction::Random]) {
+        let debugging = interactions.iter().find(|interaction| interaction.is_debugging());
+        if let (Some(interaction), false) = (debugging, self.held_out) {
+            return Some(format!(
+                "{interaction} tells the agent which tests fail, and the verdict must be of others: hold tests out with --held-out (`held_out: true` in an experiment)"
+            ));
+        }
+        if self.seed != 0 && !self.held_out && !heeds(&[Interaction::Random]) {
             let seed = self.seed;
             return Some(format!(
                 "--seed {seed} decides nothing here: random is not among the interactions, and no tests are held out"

@@ -102,6 +102,10 @@ fn what_a_scaffold_or_a_model_refuses_is_told_at_its_place() {
             "matrix: {scaffold: llm, model: gpt-99, interaction: single}\n",
             "gpt-99",
         ),
+        (
+            "matrix: {scaffold: llm, model: oracle, interaction: debugging-tests}\n",
+            "hold tests out with --held-out",
+        ),
         // Aider's own format is diff.
         (
             "defaults: {scaffold: aider, model: oracle, interaction: single}\ncells:\n  a: {}\n  b: {edit_format: diff}\n",

@@ -240,8 +240,8 @@ fn tasks(
     experiment: &Experiment,
 ) -> Result<(Vec<Task>, usize), Failed> {
     for cell in cells {
-        if let Some(idle) = cell.resolved.cell.options.idle(&cell.wanted.interactions) {
-            return Err(Failed::bad_input(experiment.wrong(&cell.wanted, idle)));
+        if let Some(misfit) = cell.resolved.cell.options.misfit(&cell.wanted.interactions) {
+            return Err(Failed::bad_input(experiment.wrong(&cell.wanted, misfit)));
         }
     }
     let count = dataset.tasks.len();
