@@ -22,6 +22,7 @@ pub use feedback::{Feedback, Reveal};
 pub use key::Key;
 pub use limits::Limits;
 pub use lock::{ContainmentKind, InstalledAgent, Lock, SandboxKind, Settings, TestTurns};
+pub(crate) use options::is_default;
 pub use options::{EFFORTS, EditFormat, Options};
 
 /// One configuration: scaffold, model and options. Identified by the hash of its content.

@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use minijinja::{Environment, Error, context};
+use minijinja::{Error, context};
 use regex::Regex;
 
+use super::prompt::environment;
 use crate::canary;
-use crate::conversation::Delivery;
 use crate::plan::Reveal;
 use crate::task::SOLUTION_FILE;
 use crate::verdict::{CaseResult, Counted, Explanation, Group, Judgement, RunFailure, RunFailureKind};
@@ -15,9 +15,6 @@ const FAILURES: &str = include_str!("../../templates/prompts/failures.md.j2");
 const FEEDBACK: &str = include_str!("../../templates/prompts/feedback.md.j2");
 const CRITIC: &str = include_str!("../../templates/prompts/critic.md.j2");
 const CRITIQUE: &str = include_str!("../../templates/prompts/critique.md.j2");
-const TURN: &str = include_str!("../../templates/prompts/turn.md.j2");
-const ANSWER: &str = include_str!("../../templates/prompts/answer.md.j2");
-const DIFFERENCES: &str = include_str!("../../templates/prompts/differences.md.j2");
 
 /// Most cases that one message names.
 const MOST_CASES: usize = 10;
@@ -129,22 +126,6 @@ impl Shown<'_> {
     }
 }
 
-/// A text as a further turn: with what is said of every turn by this way of delivery.
-///
-/// # Errors
-/// A template of this program is broken.
-pub fn delivered(text: &str, delivery: Delivery) -> Result<String, Error> {
-    let template = match delivery {
-        Delivery::Workspace => TURN,
-        Delivery::Answer => ANSWER,
-        Delivery::Differences => DIFFERENCES,
-    };
-    environment().render_str(
-        template,
-        context! { text => text.trim_end_matches('\n'), file => SOLUTION_FILE },
-    )
-}
-
 /// What a critic has said, without fenced code, for words are what it was asked for; empty where nothing else is left.
 pub fn criticism(answer: &str) -> String {
     let mut kept = Vec::new();
@@ -221,12 +202,6 @@ fn settled(text: &str) -> String {
         text = pattern.replace_all(&text, name).into_owned();
     }
     text
-}
-
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-    environment
 }
 
 #[cfg(test)]

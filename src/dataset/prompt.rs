@@ -136,12 +136,12 @@ impl Said<'_> {
         if is_place {
             text = self.policy(&text)?;
         }
-        let template = match self.manner.delivery {
-            Delivery::Workspace => TURN,
-            Delivery::Differences if index > 0 => DIFFERENCES,
-            Delivery::Answer | Delivery::Differences => ANSWER,
+        let delivery = match self.manner.delivery {
+            // The first answer is a whole program.
+            Delivery::Differences if index == 0 => Delivery::Answer,
+            delivery => delivery,
         };
-        self.render(template, context! { text, file => SOLUTION_FILE })
+        delivered(&text, delivery).map_err(|source| broken(self.task, source))
     }
 
     /// The task's security policy, behind a text where there is one.
@@ -153,6 +153,20 @@ impl Said<'_> {
     fn render(&self, template: &str, context: minijinja::Value) -> Result<String, PromptError> {
         render(self.task, template, context)
     }
+}
+
+/// A text as a turn: with what is said of every turn by this way of delivery.
+///
+/// # Errors
+/// A template of this program is broken.
+pub fn delivered(text: &str, delivery: Delivery) -> Result<String, minijinja::Error> {
+    let template = match delivery {
+        Delivery::Workspace => TURN,
+        Delivery::Answer => ANSWER,
+        Delivery::Differences => DIFFERENCES,
+    };
+    let text = text.trim_end_matches('\n');
+    environment().render_str(template, context! { text, file => SOLUTION_FILE })
 }
 
 /// The single prompt, without a word on the form in which the code is wanted.
@@ -176,16 +190,19 @@ pub fn seed(task: &Task) -> Result<String, PromptError> {
 }
 
 fn render(task: &Task, template: &str, context: minijinja::Value) -> Result<String, PromptError> {
-    environment()
-        .render_str(template, context)
-        .map_err(|source| PromptError::Render {
-            task: task.id.clone(),
-            source,
-        })
+    let rendered = environment().render_str(template, context);
+    rendered.map_err(|source| broken(task, source))
+}
+
+fn broken(task: &Task, source: minijinja::Error) -> PromptError {
+    PromptError::Render {
+        task: task.id.clone(),
+        source,
+    }
 }
 
 /// Prompts are plain text: nothing is escaped, and the last newline of a template is not part of it.
-fn environment() -> Environment<'static> {
+pub(super) fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     environment

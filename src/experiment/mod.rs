@@ -30,6 +30,8 @@ pub use table::{Column, Share, Table};
 pub struct Experiment {
     /// The file, as it was named.
     pub file: PathBuf,
+    /// What stands in it.
+    pub text: String,
     /// The default name of its run folder.
     pub name: String,
     pub about: String,
@@ -72,10 +74,10 @@ impl Experiment {
         let shown = path.display().to_string();
         let written: File = crate::yaml::read(&shown, &text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Self::understand(path, folder, &written).map_err(|wrong| wrong.in_file(&shown))
+        Self::understand(path, text, folder, &written).map_err(|wrong| wrong.in_file(&shown))
     }
 
-    fn understand(path: &Path, folder: &Path, written: &File) -> Result<Self, Wrong> {
+    fn understand(path: &Path, text: String, folder: &Path, written: &File) -> Result<Self, Wrong> {
         let name = name(path, written)?;
         let cells = expand::cells(written, &Folder(folder))?;
         written.api_base.check(&models(&cells).collect::<Vec<_>>())?;
@@ -90,6 +92,7 @@ impl Experiment {
         }
         Ok(Self {
             file: path.to_owned(),
+            text,
             name,
             about: written.about.clone(),
             tasks,

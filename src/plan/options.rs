@@ -107,7 +107,7 @@ impl Options {
 }
 
 /// Options that came later are not written unless they are set, so that the cells of earlier runs keep their names.
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::budget::Budget;
 use crate::conversation::{Interaction, Policy};
 use crate::plan::{
-    CellRequest, Concat, ContainmentKind, EditFormat, Endpoints, Feedback, Options, SandboxKind, TestTurns,
+    CellRequest, Concat, ContainmentKind, EditFormat, Endpoints, Feedback, Options, SandboxKind, TestTurns, is_default,
 };
 
 /// Everything that decides what a run does, before anything is resolved.
@@ -78,10 +78,6 @@ pub struct Request {
     /// The last turn that is answered from the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<usize>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl Request {

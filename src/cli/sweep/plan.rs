@@ -37,7 +37,6 @@ pub struct Earlier {
 pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed> {
     let chosen = sweep.destination.name()?;
     let experiment = Experiment::read(&sweep.file).map_err(Failed::bad_input)?;
-    let text = std::fs::read_to_string(&sweep.file).map_err(Failed::bad_input)?;
     let overrides = Overrides {
         models: sweep.models.clone(),
         ..Overrides::default()
@@ -123,7 +122,7 @@ pub fn plan(sweep: Sweep, console: &Console) -> Result<(Request, Swept), Failed>
         wanted: asked,
         skipped_rows,
         names,
-        text,
+        text: experiment.text,
         place,
     };
     Ok((request, swept))

@@ -9,7 +9,8 @@ use super::critic::Criticised;
 use super::turns::Live;
 use super::{Attempt, Stop, cannot};
 use crate::conversation::Interaction;
-use crate::dataset::feedback::{self, Shown};
+use crate::dataset::feedback::Shown;
+use crate::dataset::prompt;
 use crate::event::Event;
 use crate::runner::imports::note_missing;
 use crate::runner::judging::{self, Judging};
@@ -92,7 +93,7 @@ impl Attempt<'_> {
             }
         };
         let delivery = self.runtime.manner.delivery;
-        Ok(Some(feedback::delivered(&text, delivery).map_err(broken)?))
+        Ok(Some(prompt::delivered(&text, delivery).map_err(broken)?))
     }
 
     /// Judges a snapshot, records its verdict and what the tester found besides.
